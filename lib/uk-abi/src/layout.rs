@@ -1,0 +1,34 @@
+//! The address space of a unikernel.
+//!
+//! ```text
+//! 0x0000_0000  nothing: a null pointer, and what a small index makes of it, faults
+//! 0x0020_0000  RAM: pfn p of the domain is at RAM_BASE + p * PAGE_SIZE, where it is mapped at all
+//!              image | page tables (unmapped: they guard the stack) | stack | boot info | health |
+//!              log ring | recovery box | p2m | heap
+//! 0x3000_0000  shared_info, the page that Xen shares with the domain
+//! 0x3020_0000  grant window: where granted pages of other domains are mapped
+//! 0x3060_0000  BAR window: the registers of the unikernel's devices
+//! ```
+//!
+//! Everything lies below 2 GiB, because the images are linked for the small code model.
+
+/// Bytes in a page.
+pub const PAGE_SIZE: usize = 4096;
+
+/// Where the domain's RAM starts: pfn 0 is mapped here. Images are linked at this address.
+pub const RAM_BASE: u64 = 0x0020_0000;
+
+/// Where the page that Xen shares with the domain is mapped.
+pub const SHARED_INFO_VA: u64 = 0x3000_0000;
+
+/// The first page of the window that maps other domains' granted pages.
+pub const GRANT_WINDOW_VA: u64 = 0x3020_0000;
+
+/// The most pages that the grant window can have: it ends where the BAR window starts.
+pub const GRANT_WINDOW_MAX_PAGES: usize = ((BAR_WINDOW_VA - GRANT_WINDOW_VA) as usize) / PAGE_SIZE;
+
+/// The first page of the window that maps the registers of devices.
+pub const BAR_WINDOW_VA: u64 = 0x3060_0000;
+
+/// The most pages that the BAR window can have: one L1 table of 512 entries each 2 MiB, two of them.
+pub const BAR_WINDOW_MAX_PAGES: usize = 1024;
