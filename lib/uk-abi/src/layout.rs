@@ -3,12 +3,16 @@
 //! ```text
 //! 0x0000_0000  nothing: a null pointer, and what a small index makes of it, faults
 //! 0x0020_0000  RAM: pfn p of the domain is at RAM_BASE + p * PAGE_SIZE, where it is mapped at all
-//!              image | page tables (unmapped: they guard the stack) | stack | boot info | health |
+//!              image | page tables (unmapped: they guard the stack) | stack | boot info* | health* |
 //!              log ring | recovery box | p2m | heap
 //! 0x3000_0000  shared_info, the page that Xen shares with the domain
+//! 0x3010_0000  health page: at a fixed address, because the trap stubs use it when nothing else is sound
+//! 0x3011_0000  boot info (read-only), then a page for each device
 //! 0x3020_0000  grant window: where granted pages of other domains are mapped
 //! 0x3060_0000  BAR window: the registers of the unikernel's devices
 //! ```
+//!
+//! The pages marked * take part in the order of RAM but are mapped at their fixed addresses instead.
 //!
 //! Everything lies below 2 GiB, because the images are linked for the small code model.
 
@@ -20,6 +24,12 @@ pub const RAM_BASE: u64 = 0x0020_0000;
 
 /// Where the page that Xen shares with the domain is mapped.
 pub const SHARED_INFO_VA: u64 = 0x3000_0000;
+
+/// Where the health page is mapped (read and write).
+pub const HEALTH_VA: u64 = 0x3010_0000;
+
+/// Where the boot info page is mapped (read-only); the pages of the devices follow it.
+pub const BOOT_INFO_VA: u64 = 0x3011_0000;
 
 /// The first page of the window that maps other domains' granted pages.
 pub const GRANT_WINDOW_VA: u64 = 0x3020_0000;
