@@ -1,0 +1,382 @@
+//! The health page: how root sees whether a unikernel lives, and what it asks of it.
+//!
+//! ```text
+//! word   0  beat | idle | stage | start beat | first beat us | part ack | fault ack | injected at us   unikernel
+//!        8  boot wanted | part request | fault command | fault argument                                root
+//!       16  16 pairs of progress: waiting, done                                                        unikernel
+//!       48  32 words for what a component wants to show                                                unikernel
+//!      128  crash report (see `crash`)                                                                 unikernel
+//! ```
+//!
+//! Words of the two sides lie in different cache lines. A page of zeros is valid. Root trusts none of it: a broken
+//! unikernel may have written any word, root's included, so every accessor gives an answer for every content, and root
+//! compares with what it remembers.
+
+use crate::fault::{Fault, UnknownFault};
+use core::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
+
+/// Words in the page.
+pub const WORDS: usize = crate::layout::PAGE_SIZE / 8;
+
+/// Pairs of progress counters.
+pub const PROGRESS_PAIRS: usize = 16;
+
+/// Words in the service area.
+pub const SERVICE_WORDS: usize = 32;
+
+/// Where everything is, as an index of a word. [`byte`](crate::health::byte) gives the same to assembly.
+pub mod word {
+    /// Beats since the domain was built; goes on counting across micro-reboots.
+    pub const BEAT: usize = 0;
+    /// Not 0 while the executor has nothing to run.
+    pub const IDLE: usize = 1;
+    /// How far the boot has come: a [`BootStage`](super::BootStage).
+    pub const STAGE: usize = 2;
+    /// What `BEAT` was when this incarnation was started.
+    pub const START_BEAT: usize = 3;
+    /// When this incarnation beat for the first time, in microseconds of Xen's system time; 0 before.
+    pub const FIRST_BEAT_US: usize = 4;
+    /// The last part request that was done.
+    pub const PART_ACK: usize = 5;
+    /// The last fault command that was taken.
+    pub const FAULT_ACK: usize = 6;
+    /// When the last fault began, in microseconds of Xen's system time.
+    pub const INJECTED_AT_US: usize = 7;
+    /// Not 0: the next trap is not a fault, the stub goes to the entry point.
+    pub const BOOT_WANTED: usize = 8;
+    /// The part that shall be restarted: generation (high half) and part number.
+    pub const PART_REQUEST: usize = 9;
+    /// The fault that shall happen: generation (high half) and fault number.
+    pub const FAULT_COMMAND: usize = 10;
+    /// The argument of the fault.
+    pub const FAULT_ARGUMENT: usize = 11;
+    /// The first of the progress pairs: `waiting`, `done`.
+    pub const PROGRESS: usize = 16;
+    /// The first word of the service area.
+    pub const SERVICE: usize = PROGRESS + 2 * super::PROGRESS_PAIRS;
+    /// The crash report's sequence: odd while it is being written, even and not 0 when complete.
+    pub const CRASH_SEQUENCE: usize = 128;
+    /// The exception's vector, or one of [`crash::cause`](crate::crash::cause).
+    pub const CRASH_VECTOR: usize = 129;
+    /// The exception's error code; 0 for exceptions without one.
+    pub const CRASH_ERROR: usize = 130;
+    /// Where it happened.
+    pub const CRASH_RIP: usize = 131;
+    /// The flags at that point.
+    pub const CRASH_RFLAGS: usize = 132;
+    /// The address of the last page fault.
+    pub const CRASH_CR2: usize = 133;
+    /// Entries in the backtrace.
+    pub const CRASH_TRACE_LEN: usize = 134;
+    /// Bytes in the panic message.
+    pub const CRASH_MESSAGE_LEN: usize = 135;
+    /// The general registers in the order in which the processor numbers them:
+    /// rax rcx rdx rbx rsp rbp rsi rdi r8 .. r15.
+    pub const CRASH_REGISTERS: usize = 136;
+    /// The stack pointer at that point (one of the registers).
+    pub const CRASH_RSP: usize = CRASH_REGISTERS + 4;
+    /// Return addresses, the innermost first.
+    pub const CRASH_TRACE: usize = CRASH_REGISTERS + crate::crash::REGISTERS;
+    /// The panic message, eight bytes a word, little-endian.
+    pub const CRASH_MESSAGE: usize = CRASH_TRACE + crate::crash::TRACE_MAX;
+    /// The first word after the crash report.
+    pub const CRASH_END: usize = CRASH_MESSAGE + crate::crash::MESSAGE_MAX / 8;
+}
+
+/// The offsets in bytes that assembly needs.
+pub mod byte {
+    use super::word;
+
+    /// See [`word::BOOT_WANTED`].
+    pub const BOOT_WANTED: usize = word::BOOT_WANTED * 8;
+    /// See [`word::CRASH_SEQUENCE`].
+    pub const CRASH_SEQUENCE: usize = word::CRASH_SEQUENCE * 8;
+    /// See [`word::CRASH_VECTOR`].
+    pub const CRASH_VECTOR: usize = word::CRASH_VECTOR * 8;
+    /// See [`word::CRASH_ERROR`].
+    pub const CRASH_ERROR: usize = word::CRASH_ERROR * 8;
+    /// See [`word::CRASH_RIP`].
+    pub const CRASH_RIP: usize = word::CRASH_RIP * 8;
+    /// See [`word::CRASH_RFLAGS`].
+    pub const CRASH_RFLAGS: usize = word::CRASH_RFLAGS * 8;
+    /// See [`word::CRASH_CR2`].
+    pub const CRASH_CR2: usize = word::CRASH_CR2 * 8;
+    /// See [`word::CRASH_RSP`].
+    pub const CRASH_RSP: usize = word::CRASH_RSP * 8;
+    /// See [`word::CRASH_REGISTERS`].
+    pub const CRASH_REGISTERS: usize = word::CRASH_REGISTERS * 8;
+    /// See [`word::CRASH_TRACE_LEN`].
+    pub const CRASH_TRACE_LEN: usize = word::CRASH_TRACE_LEN * 8;
+    /// See [`word::CRASH_TRACE`].
+    pub const CRASH_TRACE: usize = word::CRASH_TRACE * 8;
+}
+
+const _: () = {
+    assert!(word::SERVICE + SERVICE_WORDS <= word::CRASH_SEQUENCE);
+    assert!(word::CRASH_END <= WORDS);
+};
+
+/// How far a unikernel's boot has come: where it was when it died early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u64)]
+pub enum BootStage {
+    /// Nothing has run yet.
+    None = 0,
+    /// The entry point runs on its own stack.
+    Entered = 1,
+    /// The heap is there.
+    Memory = 2,
+    /// Traps, event channels and the clock are there.
+    Events = 3,
+    /// The program's `main` has been called.
+    Main = 4,
+    /// The executor runs tasks.
+    Running = 5,
+}
+
+impl BootStage {
+    const ALL: [BootStage; 6] =
+        [Self::None, Self::Entered, Self::Memory, Self::Events, Self::Main, Self::Running];
+}
+
+/// One part's work, counted since the incarnation started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Units of work taken on.
+    pub waiting: u64,
+    /// Units of work completed.
+    pub done: u64,
+}
+
+impl Progress {
+    /// Whether work is waiting to be done.
+    pub const fn is_pending(&self) -> bool {
+        self.waiting != self.done
+    }
+}
+
+/// A request with a number of its own, so that an answer to it can be told from an answer to an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket(u64);
+
+impl Ticket {
+    /// The request that follows the one in `before`, with `what` in the low half. Never 0.
+    fn after(before: u64, what: u32) -> Ticket {
+        let generation = ((before >> 32) as u32).wrapping_add(1).max(1);
+        Ticket((generation as u64) << 32 | what as u64)
+    }
+
+    /// What is asked for.
+    pub const fn what(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+/// A fault that root asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FaultCommand {
+    /// Which fault.
+    pub fault: Result<Fault, UnknownFault>,
+    /// Its argument; 0 where none was given.
+    pub argument: u64,
+}
+
+/// A view of the health page, for either side.
+#[derive(Clone, Copy, Debug)]
+pub struct HealthPage<'a> {
+    pub(crate) words: &'a [AtomicU64; WORDS],
+}
+
+impl<'a> HealthPage<'a> {
+    /// A view of the page `words`.
+    pub const fn new(words: &'a [AtomicU64; WORDS]) -> Self {
+        HealthPage { words }
+    }
+
+    pub(crate) fn get(&self, word: usize) -> u64 {
+        self.words[word].load(Acquire)
+    }
+
+    pub(crate) fn set(&self, word: usize, value: u64) {
+        self.words[word].store(value, Release);
+    }
+}
+
+/// What the unikernel writes. Each call is safe at any time, also from a trap.
+impl HealthPage<'_> {
+    /// Beats once. `Release`: whoever sees the beat sees the work that was done before it.
+    pub fn beat(&self) {
+        self.words[word::BEAT].fetch_add(1, Release);
+    }
+
+    /// Beats for the first time in this incarnation, at `now_us`.
+    pub fn first_beat(&self, now_us: u64) {
+        self.set(word::FIRST_BEAT_US, now_us);
+        self.beat();
+    }
+
+    /// Says whether the executor has nothing to run.
+    pub fn set_idle(&self, idle: bool) {
+        self.set(word::IDLE, idle as u64);
+    }
+
+    /// Says how far the boot has come.
+    pub fn set_stage(&self, stage: BootStage) {
+        self.set(word::STAGE, stage as u64);
+    }
+
+    /// `units` of work have been taken on by the part `pair`. Pairs beyond the last are ignored.
+    pub fn accept(&self, pair: usize, units: u64) {
+        self.count(pair, 0, units);
+    }
+
+    /// `units` of work have been completed by the part `pair`. Pairs beyond the last are ignored.
+    pub fn complete(&self, pair: usize, units: u64) {
+        self.count(pair, 1, units);
+    }
+
+    fn count(&self, pair: usize, which: usize, units: u64) {
+        if pair < PROGRESS_PAIRS {
+            self.words[word::PROGRESS + 2 * pair + which].fetch_add(units, Release);
+        }
+    }
+
+    /// Sets a word of the service area. Indexes beyond the last are ignored.
+    pub fn set_service(&self, index: usize, value: u64) {
+        if index < SERVICE_WORDS {
+            self.set(word::SERVICE + index, value);
+        }
+    }
+
+    /// The part that root wants restarted, until [`part_restarted`](Self::part_restarted) answers.
+    pub fn part_request(&self) -> Option<Ticket> {
+        let request = self.get(word::PART_REQUEST);
+        (request != 0 && request != self.get(word::PART_ACK)).then_some(Ticket(request))
+    }
+
+    /// Answers that the restart asked for by `ticket` is done.
+    pub fn part_restarted(&self, ticket: Ticket) {
+        self.set(word::PART_ACK, ticket.0);
+    }
+
+    /// Takes the fault that root asks for: once, however often the unikernel restarts because of it.
+    pub fn take_fault(&self) -> Option<FaultCommand> {
+        let command = self.get(word::FAULT_COMMAND);
+        if command == 0 || command == self.get(word::FAULT_ACK) {
+            return None;
+        }
+        // After the command (Acquire above), whose store root did last.
+        let argument = self.words[word::FAULT_ARGUMENT].load(Relaxed);
+        self.set(word::FAULT_ACK, command);
+        Some(FaultCommand { fault: Fault::try_from(Ticket(command).what()), argument })
+    }
+
+    /// Notes when the fault that was taken begins: right before it does.
+    pub fn set_injected_at_us(&self, now_us: u64) {
+        self.set(word::INJECTED_AT_US, now_us);
+    }
+}
+
+/// What root writes.
+impl HealthPage<'_> {
+    /// Makes the page ready for another incarnation, while the unikernel does not run: beats, requests and the service area stay,
+    /// the rest starts from nothing.
+    pub fn prepare_start(&self) {
+        self.set(word::START_BEAT, self.beats());
+        self.set(word::FIRST_BEAT_US, 0);
+        self.set(word::IDLE, 0);
+        self.set_stage(BootStage::None);
+        for index in word::PROGRESS..word::SERVICE {
+            self.set(index, 0);
+        }
+        self.clear_crash();
+    }
+
+    /// Says whether the next trap shall lead to the entry point.
+    pub fn set_boot_wanted(&self, wanted: bool) {
+        self.set(word::BOOT_WANTED, wanted as u64);
+    }
+
+    /// Asks the unikernel to restart one of its parts. The doorbell has to be rung besides.
+    pub fn request_part_restart(&self, part: u32) -> Ticket {
+        let ticket = Ticket::after(self.get(word::PART_REQUEST), part);
+        self.set(word::PART_REQUEST, ticket.0);
+        ticket
+    }
+
+    /// Asks for a fault. The doorbell has to be rung besides.
+    pub fn inject(&self, fault: Fault, argument: u64) -> Ticket {
+        let ticket = Ticket::after(self.get(word::FAULT_COMMAND), fault.id());
+        self.set(word::INJECTED_AT_US, 0);
+        self.set(word::FAULT_ARGUMENT, argument);
+        self.set(word::FAULT_COMMAND, ticket.0);
+        ticket
+    }
+}
+
+/// What both may read. All of it is only what somebody wrote there.
+impl HealthPage<'_> {
+    /// Beats since the domain was built.
+    pub fn beats(&self) -> u64 {
+        self.get(word::BEAT)
+    }
+
+    /// Beats of this incarnation.
+    pub fn beats_since_start(&self) -> u64 {
+        self.beats().wrapping_sub(self.get(word::START_BEAT))
+    }
+
+    /// When this incarnation first beat; `None` before.
+    pub fn first_beat_us(&self) -> Option<u64> {
+        Some(self.get(word::FIRST_BEAT_US)).filter(|&at| at != 0)
+    }
+
+    /// Whether the executor has nothing to run.
+    pub fn is_idle(&self) -> bool {
+        self.get(word::IDLE) != 0
+    }
+
+    /// How far the boot has come; `None` also for what is no stage.
+    pub fn stage(&self) -> BootStage {
+        let stage = self.get(word::STAGE);
+        BootStage::ALL.into_iter().find(|&s| s as u64 == stage).unwrap_or(BootStage::None)
+    }
+
+    /// The progress of the part `pair`; nothing for pairs beyond the last.
+    ///
+    /// `done` is read first: a unit is counted as taken on before it is counted as done, so work that was done meanwhile can
+    /// make the answer look busier than it is, but never as if more was done than was waiting.
+    pub fn progress(&self, pair: usize) -> Progress {
+        if pair >= PROGRESS_PAIRS {
+            return Progress::default();
+        }
+        let done = self.get(word::PROGRESS + 2 * pair + 1);
+        let waiting = self.get(word::PROGRESS + 2 * pair);
+        Progress { waiting, done }
+    }
+
+    /// A word of the service area; 0 for indexes beyond the last.
+    pub fn service(&self, index: usize) -> u64 {
+        if index < SERVICE_WORDS { self.get(word::SERVICE + index) } else { 0 }
+    }
+
+    /// Whether the next trap leads to the entry point.
+    pub fn is_boot_wanted(&self) -> bool {
+        self.get(word::BOOT_WANTED) != 0
+    }
+
+    /// Whether the restart asked for by `ticket` is done.
+    pub fn is_part_restarted(&self, ticket: Ticket) -> bool {
+        self.get(word::PART_ACK) == ticket.0
+    }
+
+    /// Whether the fault asked for by `ticket` has been taken.
+    pub fn is_fault_taken(&self, ticket: Ticket) -> bool {
+        self.get(word::FAULT_ACK) == ticket.0
+    }
+
+    /// When the last fault that was asked for began; `None` before it did.
+    pub fn injected_at_us(&self) -> Option<u64> {
+        Some(self.get(word::INJECTED_AT_US)).filter(|&at| at != 0)
+    }
+}
