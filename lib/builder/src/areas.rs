@@ -1,0 +1,109 @@
+//! Dividing the pages of a domain into areas.
+
+use crate::{Pfn, PlanError, UkParams};
+
+/// Pages in the 2 MiB extent that a DMA area is made of (order 9 to Xen).
+pub const EXTENT_PAGES: u64 = 512;
+
+/// Entries in one page of the p2m list.
+pub(crate) const P2M_ENTRIES: u64 = 512;
+
+/// A range of pseudo-physical pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PfnRange {
+    /// The first page.
+    pub start: Pfn,
+    /// How many pages.
+    pub pages: u64,
+}
+
+impl PfnRange {
+    /// The page after the last one.
+    pub const fn end(self) -> Pfn {
+        Pfn(self.start.0 + self.pages)
+    }
+
+    /// Whether the range has no page.
+    pub const fn is_empty(self) -> bool {
+        self.pages == 0
+    }
+
+    /// Whether `pfn` is one of the pages.
+    pub const fn contains(self, pfn: Pfn) -> bool {
+        self.start.0 <= pfn.0 && pfn.0 < self.end().0
+    }
+
+    /// The pages, in order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = Pfn> {
+        // A usize range, because that of u64 has no exact size.
+        (0..self.pages as usize).map(move |index| Pfn(self.start.0 + index as u64))
+    }
+}
+
+/// Where everything of a unikernel is, in the order of its pages. The areas cover its memory without gap or overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Areas {
+    /// The segments of the ELF image. The only area that a micro-reboot rewrites.
+    pub image: PfnRange,
+    /// Page tables. Not mapped in the unikernel, so they guard the stack above them.
+    pub page_tables: PfnRange,
+    /// The stack; it grows down from the end.
+    pub stack: PfnRange,
+    /// The boot info page, then a page for each device. Mapped at a fixed address, read-only.
+    pub boot_info: PfnRange,
+    /// The health page. Mapped at a fixed address.
+    pub health: PfnRange,
+    /// The log ring.
+    pub log: PfnRange,
+    /// The recovery box: survives a micro-reboot, and root carries it over a rebuild.
+    pub recovery_box: PfnRange,
+    /// The p2m list: the machine frame of each page, 8 bytes each. Read-only.
+    pub p2m: PfnRange,
+    /// All that is left.
+    pub heap: PfnRange,
+    /// Memory for devices: whole 2 MiB extents at the end, or empty.
+    pub dma: PfnRange,
+}
+
+impl Areas {
+    /// Lays the areas out one after the other.
+    ///
+    /// # Errors
+    /// When they do not fit with at least one page of heap, or when a DMA area is wanted in a memory that whole
+    /// extents do not fill.
+    pub(crate) fn lay_out(image: u64, page_tables: u64, params: &UkParams) -> Result<Self, PlanError> {
+        let memory = u64::from(params.memory_pages);
+        let dma = dma_pages(params)?;
+        let mut next = 0;
+        let mut take = |pages: u64| {
+            let range = PfnRange { start: Pfn(next), pages };
+            next += pages;
+            range
+        };
+        let image = take(image);
+        let page_tables = take(page_tables);
+        let stack = take(params.stack_pages.into());
+        let boot_info = take(1 + u64::from(params.devices));
+        let health = take(1);
+        let log = take(params.log_pages.into());
+        let recovery_box = take(params.box_pages.into());
+        let p2m = take(memory.div_ceil(P2M_ENTRIES));
+        let needed = p2m.end().0 + 1 + dma;
+        let Some(spare) = memory.checked_sub(needed) else {
+            return Err(PlanError::Memory { needed, memory_pages: memory });
+        };
+        let heap = take(spare + 1);
+        let dma = take(dma);
+        Ok(Self { image, page_tables, stack, boot_info, health, log, recovery_box, p2m, heap, dma })
+    }
+}
+
+/// The pages of the DMA area: what was asked for, rounded up to whole extents.
+fn dma_pages(params: &UkParams) -> Result<u64, PlanError> {
+    let asked = u64::from(params.dma_pages);
+    let memory_pages = u64::from(params.memory_pages);
+    if asked > 0 && !memory_pages.is_multiple_of(EXTENT_PAGES) {
+        return Err(PlanError::DmaMemory { memory_pages });
+    }
+    Ok(asked.next_multiple_of(EXTENT_PAGES))
+}

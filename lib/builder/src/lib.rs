@@ -1,0 +1,47 @@
+#![no_std]
+//! The plan of a PV domain, made before the domain exists.
+//!
+//! Building a domain is two jobs. Deciding *what* it looks like (which pseudo-physical page holds what, which
+//! page-table entry maps it and how, which bytes are written) is arithmetic on a file that may be rubbish: it is
+//! done here, without a hypercall, without allocating and without a panic, and so it is tested natively. Doing it
+//! (creating the domain, mapping its frames, copying, pinning) is a short list of hypercalls, and belongs to root.
+//!
+//! - [`elf_image`] is a checked view of an ELF file: every offset it hands out lies inside the file.
+//! - [`areas`] divides the pages of a domain.
+//! - [`page_table`] counts and fills the page tables for given spans of virtual addresses.
+//! - [`uk`] puts these together into [`UkPlan`], the plan of a unikernel.
+//!
+//! ```
+//! # fn build(image: &[u8]) -> Result<(), builder::PlanError> {
+//! use builder::{Mfn, Pfn, UkParams, UkPlan};
+//!
+//! let params = UkParams { memory_pages: 1024, stack_pages: 16, log_pages: 4, box_pages: 8, ..UkParams::default() };
+//! let plan = UkPlan::new(image, &params)?;
+//! let frame_of = |pfn: Pfn| Mfn(0x1000 + pfn.0); // what Xen answered to populate_physmap
+//! for segment in plan.segments() {
+//!     // copy segment.bytes to segment.pages, and zero the rest of them
+//! }
+//! let mut page = [0; 512];
+//! for table in plan.tables() {
+//!     plan.fill_table(&table, frame_of, Mfn(0x77), &mut page);
+//!     // write `page` to frame_of(table.pfn)
+//! }
+//! # Ok(())
+//! # }
+//! # assert!(build(&[0; 64]).is_err());
+//! ```
+
+pub mod areas;
+pub mod elf_image;
+pub mod error;
+pub mod page_table;
+pub mod uk;
+
+pub use areas::{Areas, PfnRange};
+pub use elf_image::ElfImage;
+pub use error::{ElfError, PlanError};
+pub use page_table::TablePage;
+pub use uk::{MachineRange, UkParams, UkPlan};
+
+mod abi;
+pub use abi::{Mfn, Pfn, PteFlags, VirtAddr};

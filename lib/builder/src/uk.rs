@@ -1,0 +1,352 @@
+//! The plan of a unikernel: `uk_abi::layout` filled with an image and its parameters.
+
+use heapless::Vec;
+use uk_abi::layout::{
+    BAR_WINDOW_MAX_PAGES, BAR_WINDOW_VA, BOOT_INFO_VA, GRANT_WINDOW_MAX_PAGES, GRANT_WINDOW_VA, HEALTH_VA,
+    PAGE_SIZE, RAM_BASE, SHARED_INFO_VA,
+};
+
+use crate::{
+    Areas, ElfImage, Mfn, Pfn, PfnRange, PlanError, PteFlags, TablePage, VirtAddr,
+    areas::P2M_ENTRIES,
+    elf_image::{Load, MAX_LOADS, Permission},
+    page_table::{ENTRIES, Leaf, Span, Tables},
+};
+
+const PAGE_BYTES: u64 = PAGE_SIZE as u64;
+
+/// The most pages of RAM: they end where shared_info is.
+pub const MEMORY_MAX_PAGES: u64 = (SHARED_INFO_VA - RAM_BASE) / PAGE_BYTES;
+
+/// The most devices: the pages that describe them end where the grant window starts.
+pub const DEVICES_MAX: u64 = (GRANT_WINDOW_VA - BOOT_INFO_VA) / PAGE_BYTES - 1;
+
+/// The p2m entry of a page that does not exist.
+const INVALID_P2M_ENTRY: u64 = u64::MAX;
+
+/// Machine frames can have 40 bits (52-bit physical addresses).
+const MFN_LIMIT: u64 = 1 << 40;
+
+/// What every mapping says: that it is there, for ring 3, where a PV kernel runs; and accessed and dirty, so that
+/// the processor never has to write to a table of ours.
+const MAPPED: PteFlags =
+    PteFlags::PRESENT.union(PteFlags::USER).union(PteFlags::ACCESSED).union(PteFlags::DIRTY);
+const READ: PteFlags = MAPPED.union(PteFlags::NX);
+const WRITE: PteFlags = READ.union(PteFlags::RW);
+const EXECUTE: PteFlags = MAPPED;
+/// Device registers: never cached.
+const REGISTERS: PteFlags = WRITE.union(PteFlags::PCD).union(PteFlags::PWT);
+
+/// A range of machine frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MachineRange {
+    /// The first frame.
+    pub first: Mfn,
+    /// How many frames.
+    pub pages: u64,
+}
+
+/// What a unikernel is to have. All counts are of pages of 4 KiB.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UkParams<'a> {
+    /// All of its memory.
+    pub memory_pages: u32,
+    /// The stack.
+    pub stack_pages: u32,
+    /// The log ring.
+    pub log_pages: u32,
+    /// The recovery box.
+    pub box_pages: u32,
+    /// Virtual addresses for other domains' granted pages; they take no memory but for their tables.
+    pub grant_window_pages: u32,
+    /// Machine-contiguous memory for devices, rounded up to whole 2 MiB extents. More than none asks for a memory of
+    /// whole extents, which root then populates as such.
+    pub dma_pages: u32,
+    /// Devices, each of which gets a page after the boot info page.
+    pub devices: u32,
+    /// The registers of these devices, mapped one after the other from the start of the BAR window.
+    pub bars: &'a [MachineRange],
+}
+
+/// Pages of the image: `bytes`, then zeros to the end of the last page.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// The pages.
+    pub pages: PfnRange,
+    /// What they start with.
+    pub bytes: &'a [u8],
+    /// What the unikernel may do with them.
+    pub permission: Permission,
+}
+
+impl<'a> Segment<'a> {
+    /// Each page with the bytes that it starts with; the rest of it is zero.
+    pub fn content(&self) -> impl Iterator<Item = (Pfn, &'a [u8])> {
+        let bytes = self.bytes.chunks(PAGE_SIZE).chain(core::iter::repeat(&[][..]));
+        self.pages.iter().zip(bytes)
+    }
+
+    /// How many bytes are zero after `bytes`.
+    pub fn zeros(&self) -> u64 {
+        self.pages.pages * PAGE_BYTES - self.bytes.len() as u64
+    }
+}
+
+/// The plan of a unikernel.
+#[derive(Clone, Debug)]
+pub struct UkPlan<'a> {
+    entry: VirtAddr,
+    segments: Vec<Segment<'a>, MAX_LOADS>,
+    areas: Areas,
+    tables: Tables,
+    bars: &'a [MachineRange],
+    bar_pages: u64,
+}
+
+impl<'a> UkPlan<'a> {
+    /// Makes the plan for the ELF image `elf`.
+    ///
+    /// # Errors
+    /// See [`PlanError`]: whatever in the image or in `params` cannot be had.
+    pub fn new(elf: &'a [u8], params: &UkParams<'a>) -> Result<Self, PlanError> {
+        let bar_pages = check(params)?;
+        let image = ElfImage::parse(elf)?;
+        let segments = segments(&image, params)?;
+        let image_pages = segments.last().map_or(0, |last| last.pages.end().0);
+        let span = |start, pages| Span { start: VirtAddr(start), pages };
+        let fixed_end = BOOT_INFO_VA + PAGE_BYTES * (1 + u64::from(params.devices));
+        let tables = Tables::new(
+            Pfn(image_pages),
+            &[
+                span(RAM_BASE, params.memory_pages.into()),
+                span(SHARED_INFO_VA, (fixed_end - SHARED_INFO_VA) / PAGE_BYTES),
+                span(GRANT_WINDOW_VA, params.grant_window_pages.into()),
+                span(BAR_WINDOW_VA, bar_pages),
+            ],
+        )?;
+        let areas = Areas::lay_out(image_pages, tables.pages().pages, params)?;
+        let plan = Self { entry: image.entry(), segments, areas, tables, bars: params.bars, bar_pages };
+        if !plan.is_code(plan.entry) {
+            return Err(PlanError::Entry { entry: plan.entry.0 });
+        }
+        Ok(plan)
+    }
+
+    /// Which pages hold what.
+    pub fn areas(&self) -> &Areas {
+        &self.areas
+    }
+
+    /// All of the memory, in pages.
+    pub fn memory_pages(&self) -> u64 {
+        self.areas.dma.end().0
+    }
+
+    /// Where the vCPU starts: its rip.
+    pub fn entry(&self) -> VirtAddr {
+        self.entry
+    }
+
+    /// Where the stack starts: its rsp, on a page boundary.
+    pub fn stack_top(&self) -> VirtAddr {
+        ram_address(self.areas.stack.end())
+    }
+
+    /// The L4 table: the page that is pinned and that cr3 names.
+    pub fn root_table(&self) -> Pfn {
+        self.areas.page_tables.start
+    }
+
+    /// What a build writes and a micro-reboot writes again: text too, because a device can have written to it.
+    pub fn segments(&self) -> impl Iterator<Item = &Segment<'a>> {
+        self.segments.iter()
+    }
+
+    /// The page tables in the order of their pages; [`UkPlan::fill_table`] gives the content of each.
+    pub fn tables(&self) -> impl Iterator<Item = TablePage> + '_ {
+        self.tables.iter()
+    }
+
+    /// The page of the L1 table that maps `address`, if there is one.
+    pub fn l1_table(&self, address: VirtAddr) -> Option<Pfn> {
+        self.tables.find(crate::page_table::Level::L1, address)
+    }
+
+    /// The content of a page table. `frame_of` is the machine frame of each page, `shared_info` that of the page
+    /// which Xen shares with the domain. The grant window is left empty: the unikernel's grant operations fill it.
+    pub fn fill_table(
+        &self,
+        table: &TablePage,
+        frame_of: impl Fn(Pfn) -> Mfn,
+        shared_info: Mfn,
+        out: &mut [u64; ENTRIES],
+    ) {
+        self.tables.fill(table, &frame_of, |address| self.leaf(address, &frame_of, shared_info), out);
+    }
+
+    /// The content of a page of the p2m list, `index` counted from the start of the area.
+    pub fn fill_p2m(&self, index: u64, frame_of: impl Fn(Pfn) -> Mfn, out: &mut [u64; ENTRIES]) {
+        let first = index.saturating_mul(P2M_ENTRIES);
+        for (entry, pfn) in out.iter_mut().zip(first..) {
+            *entry = if pfn < self.memory_pages() { frame_of(Pfn(pfn)).0 } else { INVALID_P2M_ENTRY };
+        }
+    }
+
+    /// Where the unikernel sees a page of its memory; nowhere for page tables and gaps in the image.
+    pub fn address_of(&self, pfn: Pfn) -> Option<VirtAddr> {
+        let Areas { boot_info, health, .. } = self.areas;
+        if boot_info.contains(pfn) {
+            Some(VirtAddr(BOOT_INFO_VA + (pfn.0 - boot_info.start.0) * PAGE_BYTES))
+        } else if health.contains(pfn) {
+            Some(VirtAddr(HEALTH_VA))
+        } else {
+            self.ram_flags(pfn).map(|_| ram_address(pfn))
+        }
+    }
+
+    /// Where the unikernel sees the registers that `params.bars` has at `index`.
+    pub fn bar_address(&self, index: usize) -> Option<VirtAddr> {
+        let before = self.bars.get(..index).filter(|_| index < self.bars.len())?;
+        let pages: u64 = before.iter().map(|bar| bar.pages).sum();
+        Some(VirtAddr(BAR_WINDOW_VA + pages * PAGE_BYTES))
+    }
+
+    /// What an address shows.
+    fn leaf(&self, address: VirtAddr, frame_of: impl Fn(Pfn) -> Mfn, shared_info: Mfn) -> Option<Leaf> {
+        let in_memory = |range: PfnRange, start, flags| {
+            let pfn = Pfn(range.start.0 + pages_from(start, address)?);
+            range.contains(pfn).then(|| Leaf { frame: frame_of(pfn), flags })
+        };
+        match address.0 {
+            BAR_WINDOW_VA.. => self.bar_frame(pages_from(BAR_WINDOW_VA, address)?),
+            GRANT_WINDOW_VA.. => None,
+            BOOT_INFO_VA.. => in_memory(self.areas.boot_info, BOOT_INFO_VA, READ),
+            HEALTH_VA.. => in_memory(self.areas.health, HEALTH_VA, WRITE),
+            SHARED_INFO_VA => Some(Leaf { frame: shared_info, flags: WRITE }),
+            _ => {
+                let pfn = Pfn(pages_from(RAM_BASE, address)?);
+                self.ram_flags(pfn).map(|flags| Leaf { frame: frame_of(pfn), flags })
+            }
+        }
+    }
+
+    /// How a page is mapped at its place in RAM, if it is.
+    fn ram_flags(&self, pfn: Pfn) -> Option<PteFlags> {
+        let areas = &self.areas;
+        // In the order of the pages, from their end.
+        if pfn >= areas.dma.end() {
+            None
+        } else if pfn >= areas.heap.start {
+            Some(WRITE)
+        } else if pfn >= areas.p2m.start {
+            Some(READ)
+        } else if pfn >= areas.log.start {
+            Some(WRITE)
+        } else if pfn >= areas.boot_info.start {
+            None
+        } else if pfn >= areas.stack.start {
+            Some(WRITE)
+        } else {
+            let segment = self.segments.iter().find(|segment| segment.pages.contains(pfn))?;
+            Some(match segment.permission {
+                Permission::Execute => EXECUTE,
+                Permission::Read => READ,
+                Permission::Write => WRITE,
+            })
+        }
+    }
+
+    /// The registers on a page of the BAR window.
+    fn bar_frame(&self, mut page: u64) -> Option<Leaf> {
+        if page >= self.bar_pages {
+            return None;
+        }
+        for bar in self.bars {
+            if page < bar.pages {
+                return Some(Leaf { frame: Mfn(bar.first.0 + page), flags: REGISTERS });
+            }
+            page -= bar.pages;
+        }
+        None
+    }
+
+    /// Whether `address` is among the bytes (not only the pages) of code.
+    fn is_code(&self, address: VirtAddr) -> bool {
+        self.segments.iter().filter(|segment| segment.permission == Permission::Execute).any(|segment| {
+            let start = ram_address(segment.pages.start).0;
+            (start..start + segment.bytes.len() as u64).contains(&address.0)
+        })
+    }
+}
+
+/// Checks the parameters by themselves, and counts the pages of device registers.
+fn check(params: &UkParams) -> Result<u64, PlanError> {
+    let memory_pages = u64::from(params.memory_pages);
+    if memory_pages > MEMORY_MAX_PAGES {
+        return Err(PlanError::MemoryLimit { memory_pages, most: MEMORY_MAX_PAGES });
+    }
+    if params.stack_pages == 0 {
+        return Err(PlanError::Stack);
+    }
+    let devices = u64::from(params.devices);
+    if devices > DEVICES_MAX {
+        return Err(PlanError::Devices { asked: devices, most: DEVICES_MAX });
+    }
+    let (asked, most) = (u64::from(params.grant_window_pages), GRANT_WINDOW_MAX_PAGES as u64);
+    if asked > most {
+        return Err(PlanError::GrantWindow { asked, most });
+    }
+    for (index, bar) in params.bars.iter().enumerate() {
+        let end = bar.first.0.checked_add(bar.pages);
+        if end.is_none_or(|end| end > MFN_LIMIT) {
+            return Err(PlanError::BarFrames { index, first: bar.first, pages: bar.pages });
+        }
+    }
+    let most = BAR_WINDOW_MAX_PAGES as u64;
+    let asked = params.bars.iter().fold(0, |sum: u64, bar| sum.saturating_add(bar.pages));
+    if asked > most { Err(PlanError::BarWindow { asked, most }) } else { Ok(asked) }
+}
+
+/// Gives each load its pages.
+fn segments<'a>(image: &ElfImage<'a>, params: &UkParams) -> Result<Vec<Segment<'a>, MAX_LOADS>, PlanError> {
+    let memory_pages = u64::from(params.memory_pages);
+    let mut segments = Vec::new();
+    let mut end = RAM_BASE;
+    for (index, load) in image.loads().iter().enumerate() {
+        let address = load.address.0;
+        if index == 0 && address != RAM_BASE {
+            return Err(PlanError::ImageBase { wanted: RAM_BASE, found: address });
+        }
+        if !address.is_multiple_of(PAGE_BYTES) {
+            return Err(PlanError::LoadAlignment { index, address });
+        }
+        if address < end {
+            return Err(PlanError::LoadOverlap { index, address, end });
+        }
+        let segment = segment(load);
+        let needed = segment.pages.end().0;
+        if needed > memory_pages {
+            return Err(PlanError::Memory { needed, memory_pages });
+        }
+        end = ram_address(segment.pages.end()).0;
+        // An image has no more loads than fit here.
+        let _ = segments.push(segment);
+    }
+    Ok(segments)
+}
+
+fn segment<'a>(load: &Load<'a>) -> Segment<'a> {
+    let start = Pfn((load.address.0 - RAM_BASE) / PAGE_BYTES);
+    let pages = PfnRange { start, pages: load.size.div_ceil(PAGE_BYTES) };
+    Segment { pages, bytes: load.bytes, permission: load.permission }
+}
+
+/// The address of a page's place in RAM.
+const fn ram_address(pfn: Pfn) -> VirtAddr {
+    VirtAddr(RAM_BASE + pfn.0 * PAGE_BYTES)
+}
+
+/// How many whole pages `address` is above `start`, if it is not below.
+fn pages_from(start: u64, address: VirtAddr) -> Option<u64> {
+    Some(address.0.checked_sub(start)? / PAGE_BYTES)
+}
