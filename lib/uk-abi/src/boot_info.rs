@@ -7,7 +7,7 @@ use crate::layout::{self, PAGE_SIZE};
 use crate::text::{Printable, padded, until_nul};
 use core::fmt;
 use core::str;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 /// `R-VMM uk` in ASCII: the first eight bytes.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"R-VMM uk");
