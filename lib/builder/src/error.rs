@@ -139,9 +139,12 @@ pub enum PlanError {
         /// What was given.
         memory_pages: u64,
     },
-    /// No stack.
-    #[error("a stack of at least one page is needed")]
-    Stack,
+    /// An area that cannot do without.
+    #[error("the {area} needs at least one page")]
+    Empty {
+        /// Which area.
+        area: &'static str,
+    },
     /// More devices than there is room for.
     #[error("at most {most} devices are handled, {asked} were asked for")]
     Devices {

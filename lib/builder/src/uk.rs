@@ -1,9 +1,12 @@
 //! The plan of a unikernel: `uk_abi::layout` filled with an image and its parameters.
 
 use heapless::Vec;
-use uk_abi::layout::{
-    BAR_WINDOW_MAX_PAGES, BAR_WINDOW_VA, BOOT_INFO_VA, GRANT_WINDOW_MAX_PAGES, GRANT_WINDOW_VA, HEALTH_VA,
-    PAGE_SIZE, RAM_BASE, SHARED_INFO_VA,
+use uk_abi::{
+    boot_info::{Area, BootInfo, MAX_DEVICES},
+    layout::{
+        BAR_WINDOW_MAX_PAGES, BAR_WINDOW_VA, BOOT_INFO_VA, GRANT_WINDOW_MAX_PAGES, GRANT_WINDOW_VA,
+        HEALTH_VA, PAGE_SIZE, RAM_BASE, SHARED_INFO_VA,
+    },
 };
 
 use crate::{
@@ -18,8 +21,8 @@ const PAGE_BYTES: u64 = PAGE_SIZE as u64;
 /// The most pages of RAM: they end where shared_info is.
 pub const MEMORY_MAX_PAGES: u64 = (SHARED_INFO_VA - RAM_BASE) / PAGE_BYTES;
 
-/// The most devices: the pages that describe them end where the grant window starts.
-pub const DEVICES_MAX: u64 = (GRANT_WINDOW_VA - BOOT_INFO_VA) / PAGE_BYTES - 1;
+// The pages of the devices end before the grant window starts.
+const _: () = assert!(BOOT_INFO_VA + (1 + MAX_DEVICES as u64) * PAGE_BYTES <= GRANT_WINDOW_VA);
 
 /// The p2m entry of a page that does not exist.
 const INVALID_P2M_ENTRY: u64 = u64::MAX;
@@ -99,6 +102,7 @@ pub struct UkPlan<'a> {
     segments: Vec<Segment<'a>, MAX_LOADS>,
     areas: Areas,
     tables: Tables,
+    grant_window_pages: u64,
     bars: &'a [MachineRange],
     bar_pages: u64,
 }
@@ -125,7 +129,15 @@ impl<'a> UkPlan<'a> {
             ],
         )?;
         let areas = Areas::lay_out(image_pages, tables.pages().pages, params)?;
-        let plan = Self { entry: image.entry(), segments, areas, tables, bars: params.bars, bar_pages };
+        let plan = Self {
+            entry: image.entry(),
+            segments,
+            areas,
+            tables,
+            grant_window_pages: params.grant_window_pages.into(),
+            bars: params.bars,
+            bar_pages,
+        };
         if !plan.is_code(plan.entry) {
             return Err(PlanError::Entry { entry: plan.entry.0 });
         }
@@ -167,11 +179,6 @@ impl<'a> UkPlan<'a> {
         self.tables.iter()
     }
 
-    /// The page of the L1 table that maps `address`, if there is one.
-    pub fn l1_table(&self, address: VirtAddr) -> Option<Pfn> {
-        self.tables.find(crate::page_table::Level::L1, address)
-    }
-
     /// The content of a page table. `frame_of` is the machine frame of each page, `shared_info` that of the page
     /// which Xen shares with the domain. The grant window is left empty: the unikernel's grant operations fill it.
     pub fn fill_table(
@@ -190,6 +197,18 @@ impl<'a> UkPlan<'a> {
         for (entry, pfn) in out.iter_mut().zip(first..) {
             *entry = if pfn < self.memory_pages() { frame_of(Pfn(pfn)).0 } else { INVALID_P2M_ENTRY };
         }
+    }
+
+    /// Writes into the boot info page where the unikernel finds its areas.
+    pub fn describe(&self, info: &mut BootInfo) {
+        let area = |range: PfnRange| Area { va: ram_address(range.start).0, pages: range.pages };
+        info.ram_pages = self.memory_pages();
+        info.stack = area(self.areas.stack);
+        info.log = area(self.areas.log);
+        info.recovery_box = area(self.areas.recovery_box);
+        info.p2m = area(self.areas.p2m);
+        info.heap = area(self.areas.heap);
+        info.grant_window = Area { va: GRANT_WINDOW_VA, pages: self.grant_window_pages };
     }
 
     /// Where the unikernel sees a page of its memory; nowhere for page tables and gaps in the image.
@@ -285,12 +304,14 @@ fn check(params: &UkParams) -> Result<u64, PlanError> {
     if memory_pages > MEMORY_MAX_PAGES {
         return Err(PlanError::MemoryLimit { memory_pages, most: MEMORY_MAX_PAGES });
     }
-    if params.stack_pages == 0 {
-        return Err(PlanError::Stack);
+    for (area, pages) in [("stack", params.stack_pages), ("log ring", params.log_pages)] {
+        if pages == 0 {
+            return Err(PlanError::Empty { area });
+        }
     }
-    let devices = u64::from(params.devices);
-    if devices > DEVICES_MAX {
-        return Err(PlanError::Devices { asked: devices, most: DEVICES_MAX });
+    let (asked, most) = (u64::from(params.devices), MAX_DEVICES as u64);
+    if asked > most {
+        return Err(PlanError::Devices { asked, most });
     }
     let (asked, most) = (u64::from(params.grant_window_pages), GRANT_WINDOW_MAX_PAGES as u64);
     if asked > most {
