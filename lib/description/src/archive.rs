@@ -1,0 +1,333 @@
+//! The boot archive: the one module that Xen hands to root, with everything root needs in it.
+//!
+//! A header and a directory are followed by the blobs, each at the start of a page, so that root can map a blob's pages
+//! one by one. The first blob is the description. All numbers are little-endian:
+//!
+//! ```text
+//! 0   [u8; 8]  "RVMMBOOT"
+//! 8   u32      version
+//! 12  u32      how many blobs (n)
+//! 16  u64      bytes of the whole archive, a multiple of 4096
+//! 24  u32      zero
+//! 28  u32      CRC-32 of the bytes before, and of the directory
+//! 32  n times: [u8; 16] name, u32 kind, u32 CRC-32, u64 offset, u64 bytes
+//! ```
+//!
+//! The archive comes from the boot medium and lies in memory that a fault of root could write to, so the reader
+//! believes nothing: every offset is checked, and every read is bounded.
+
+use crate::{DecodeError, Description, MAX_ENCODED, Name, Symbols};
+use core::fmt;
+use crc::{CRC_32_ISO_HDLC, Crc, Table};
+use uk_abi::layout::PAGE_SIZE;
+
+/// The most blobs in an archive: image and symbols of each component, the same of root, and the description.
+pub const MAX_BLOBS: usize = 2 * crate::MAX_COMPONENTS + 3;
+
+const MAGIC: [u8; 8] = *b"RVMMBOOT";
+const VERSION: u32 = 1;
+const HEADER: usize = 32;
+const ENTRY: usize = 40;
+
+/// Sixteen bytes at a time: root checks megabytes before the first uk runs.
+static CRC32: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
+
+/// What a blob is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The system description in its compact form.
+    Description,
+    /// The ELF image of a unikernel.
+    Image,
+    /// The symbol table of an image.
+    Symbols,
+}
+
+/// Why bytes are no boot archive, or why a part of one is unusable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArchiveError {
+    /// They do not start as an archive does.
+    NotAnArchive,
+    /// The archive is of another version.
+    WrongVersion {
+        /// Its version; this reader knows one alone.
+        found: u32,
+    },
+    /// More blobs than [`MAX_BLOBS`].
+    TooManyBlobs {
+        /// How many the header says.
+        found: u32,
+    },
+    /// The archive says that it is longer than what is there.
+    Truncated {
+        /// The bytes it says.
+        needed: u64,
+        /// The bytes that are there.
+        found: usize,
+    },
+    /// Header or directory have changed since they were written.
+    CorruptDirectory,
+    /// An entry of the directory is impossible: its name, its kind, or its place.
+    BadEntry {
+        /// The entry's index.
+        index: usize,
+    },
+    /// A blob has changed since it was written.
+    CorruptBlob {
+        /// What it is.
+        kind: Kind,
+        /// Its index in the directory.
+        index: usize,
+    },
+    /// The archive has no blob of this kind, or none of this name.
+    Missing {
+        /// The kind.
+        kind: Kind,
+        /// The name; `None` for the description.
+        name: Option<Name>,
+    },
+    /// The description is unusable.
+    Description(DecodeError),
+}
+
+/// A boot archive, of which header and directory have been checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Archive<'a> {
+    bytes: &'a [u8],
+    directory: &'a [u8],
+}
+
+/// An entry of the directory, with its blob.
+struct Entry<'a> {
+    name: [u8; 16],
+    kind: Kind,
+    crc: u32,
+    blob: &'a [u8],
+}
+
+impl<'a> Archive<'a> {
+    /// Reads and checks header and directory, which takes the same short time for any archive. The blobs' own
+    /// checksums are for [`verify`](Self::verify).
+    ///
+    /// What follows the archive in `bytes` is ignored: boot loaders round modules up.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ArchiveError> {
+        let header = bytes.first_chunk::<HEADER>().ok_or(ArchiveError::NotAnArchive)?;
+        if !header.starts_with(&MAGIC) {
+            return Err(ArchiveError::NotAnArchive);
+        }
+        let version = u32_at(header, 8);
+        if version != VERSION {
+            return Err(ArchiveError::WrongVersion { found: version });
+        }
+        let count = u32_at(header, 12);
+        if count as usize > MAX_BLOBS {
+            return Err(ArchiveError::TooManyBlobs { found: count });
+        }
+        let needed = u64_at(header, 16);
+        let truncated = ArchiveError::Truncated { needed, found: bytes.len() };
+        let whole = usize::try_from(needed).ok().and_then(|needed| bytes.get(..needed)).ok_or(truncated)?;
+        let directory_end = HEADER + count as usize * ENTRY;
+        let directory = whole.get(HEADER..directory_end).ok_or(ArchiveError::CorruptDirectory)?;
+        if directory_crc(header, directory) != u32_at(header, 28) {
+            return Err(ArchiveError::CorruptDirectory);
+        }
+        let archive = Self { bytes: whole, directory };
+        for index in 0..archive.len() {
+            archive.entry(index).ok_or(ArchiveError::BadEntry { index })?;
+        }
+        Ok(archive)
+    }
+
+    /// Checks every blob against its checksum: once after power-on, and whenever a blob is in doubt.
+    pub fn verify(&self) -> Result<(), ArchiveError> {
+        for (index, entry) in self.entries().enumerate() {
+            if CRC32.checksum(entry.blob) != entry.crc {
+                return Err(ArchiveError::CorruptBlob { kind: entry.kind, index });
+            }
+        }
+        Ok(())
+    }
+
+    /// The description, checked and decoded.
+    pub fn description(&self) -> Result<Description, ArchiveError> {
+        let found = self.entries().enumerate().find(|(_, entry)| entry.kind == Kind::Description);
+        let (index, entry) = found.ok_or(ArchiveError::Missing { kind: Kind::Description, name: None })?;
+        if CRC32.checksum(entry.blob) != entry.crc {
+            return Err(ArchiveError::CorruptBlob { kind: entry.kind, index });
+        }
+        Description::decode(entry.blob).map_err(ArchiveError::Description)
+    }
+
+    /// The first image that a component asks for and the archive has not.
+    pub fn missing_image(&self, description: &Description) -> Option<ArchiveError> {
+        let absent = description.components.iter().find(|c| self.image(&c.image).is_none())?;
+        Some(ArchiveError::Missing { kind: Kind::Image, name: Some(absent.image.clone()) })
+    }
+
+    /// The ELF image of this name, not checked: see [`verify`](Self::verify).
+    pub fn image(&self, name: &str) -> Option<&'a [u8]> {
+        self.blob(Kind::Image, name)
+    }
+
+    /// The symbol table of this name, if there is a usable one.
+    pub fn symbols(&self, name: &str) -> Option<Symbols<'a>> {
+        self.blob(Kind::Symbols, name).and_then(|blob| Symbols::parse(blob).ok())
+    }
+
+    /// How many blobs there are.
+    pub fn len(&self) -> usize {
+        self.directory.len() / ENTRY
+    }
+
+    /// Whether there is no blob.
+    pub fn is_empty(&self) -> bool {
+        self.directory.is_empty()
+    }
+
+    fn blob(&self, kind: Kind, name: &str) -> Option<&'a [u8]> {
+        let name = Name::new(name).ok()?.padded();
+        self.entries().find(|entry| entry.kind == kind && entry.name == name).map(|entry| entry.blob)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = Entry<'a>> {
+        (0..self.len()).map_while(|index| self.entry(index))
+    }
+
+    /// An entry, if it is possible: of a known kind, page-aligned, and within the archive behind the directory.
+    fn entry(&self, index: usize) -> Option<Entry<'a>> {
+        let bytes = self.directory.chunks_exact(ENTRY).nth(index)?;
+        let name = *bytes.first_chunk()?;
+        let kind = Kind::from_code(u32_at(bytes, 16))?;
+        let crc = u32_at(bytes, 20);
+        let start = usize::try_from(u64_at(bytes, 24)).ok()?;
+        let length = usize::try_from(u64_at(bytes, 32)).ok()?;
+        if start < HEADER + self.directory.len() || start % PAGE_SIZE != 0 {
+            return None;
+        }
+        let blob = self.bytes.get(start..start.checked_add(length)?)?;
+        (kind != Kind::Description || length <= MAX_ENCODED).then_some(Entry { name, kind, crc, blob })
+    }
+}
+
+impl Kind {
+    const CODES: [(u32, Self); 3] = [(0, Self::Description), (1, Self::Image), (2, Self::Symbols)];
+
+    fn from_code(code: u32) -> Option<Self> {
+        Self::CODES.iter().find(|(known, _)| *known == code).map(|(_, kind)| *kind)
+    }
+}
+
+/// The checksum of the header, but for the word that holds it, and of the directory.
+fn directory_crc(header: &[u8; HEADER], directory: &[u8]) -> u32 {
+    let mut digest = CRC32.digest();
+    digest.update(&header[..HEADER - 4]);
+    digest.update(directory);
+    digest.finalize()
+}
+
+/// The number at a place that the caller knows to be there.
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u32::from_le_bytes(*word))
+}
+
+/// The number at a place that the caller knows to be there.
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word))
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Description => "description",
+            Self::Image => "image",
+            Self::Symbols => "symbol table",
+        })
+    }
+}
+
+impl fmt::Display for ArchiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAnArchive => write!(f, "not a boot archive"),
+            Self::WrongVersion { found } => {
+                write!(f, "a boot archive of version {VERSION} expected, {found} found")
+            }
+            Self::TooManyBlobs { found } => write!(f, "at most {MAX_BLOBS} blobs expected, {found} found"),
+            Self::Truncated { needed, found } => {
+                write!(f, "the boot archive is cut off: {needed} bytes needed, {found} found")
+            }
+            Self::CorruptDirectory => write!(f, "header or directory of the boot archive are corrupt"),
+            Self::BadEntry { index } => {
+                write!(f, "entry {index} of the boot archive's directory is impossible")
+            }
+            Self::CorruptBlob { kind, index } => write!(f, "the {kind} of entry {index} is corrupt"),
+            Self::Missing { kind, name: Some(name) } => write!(f, "the boot archive has no {kind} {name}"),
+            Self::Missing { kind, name: None } => write!(f, "the boot archive has no {kind}"),
+            Self::Description(error) => write!(f, "the description is unusable: {error}"),
+        }
+    }
+}
+
+impl core::error::Error for ArchiveError {}
+
+/// Writes a boot archive.
+#[cfg(feature = "std")]
+#[derive(Debug, Default)]
+pub struct ArchiveWriter {
+    blobs: Vec<(Kind, [u8; 16], Vec<u8>)>,
+}
+
+#[cfg(feature = "std")]
+impl ArchiveWriter {
+    /// An archive with a description and nothing else yet.
+    pub fn new(description: &Description) -> Self {
+        let mut buffer = vec![0; MAX_ENCODED];
+        let used = description.encode(&mut buffer).map_or(0, <[u8]>::len);
+        buffer.truncate(used);
+        Self { blobs: vec![(Kind::Description, [0; 16], buffer)] }
+    }
+
+    /// Adds an ELF image.
+    pub fn image(&mut self, name: &Name, elf: Vec<u8>) -> &mut Self {
+        self.blobs.push((Kind::Image, name.padded(), elf));
+        self
+    }
+
+    /// Adds the symbol table of an image, as [`encode_symbols`](crate::encode_symbols) writes it.
+    pub fn symbols(&mut self, name: &Name, table: Vec<u8>) -> &mut Self {
+        self.blobs.push((Kind::Symbols, name.padded(), table));
+        self
+    }
+
+    /// The archive's bytes.
+    pub fn finish(&self) -> Vec<u8> {
+        let mut directory = Vec::new();
+        let mut offset = (HEADER + self.blobs.len() * ENTRY).next_multiple_of(PAGE_SIZE);
+        for (kind, name, blob) in &self.blobs {
+            let code =
+                Kind::CODES.iter().find(|(_, known)| known == kind).map_or(u32::MAX, |(code, _)| *code);
+            directory.extend(name);
+            directory.extend(code.to_le_bytes());
+            directory.extend(CRC32.checksum(blob).to_le_bytes());
+            directory.extend((offset as u64).to_le_bytes());
+            directory.extend((blob.len() as u64).to_le_bytes());
+            offset += blob.len().next_multiple_of(PAGE_SIZE);
+        }
+        let mut header = [0; HEADER];
+        header[..8].copy_from_slice(&MAGIC);
+        header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+        header[12..16].copy_from_slice(&(self.blobs.len() as u32).to_le_bytes());
+        header[16..24].copy_from_slice(&(offset as u64).to_le_bytes());
+        let crc = directory_crc(&header, &directory);
+        header[28..].copy_from_slice(&crc.to_le_bytes());
+
+        let mut bytes = header.to_vec();
+        bytes.extend(directory);
+        for (_, _, blob) in &self.blobs {
+            bytes.resize(bytes.len().next_multiple_of(PAGE_SIZE), 0);
+            bytes.extend(blob);
+        }
+        bytes.resize(offset, 0);
+        bytes
+    }
+}

@@ -1,0 +1,108 @@
+//! A component: one unikernel that root builds, watches and revives.
+
+use crate::{Capabilities, ComponentSet, Device, Limits, Name};
+use heapless::{String, Vec};
+use serde::{Deserialize, Serialize};
+
+/// The most devices that one component can have: the boot info page has room for so many.
+pub const MAX_DEVICES: usize = 4;
+
+/// The most bytes of arguments: the boot info page has room for so many.
+pub const MAX_ARGS: usize = 64;
+
+/// One unikernel (uk) that root builds, watches and revives. It always has one vCPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// Its name, unique among components.
+    pub name: Name,
+    /// The name of its ELF image in the boot archive.
+    pub image: Name,
+    /// All of its memory in pages: image, page tables, stack, shared pages and heap.
+    pub memory_pages: u32,
+    /// Pages of its stack.
+    pub stack_pages: u32,
+    /// Its weight in Xen's credit2 scheduler (Xen's default, which guests have, is 256).
+    pub weight: u16,
+    /// The components that must be healthy before this one is started or repaired.
+    pub depends_on: ComponentSet,
+    /// The devices that it drives.
+    pub devices: Vec<Device, MAX_DEVICES>,
+    /// How often it beats, in microseconds.
+    pub heartbeat_period_us: u64,
+    /// Without a beat for so long, in microseconds, it hangs (or starves, which its CPU time tells).
+    pub heartbeat_deadline_us: u64,
+    /// Time from its start to its first beat, in microseconds.
+    pub boot_deadline_us: u64,
+    /// With work waiting and none completed for so long, in microseconds, a part of it stalls.
+    pub stall_deadline_us: u64,
+    /// How often it is repaired before root tries something stronger, or gives up.
+    pub limits: Limits,
+    /// Where on the ladder its repair starts.
+    pub policy: Policy,
+    /// What it may ask root's broker for.
+    pub capabilities: Capabilities,
+    /// Pages of its recovery box, which outlives micro-reboots and rebuilds.
+    pub box_pages: u32,
+    /// Pages of its log ring.
+    pub log_pages: u32,
+    /// Pages of the window in which it maps what other domains grant it.
+    pub grant_window_pages: u32,
+    /// Pages of its memory that are contiguous in the machine, for DMA; they lie in one 2 MiB extent.
+    pub dma_pages: u32,
+    /// Its arguments, in its own terms.
+    pub args: String<MAX_ARGS>,
+    /// Whether root starts it at boot; otherwise it waits for the operator.
+    pub autostart: bool,
+}
+
+/// Where on the ladder of repairs a component's repair starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Policy {
+    /// With a restart of the stalled part inside the uk: for uks that have shadows.
+    Fine,
+    /// With a micro-reboot of the whole uk.
+    Coarse,
+}
+
+impl Policy {
+    /// Each policy by its name in `rvmm.toml`.
+    pub const NAMES: [(&'static str, Self); 2] = [("fine", Self::Fine), ("coarse", Self::Coarse)];
+}
+
+impl Component {
+    /// A component of which only the names are said.
+    pub fn new(name: Name, image: Name) -> Self {
+        Self {
+            name,
+            image,
+            // Two extents of 2 MiB: an image of about 1 MiB, and as much again for its heap.
+            memory_pages: 4 * 256,
+            // 64 KiB, of which a uk's executor uses a tenth; a page guards its end.
+            stack_pages: 16,
+            // Sixteen times a guest's: it answers while guests burn every CPU.
+            weight: 4096,
+            depends_on: ComponentSet::EMPTY,
+            devices: Vec::new(),
+            // Under software emulation a poll of 1 ms takes 2 to 4 and one of 10 ms up to 16: 5 ms is felt as 5 to 10.
+            heartbeat_period_us: 5_000,
+            // Twice the longest gap seen between two beats of a healthy uk.
+            heartbeat_deadline_us: 20_000,
+            // A uk boots in a few milliseconds; under emulation a device's reset on a busy host takes far longer.
+            boot_deadline_us: 500_000,
+            // A disk may rightly take tens of milliseconds for one request.
+            stall_deadline_us: 100_000,
+            limits: Limits::DEFAULT,
+            policy: Policy::Coarse,
+            capabilities: Capabilities::empty(),
+            // 16 KiB: a few dozen small records, two copies each.
+            box_pages: 4,
+            // 16 KiB: some two hundred lines between two visits of root.
+            log_pages: 4,
+            // One L1 table.
+            grant_window_pages: 512,
+            dma_pages: 0,
+            args: String::new(),
+            autostart: true,
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! What an R-VMM host runs.
+//!
+//! A person writes `rvmm.toml`; `cargo xtask` checks it ([`text`], behind the feature of that name) and makes a
+//! [`Description`] of it; the description travels to root in compact form inside the boot [`Archive`], next to the
+//! images it names. So root parses no text, and a mistake is found where it can be shown with its line and column.
+//!
+//! The rules that a description must keep stand once, in [`rules`]: the text side uses them to point at lines, and
+//! root asks the same rules before it builds anything, because an archive can be damaged, or be of another version.
+//!
+//! Nothing here allocates, except behind the feature `std`.
+
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
+
+mod amount;
+mod archive;
+mod assign;
+mod capability;
+mod component;
+mod device;
+mod guest;
+mod host;
+mod limits;
+mod name;
+mod order;
+pub mod rules;
+mod set;
+mod symbols;
+mod system;
+
+pub use amount::Amount;
+#[cfg(feature = "std")]
+pub use archive::ArchiveWriter;
+pub use archive::{Archive, ArchiveError, Kind, MAX_BLOBS};
+pub use assign::{Claim, assign_devices};
+pub use capability::Capabilities;
+pub use component::{Component, MAX_ARGS, MAX_DEVICES, Policy};
+pub use device::{Device, DeviceClass, DeviceSelector, Driver, PciAddress, PciAddressError, PciFunction};
+pub use guest::{CmdLine, Guest, Path};
+pub use host::{Console, Host};
+pub use limits::{Limits, RUNGS, Rung};
+pub use name::{MAX_NAME, Name, NameError};
+pub use order::Cycle;
+pub use set::{ComponentSet, ComponentSetIter};
+#[cfg(feature = "std")]
+pub use symbols::encode as encode_symbols;
+pub use symbols::{Symbols, SymbolsError};
+pub use system::{DecodeError, Description, MAX_COMPONENTS, MAX_ENCODED, MAX_GUESTS};

@@ -1,0 +1,97 @@
+//! The description as a whole, and its compact form.
+
+use crate::order::{Cycle, order};
+use crate::rules::{Place, Problem};
+use crate::{Component, ComponentSet, Guest, Host};
+use core::fmt;
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The most components of one host.
+pub const MAX_COMPONENTS: usize = 32;
+
+/// The most guests that start with the host.
+pub const MAX_GUESTS: usize = 16;
+
+/// The most bytes of a description's compact form.
+pub const MAX_ENCODED: usize = 16 * 1024;
+
+/// Everything an R-VMM host runs: the compiled form of `rvmm.toml`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// What concerns root and the host as a whole.
+    pub host: Host,
+    /// The unikernels, in the order of the text.
+    pub components: Vec<Component, MAX_COMPONENTS>,
+    /// The guests that start with the host, in the order of the text.
+    pub guests: Vec<Guest, MAX_GUESTS>,
+}
+
+// Root holds one of these and has another on its stack while it decodes: it counts on what they take.
+const _: () = assert!(size_of::<Description>() <= 20 * 1024);
+
+/// Why bytes are no description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// They are not the compact form of any description of this version.
+    Malformed,
+    /// They are a description that breaks a rule.
+    Refused {
+        /// What breaks it.
+        place: Place,
+        /// The rule, what was asked and what to do.
+        problem: Problem,
+    },
+}
+
+impl Description {
+    /// Writes the compact form to a buffer and returns the part that was used, or `None` where it does not fit:
+    /// [`MAX_ENCODED`] bytes are always enough.
+    pub fn encode<'a>(&self, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+        postcard::to_slice(self, buffer).ok().map(|used| &*used)
+    }
+
+    /// Reads the compact form, which must be of all the bytes, and asks the [rules](crate::rules).
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let (description, rest) =
+            postcard::take_from_bytes::<Self>(bytes).map_err(|_| DecodeError::Malformed)?;
+        if !rest.is_empty() {
+            return Err(DecodeError::Malformed);
+        }
+        let mut first = None;
+        description.check(&mut |place, problem| {
+            first.get_or_insert((place, problem));
+        });
+        match first {
+            None => Ok(description),
+            Some((place, problem)) => Err(DecodeError::Refused { place, problem }),
+        }
+    }
+
+    /// The index of a component.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.components.iter().position(|component| component.name.as_str() == name)
+    }
+
+    /// The order in which components start: each after all that it depends on, otherwise as in the text. Where some
+    /// wait for each other there is no such order but a cycle.
+    pub fn boot_order(&self) -> Result<Vec<usize, MAX_COMPONENTS>, Cycle> {
+        order(&self.dependencies())
+    }
+
+    /// What each component depends on.
+    pub(crate) fn dependencies(&self) -> Vec<ComponentSet, MAX_COMPONENTS> {
+        self.components.iter().map(|component| component.depends_on).collect()
+    }
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => write!(f, "not a system description of this version"),
+            Self::Refused { place, problem } => write!(f, "{place}: {problem}"),
+        }
+    }
+}
+
+impl core::error::Error for DecodeError {}
