@@ -1,0 +1,146 @@
+//! Network cards and disks of the emulated machine.
+
+use std::path::{Path, PathBuf};
+
+/// What a network card is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NicModel {
+    /// A virtio card.
+    Virtio,
+    /// Intel's 82574L.
+    E1000e,
+}
+
+/// What a disk is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DiskModel {
+    /// A virtio disk.
+    Virtio,
+    /// An NVMe disk.
+    Nvme,
+}
+
+/// A TCP port of this machine's loopback address that leads to a port of the emulated one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Forward {
+    /// The port here.
+    pub here: u16,
+    /// The port there.
+    pub there: u16,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Wire {
+    User(Vec<Forward>),
+    Lan(PathBuf),
+}
+
+/// A network card and what it is connected to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Nic {
+    model: NicModel,
+    wire: Wire,
+}
+
+impl Nic {
+    /// A card on QEMU's own network, which needs no privilege: 10.0.2.0/24, the gateway answers at 10.0.2.2.
+    pub fn user(model: NicModel) -> Self {
+        Nic { model, wire: Wire::User(Vec::new()) }
+    }
+
+    /// A card whose frames come and go through the Unix socket at `socket`, where a [`crate::lan::Lan`] listens.
+    pub fn lan(model: NicModel, socket: impl Into<PathBuf>) -> Self {
+        Nic { model, wire: Wire::Lan(socket.into()) }
+    }
+
+    /// Lets `forward.here` on the loopback address lead to the emulated machine. Only QEMU's own network can do it: a card on a
+    /// LAN stays as it is.
+    pub fn forward(mut self, forward: Forward) -> Self {
+        if let Wire::User(forwards) = &mut self.wire {
+            forwards.push(forward);
+        }
+        self
+    }
+
+    pub(crate) fn backend(&self, id: &str) -> String {
+        match &self.wire {
+            Wire::User(forwards) => {
+                let forwards: String = forwards
+                    .iter()
+                    .map(|Forward { here, there }| format!(",hostfwd=tcp:127.0.0.1:{here}-:{there}"))
+                    .collect();
+                format!("user,id={id}{forwards}")
+            }
+            Wire::Lan(socket) => {
+                format!("stream,id={id},server=off,addr.type=unix,addr.path={}", escaped(socket))
+            }
+        }
+    }
+
+    pub(crate) fn device(&self, id: &str, bus: &str, iommu: bool) -> String {
+        match self.model {
+            NicModel::Virtio => format!("virtio-net-pci,netdev={id},bus={bus},romfile={}", virtio(iommu)),
+            NicModel::E1000e => format!("e1000e,netdev={id},bus={bus},romfile="),
+        }
+    }
+}
+
+/// A disk and the raw file that holds its content. What is written lasts as long as the machine: the file is not changed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Disk {
+    model: DiskModel,
+    file: PathBuf,
+    persistent: bool,
+}
+
+impl Disk {
+    /// A disk with the content of `file`.
+    pub fn new(model: DiskModel, file: impl Into<PathBuf>) -> Self {
+        Disk { model, file: file.into(), persistent: false }
+    }
+
+    /// Writes go to the file.
+    pub fn persistent(self) -> Self {
+        Disk { persistent: true, ..self }
+    }
+
+    pub(crate) fn backend(&self, id: &str) -> String {
+        let snapshot = if self.persistent { "off" } else { "on" };
+        format!("if=none,id={id},format=raw,file={},snapshot={snapshot}", escaped(&self.file))
+    }
+
+    pub(crate) fn device(&self, id: &str, bus: &str, iommu: bool) -> String {
+        match self.model {
+            DiskModel::Virtio => format!("virtio-blk-pci,drive={id},bus={bus}{}", virtio(iommu)),
+            DiskModel::Nvme => format!("nvme,drive={id},bus={bus},serial={id}"),
+        }
+    }
+}
+
+/// Virtio devices are the current kind, and go through the IOMMU if there is one.
+fn virtio(iommu: bool) -> &'static str {
+    if iommu { ",disable-legacy=on,iommu_platform=on" } else { ",disable-legacy=on" }
+}
+
+/// QEMU reads a comma as the next option, and two as one comma.
+fn escaped(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forwards_are_on_the_loopback_address_alone() {
+        let nic = Nic::user(NicModel::Virtio).forward(Forward { here: 5001, there: 7 });
+        assert_eq!(nic.backend("n"), "user,id=n,hostfwd=tcp:127.0.0.1:5001-:7");
+    }
+
+    #[test]
+    fn a_disk_keeps_its_file_unless_told_otherwise() {
+        let disk = Disk::new(DiskModel::Virtio, "/d");
+        assert!(disk.backend("x").ends_with("snapshot=on"));
+        assert!(disk.persistent().backend("x").ends_with("snapshot=off"));
+    }
+}

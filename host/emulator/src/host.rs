@@ -1,0 +1,189 @@
+//! A booted R-VMM host: what a test, a benchmark or a person at the keyboard speaks with.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ChildStdin;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::command::{Command, MAX_LINE};
+use crate::condition::{Condition, everything_is_up};
+use crate::console::{Console, Position, WaitError};
+use crate::event::Event;
+use crate::line::Line;
+use crate::machine::MachineConfig;
+use crate::qemu::{Qemu, SpawnError};
+
+/// How long anything is waited for before a host counts as hanging. Nothing on a healthy host takes near as long, even when other
+/// work slows this machine down tenfold.
+pub const GUARD: Duration = Duration::from_secs(30);
+
+/// What a host could not do.
+#[derive(Debug, Error)]
+pub enum HostError {
+    /// The emulator did not start.
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    /// The serial line failed.
+    #[error("the host's serial line: {0}")]
+    Serial(#[from] io::Error),
+    /// What was waited for did not come.
+    #[error("waited for: {what}; {error}")]
+    Wait {
+        /// What was waited for.
+        what: String,
+        /// Why the wait ended.
+        error: WaitError,
+    },
+    /// A command has more bytes than Xen's receive buffer.
+    #[error("a command of {MAX_LINE} bytes at most was expected, found: {0}")]
+    TooLong(Command),
+    /// Root refused a command.
+    #[error("root was asked to {command}, it answered: {answer}")]
+    Refused {
+        /// What it was asked.
+        command: Command,
+        /// What it said.
+        answer: String,
+    },
+}
+
+/// A host. It is switched off when this is dropped.
+pub struct Host {
+    qemu: Qemu,
+    input: ChildStdin,
+    console: Console,
+    directory: PathBuf,
+    chapter: Position,
+}
+
+impl Host {
+    /// Switches the machine on, for `lifetime` at most. Its logs go to `directory`, the console's to `console.log`.
+    ///
+    /// # Errors
+    /// When the emulator does not start.
+    pub fn switch_on(
+        config: &MachineConfig,
+        directory: &Path,
+        lifetime: Duration,
+    ) -> Result<Self, HostError> {
+        let (qemu, serial) = Qemu::spawn(config, directory, lifetime)?;
+        let console = Console::follow(serial.output, &directory.join("console.log"))?;
+        let chapter = Position::default();
+        Ok(Host { qemu, input: serial.input, console, directory: directory.to_owned(), chapter })
+    }
+
+    /// Switches the machine on and waits until every component is up.
+    ///
+    /// # Errors
+    /// When the emulator does not start, or the components do not come up.
+    pub fn boot(config: &MachineConfig, directory: &Path, lifetime: Duration) -> Result<Self, HostError> {
+        let mut host = Host::switch_on(config, directory, lifetime)?;
+        host.wait_for(&everything_is_up())?;
+        host.begin_chapter();
+        Ok(host)
+    }
+
+    /// From now on, waits look only at what happens from here on. The first chapter begins with the boot, the second when all is up.
+    pub fn begin_chapter(&mut self) {
+        self.chapter = self.console.position();
+    }
+
+    /// Waits for an event of this chapter.
+    ///
+    /// # Errors
+    /// When it does not come within [`GUARD`], or the host ends.
+    pub fn wait_for(&self, condition: &Condition) -> Result<Event, HostError> {
+        self.wait_line(condition, |line| match line {
+            Line::Event(event) if condition.is_met_by(event) => Some(event.clone()),
+            _ => None,
+        })
+    }
+
+    /// Waits for a line of this chapter that `pick` picks; `what` says what that is.
+    ///
+    /// # Errors
+    /// When it does not come within [`GUARD`], or the host ends.
+    pub fn wait_line<T>(
+        &self,
+        what: impl ToString,
+        pick: impl FnMut(&Line) -> Option<T>,
+    ) -> Result<T, HostError> {
+        self.console
+            .wait(self.chapter, GUARD, pick)
+            .map_err(|error| HostError::Wait { what: what.to_string(), error })
+    }
+
+    /// The events of this chapter so far.
+    pub fn events(&self) -> Vec<Event> {
+        let lines = self.console.lines(self.chapter).into_iter();
+        lines.filter_map(|line| if let Line::Event(event) = line { Some(event) } else { None }).collect()
+    }
+
+    /// Gives root a command and returns its answer.
+    ///
+    /// # Errors
+    /// When root does not answer, or refuses.
+    pub fn command(&mut self, command: &Command) -> Result<Answer, HostError> {
+        let line = format!("{command}\n");
+        if line.len() > MAX_LINE {
+            return Err(HostError::TooLong(command.clone()));
+        }
+        let asked = self.console.position();
+        self.input.write_all(line.as_bytes())?;
+        self.input.flush()?;
+        let mut lines = Vec::new();
+        let answered = self.console.wait(asked, GUARD, |line| match line {
+            Line::Answer(text) => Answer::add(&mut lines, text),
+            _ => None,
+        });
+        match answered {
+            Ok(Ok(())) => Ok(Answer { lines }),
+            Ok(Err(answer)) => Err(HostError::Refused { command: command.clone(), answer }),
+            Err(error) => Err(HostError::Wait { what: format!("the answer to {command}"), error }),
+        }
+    }
+
+    /// Waits until the machine has switched itself off.
+    ///
+    /// # Errors
+    /// When it still runs after [`GUARD`].
+    pub fn wait_for_end(&self) -> Result<(), HostError> {
+        match self.console.wait(self.chapter, GUARD, |_| None::<()>) {
+            Err(WaitError::Ended) | Ok(()) => Ok(()),
+            Err(error) => Err(HostError::Wait { what: "the host ends".into(), error }),
+        }
+    }
+
+    /// Whether the machine is on.
+    pub fn is_on(&self) -> bool {
+        self.qemu.is_running()
+    }
+
+    /// Where the logs are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}
+
+/// What root answered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    /// Its lines, without tag and without the last one, which says `ok`.
+    pub lines: Vec<String>,
+}
+
+impl Answer {
+    /// Adds a line to an answer. The last line of one is `ok` or `error` and the reason: then it says which.
+    fn add(lines: &mut Vec<String>, line: &str) -> Option<Result<(), String>> {
+        match line.split_once(' ').unwrap_or((line, "")) {
+            ("ok", _) => Some(Ok(())),
+            ("error", reason) => Some(Err(reason.to_owned())),
+            _ => {
+                lines.push(line.to_owned());
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! An R-VMM host inside QEMU.
+//!
+//! [`MachineConfig`](machine::MachineConfig) says what the machine has, [`Host`](host::Host) boots it and speaks with root over
+//! the serial console: commands go in ([`command`]), events come out ([`event`]), and tests wait for them in words ([`condition`]).
+
+pub mod artifacts;
+pub mod command;
+pub mod condition;
+pub mod console;
+pub mod device;
+pub mod event;
+pub mod fault;
+pub mod fields;
+pub mod host;
+pub mod kvm;
+pub mod lan;
+pub mod line;
+pub mod machine;
+pub mod qemu;

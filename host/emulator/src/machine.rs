@@ -1,0 +1,222 @@
+//! What the emulated machine has, and the QEMU command line that makes it so.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::device::{Disk, Nic};
+
+/// MiB of memory of a machine unless told otherwise.
+const DEFAULT_MEMORY_MIB: u32 = 512;
+
+/// MiB of Xen's memory that root gets unless told otherwise.
+const DEFAULT_ROOT_MEMORY_MIB: u32 = 16;
+
+/// How QEMU runs the machine's code.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Accelerator {
+    /// In software: works everywhere.
+    #[default]
+    Tcg,
+    /// With the processor's help. `/dev/kvm` may be there and still be unable to run Xen:
+    /// only to be used after [`crate::kvm::can_boot`] has shown that it can.
+    Kvm,
+}
+
+/// What the machine boots: Xen, root, and the one module that Xen hands root.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BootFiles {
+    /// Xen, not compressed.
+    pub xen: PathBuf,
+    /// Root's ELF image.
+    pub root: PathBuf,
+    /// The boot archive: system description and unikernel images.
+    pub archive: PathBuf,
+}
+
+impl BootFiles {
+    /// The files with the names under which [`MachineConfig::arguments`] gives them to QEMU.
+    pub(crate) fn named(&self) -> [(&'static str, &Path); 3] {
+        [("xen", &self.xen), ("root", &self.root), ("archive", &self.archive)]
+    }
+}
+
+/// A machine.
+#[derive(Clone, Debug)]
+pub struct MachineConfig {
+    pub(crate) boot: BootFiles,
+    accelerator: Accelerator,
+    processors: u32,
+    memory_mib: u32,
+    root_memory_mib: u32,
+    iommu: bool,
+    nics: Vec<Nic>,
+    disks: Vec<Disk>,
+}
+
+impl MachineConfig {
+    /// A machine with one processor, an IOMMU and no devices that boots `boot`.
+    pub fn new(boot: BootFiles) -> Self {
+        MachineConfig {
+            boot,
+            accelerator: Accelerator::default(),
+            processors: 1,
+            memory_mib: DEFAULT_MEMORY_MIB,
+            root_memory_mib: DEFAULT_ROOT_MEMORY_MIB,
+            iommu: true,
+            nics: Vec::new(),
+            disks: Vec::new(),
+        }
+    }
+
+    /// Run by `accelerator`.
+    pub fn accelerator(self, accelerator: Accelerator) -> Self {
+        MachineConfig { accelerator, ..self }
+    }
+
+    /// With this many processors.
+    pub fn processors(self, processors: u32) -> Self {
+        MachineConfig { processors, ..self }
+    }
+
+    /// With this much memory, in MiB.
+    pub fn memory_mib(self, memory_mib: u32) -> Self {
+        MachineConfig { memory_mib, ..self }
+    }
+
+    /// With this much of the memory for root, in MiB.
+    pub fn root_memory_mib(self, root_memory_mib: u32) -> Self {
+        MachineConfig { root_memory_mib, ..self }
+    }
+
+    /// With Intel's IOMMU (VT-d) or without one.
+    pub fn iommu(self, iommu: bool) -> Self {
+        MachineConfig { iommu, ..self }
+    }
+
+    /// With one more network card.
+    pub fn nic(mut self, nic: Nic) -> Self {
+        self.nics.push(nic);
+        self
+    }
+
+    /// With one more disk.
+    pub fn disk(mut self, disk: Disk) -> Self {
+        self.disks.push(disk);
+        self
+    }
+
+    /// How many processors the machine has.
+    pub fn processor_count(&self) -> u32 {
+        self.processors
+    }
+
+    /// What Xen is told. (`sync_console` would add a countdown of 3 s.) Root uses two vCPUs: itself and the watcher that wakes
+    /// it from a loop with events masked.
+    fn xen_options(&self) -> String {
+        format!(
+            "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all dom0_mem={}M dom0_max_vcpus=2",
+            self.root_memory_mib
+        )
+    }
+
+    /// QEMU's arguments, to be used in a directory where the boot files have their short names: QEMU splits the list of boot
+    /// modules at spaces and commas, so paths of any kind cannot be in it.
+    pub(crate) fn arguments(&self) -> Vec<OsString> {
+        let mut arguments = Arguments::default();
+        let (machine, accelerator, cpu) = match self.accelerator {
+            // Interrupt remapping needs the interrupt controllers to be emulated by QEMU itself.
+            Accelerator::Tcg => ("q35,kernel-irqchip=off", "tcg", "qemu64"),
+            Accelerator::Kvm => ("q35,kernel-irqchip=split", "kvm", "host"),
+        };
+        arguments.option("-machine", machine);
+        arguments.option("-accel", accelerator);
+        arguments.option("-cpu", cpu);
+        arguments.option("-smp", self.processors.to_string());
+        arguments.option("-m", self.memory_mib.to_string());
+        arguments.option("-display", "none");
+        arguments.option("-vga", "none");
+        arguments.option("-nic", "none");
+        arguments.option("-monitor", "none");
+        arguments.option("-serial", "stdio");
+        arguments.0.push("-no-reboot".into());
+        arguments.option("-kernel", "xen");
+        arguments.option("-append", self.xen_options());
+        arguments.option("-initrd", "root,archive");
+        if self.iommu {
+            arguments.option("-device", "intel-iommu,intremap=on");
+        }
+        for (number, nic) in self.nics.iter().enumerate() {
+            let port = arguments.root_port(number);
+            arguments.option("-netdev", nic.backend(&format!("nic{number}")));
+            arguments.option("-device", nic.device(&format!("nic{number}"), &port, self.iommu));
+        }
+        for (number, disk) in self.disks.iter().enumerate() {
+            let port = arguments.root_port(self.nics.len() + number);
+            arguments.option("-drive", disk.backend(&format!("disk{number}")));
+            arguments.option("-device", disk.device(&format!("disk{number}"), &port, self.iommu));
+        }
+        arguments.0
+    }
+}
+
+/// A command line that grows.
+#[derive(Default)]
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn option(&mut self, name: &str, value: impl Into<OsString>) {
+        self.0.push(name.into());
+        self.0.push(value.into());
+    }
+
+    /// Adds a PCIe root port and returns its name. Behind one a virtio device has a PCIe capability and function-level reset.
+    fn root_port(&mut self, number: usize) -> String {
+        let name = format!("port{number}");
+        self.option("-device", format!("pcie-root-port,id={name},chassis={},slot={number}", number + 1));
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::{DiskModel, NicModel};
+
+    fn files() -> BootFiles {
+        BootFiles { xen: "x".into(), root: "r".into(), archive: "a".into() }
+    }
+
+    fn line(config: &MachineConfig) -> String {
+        let words: Vec<_> = config.arguments().into_iter().map(|word| word.into_string().unwrap()).collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn the_plain_machine_has_an_iommu_and_no_device() {
+        let line = line(&MachineConfig::new(files()));
+        assert!(line.contains("-accel tcg -cpu qemu64 -smp 1 -m 512"), "{line}");
+        assert!(line.contains("dom0_mem=16M"), "{line}");
+        assert!(line.ends_with("-initrd root,archive -device intel-iommu,intremap=on"), "{line}");
+    }
+
+    #[test]
+    fn the_iommu_comes_before_what_is_behind_it() {
+        let config = MachineConfig::new(files())
+            .processors(2)
+            .nic(Nic::lan(NicModel::Virtio, "/run/lan"))
+            .disk(Disk::new(DiskModel::Nvme, "/disks/a,b"));
+        let line = line(&config);
+        let at = |what: &str| line.find(what).unwrap_or_else(|| panic!("no {what:?} in {line}"));
+        assert!(at("intel-iommu") < at("virtio-net-pci"));
+        assert!(at("pcie-root-port,id=port0") < at("bus=port0"));
+        assert!(at("pcie-root-port,id=port1") < at("bus=port1"));
+        assert!(line.contains("file=/disks/a,,b,"), "{line}");
+    }
+
+    #[test]
+    fn without_an_iommu_virtio_is_not_told_of_one() {
+        let config = MachineConfig::new(files()).iommu(false).nic(Nic::user(NicModel::Virtio));
+        let line = line(&config);
+        assert!(!line.contains("iommu"), "{line}");
+    }
+}
