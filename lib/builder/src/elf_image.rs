@@ -1,5 +1,7 @@
 //! A checked view of an ELF image: everything that it hands out lies inside the file and makes sense by itself.
 
+use core::fmt;
+
 use elf::{ElfBytes, abi, endian::LittleEndian, file::Class, note::Note as RawNote, segment::ProgramHeader};
 use heapless::Vec;
 
@@ -20,7 +22,7 @@ pub enum Permission {
 }
 
 /// A part of the image that is loaded: `bytes`, then zeros.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Load<'a> {
     /// Where it is linked (`p_vaddr`).
     pub address: VirtAddr,
@@ -32,6 +34,18 @@ pub struct Load<'a> {
     pub size: u64,
     /// What it may be used for.
     pub permission: Permission,
+}
+
+/// Says how many bytes there are, not which.
+impl fmt::Debug for Load<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, physical, bytes, size, permission } = self;
+        write!(
+            f,
+            "{permission:?} {size:#x} bytes at {address:?} ({physical:#x}), {} from the file",
+            bytes.len()
+        )
+    }
 }
 
 /// An ELF note: a typed value with the name of who defined the type.
@@ -46,7 +60,6 @@ pub struct Note<'a> {
 }
 
 /// A static ELF image for x86-64.
-#[derive(Debug)]
 pub struct ElfImage<'a> {
     elf: ElfBytes<'a, LittleEndian>,
     loads: Vec<Load<'a>, MAX_LOADS>,

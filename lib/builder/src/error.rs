@@ -125,11 +125,13 @@ pub enum PlanError {
         /// What was given.
         memory_pages: u64,
     },
-    /// The memory is larger than its part of the address space.
-    #[error("at most {most} pages of memory fit the address space, {memory_pages} were asked for")]
-    MemoryLimit {
+    /// More of something than fits its part of the address space.
+    #[error("at most {most} {what} fit the address space, {asked} were asked for")]
+    Limit {
+        /// Of what.
+        what: &'static str,
         /// What was asked for.
-        memory_pages: u64,
+        asked: u64,
         /// The most that fit.
         most: u64,
     },
@@ -144,30 +146,6 @@ pub enum PlanError {
     Empty {
         /// Which area.
         area: &'static str,
-    },
-    /// More devices than there is room for.
-    #[error("at most {most} devices are handled, {asked} were asked for")]
-    Devices {
-        /// What was asked for.
-        asked: u64,
-        /// The most that are handled.
-        most: u64,
-    },
-    /// The grant window is larger than its part of the address space.
-    #[error("at most {most} pages fit the grant window, {asked} were asked for")]
-    GrantWindow {
-        /// What was asked for.
-        asked: u64,
-        /// The most that fit.
-        most: u64,
-    },
-    /// The device registers are larger than their part of the address space.
-    #[error("at most {most} pages fit the window for device registers, {asked} were asked for")]
-    BarWindow {
-        /// What was asked for.
-        asked: u64,
-        /// The most that fit.
-        most: u64,
     },
     /// The registers of a device are at no possible machine address.
     #[error("BAR {index}: {pages} frames from {first:?} are no machine addresses")]

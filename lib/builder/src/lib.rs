@@ -9,6 +9,7 @@
 //! - [`elf_image`] is a checked view of an ELF file: every offset it hands out lies inside the file.
 //! - [`areas`] divides the pages of a domain.
 //! - [`page_table`] counts and fills the page tables for given spans of virtual addresses.
+//! - [`params`] says what a unikernel is to have.
 //! - [`uk`] puts these together into [`UkPlan`], the plan of a unikernel.
 //!
 //! ```
@@ -35,13 +36,15 @@ pub mod areas;
 pub mod elf_image;
 pub mod error;
 pub mod page_table;
+pub mod params;
 pub mod uk;
 
 pub use areas::{Areas, PfnRange};
 pub use elf_image::ElfImage;
 pub use error::{ElfError, PlanError};
 pub use page_table::TablePage;
-pub use uk::{MachineRange, UkParams, UkPlan};
+pub use params::{MachineRange, UkParams};
+pub use uk::UkPlan;
 
 mod abi;
 pub use abi::{Mfn, Pfn, PteFlags, VirtAddr};

@@ -1,34 +1,28 @@
 //! The plan of a unikernel: `uk_abi::layout` filled with an image and its parameters.
 
+use core::fmt;
+
 use heapless::Vec;
 use uk_abi::{
     boot_info::{Area, BootInfo, MAX_DEVICES},
-    layout::{
-        BAR_WINDOW_MAX_PAGES, BAR_WINDOW_VA, BOOT_INFO_VA, GRANT_WINDOW_MAX_PAGES, GRANT_WINDOW_VA,
-        HEALTH_VA, PAGE_SIZE, RAM_BASE, SHARED_INFO_VA,
-    },
+    layout::{BAR_WINDOW_VA, BOOT_INFO_VA, GRANT_WINDOW_VA, HEALTH_VA, PAGE_SIZE, RAM_BASE, SHARED_INFO_VA},
 };
 
 use crate::{
-    Areas, ElfImage, Mfn, Pfn, PfnRange, PlanError, PteFlags, TablePage, VirtAddr,
+    Areas, ElfImage, Mfn, Pfn, PfnRange, PlanError, PteFlags, TablePage, UkParams, VirtAddr,
     areas::P2M_ENTRIES,
     elf_image::{Load, MAX_LOADS, Permission},
     page_table::{ENTRIES, Leaf, Span, Tables},
+    params::MEMORY_MAX_PAGES,
 };
 
 const PAGE_BYTES: u64 = PAGE_SIZE as u64;
-
-/// The most pages of RAM: they end where shared_info is.
-pub const MEMORY_MAX_PAGES: u64 = (SHARED_INFO_VA - RAM_BASE) / PAGE_BYTES;
 
 // The pages of the devices end before the grant window starts.
 const _: () = assert!(BOOT_INFO_VA + (1 + MAX_DEVICES as u64) * PAGE_BYTES <= GRANT_WINDOW_VA);
 
 /// The p2m entry of a page that does not exist.
 const INVALID_P2M_ENTRY: u64 = u64::MAX;
-
-/// Machine frames can have 40 bits (52-bit physical addresses).
-const MFN_LIMIT: u64 = 1 << 40;
 
 /// What every mapping says: that it is there, for ring 3, where a PV kernel runs; and accessed and dirty, so that
 /// the processor never has to write to a table of ours.
@@ -40,39 +34,8 @@ const EXECUTE: PteFlags = MAPPED;
 /// Device registers: never cached.
 const REGISTERS: PteFlags = WRITE.union(PteFlags::PCD).union(PteFlags::PWT);
 
-/// A range of machine frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MachineRange {
-    /// The first frame.
-    pub first: Mfn,
-    /// How many frames.
-    pub pages: u64,
-}
-
-/// What a unikernel is to have. All counts are of pages of 4 KiB.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct UkParams<'a> {
-    /// All of its memory.
-    pub memory_pages: u32,
-    /// The stack.
-    pub stack_pages: u32,
-    /// The log ring.
-    pub log_pages: u32,
-    /// The recovery box.
-    pub box_pages: u32,
-    /// Virtual addresses for other domains' granted pages; they take no memory but for their tables.
-    pub grant_window_pages: u32,
-    /// Machine-contiguous memory for devices, rounded up to whole 2 MiB extents. More than none asks for a memory of
-    /// whole extents, which root then populates as such.
-    pub dma_pages: u32,
-    /// Devices, each of which gets a page after the boot info page.
-    pub devices: u32,
-    /// The registers of these devices, mapped one after the other from the start of the BAR window.
-    pub bars: &'a [MachineRange],
-}
-
 /// Pages of the image: `bytes`, then zeros to the end of the last page.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Segment<'a> {
     /// The pages.
     pub pages: PfnRange,
@@ -95,6 +58,13 @@ impl<'a> Segment<'a> {
     }
 }
 
+/// Says how many bytes there are, not which.
+impl fmt::Debug for Segment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {:?} from {} bytes", self.permission, self.pages, self.bytes.len())
+    }
+}
+
 /// The plan of a unikernel.
 #[derive(Clone, Debug)]
 pub struct UkPlan<'a> {
@@ -102,9 +72,7 @@ pub struct UkPlan<'a> {
     segments: Vec<Segment<'a>, MAX_LOADS>,
     areas: Areas,
     tables: Tables,
-    grant_window_pages: u64,
-    bars: &'a [MachineRange],
-    bar_pages: u64,
+    params: UkParams<'a>,
 }
 
 impl<'a> UkPlan<'a> {
@@ -113,9 +81,9 @@ impl<'a> UkPlan<'a> {
     /// # Errors
     /// See [`PlanError`]: whatever in the image or in `params` cannot be had.
     pub fn new(elf: &'a [u8], params: &UkParams<'a>) -> Result<Self, PlanError> {
-        let bar_pages = check(params)?;
+        params.check()?;
         let image = ElfImage::parse(elf)?;
-        let segments = segments(&image, params)?;
+        let segments = segments(&image)?;
         let image_pages = segments.last().map_or(0, |last| last.pages.end().0);
         let span = |start, pages| Span { start: VirtAddr(start), pages };
         let fixed_end = BOOT_INFO_VA + PAGE_BYTES * (1 + u64::from(params.devices));
@@ -125,19 +93,11 @@ impl<'a> UkPlan<'a> {
                 span(RAM_BASE, params.memory_pages.into()),
                 span(SHARED_INFO_VA, (fixed_end - SHARED_INFO_VA) / PAGE_BYTES),
                 span(GRANT_WINDOW_VA, params.grant_window_pages.into()),
-                span(BAR_WINDOW_VA, bar_pages),
+                span(BAR_WINDOW_VA, params.bar_pages()),
             ],
         )?;
         let areas = Areas::lay_out(image_pages, tables.pages().pages, params)?;
-        let plan = Self {
-            entry: image.entry(),
-            segments,
-            areas,
-            tables,
-            grant_window_pages: params.grant_window_pages.into(),
-            bars: params.bars,
-            bar_pages,
-        };
+        let plan = Self { entry: image.entry(), segments, areas, tables, params: *params };
         if !plan.is_code(plan.entry) {
             return Err(PlanError::Entry { entry: plan.entry.0 });
         }
@@ -151,7 +111,7 @@ impl<'a> UkPlan<'a> {
 
     /// All of the memory, in pages.
     pub fn memory_pages(&self) -> u64 {
-        self.areas.dma.end().0
+        self.params.memory_pages.into()
     }
 
     /// Where the vCPU starts: its rip.
@@ -194,7 +154,8 @@ impl<'a> UkPlan<'a> {
     /// The content of a page of the p2m list, `index` counted from the start of the area.
     pub fn fill_p2m(&self, index: u64, frame_of: impl Fn(Pfn) -> Mfn, out: &mut [u64; ENTRIES]) {
         let first = index.saturating_mul(P2M_ENTRIES);
-        for (entry, pfn) in out.iter_mut().zip(first..) {
+        for (entry, offset) in out.iter_mut().zip(0..) {
+            let pfn = first.saturating_add(offset);
             *entry = if pfn < self.memory_pages() { frame_of(Pfn(pfn)).0 } else { INVALID_P2M_ENTRY };
         }
     }
@@ -208,7 +169,7 @@ impl<'a> UkPlan<'a> {
         info.recovery_box = area(self.areas.recovery_box);
         info.p2m = area(self.areas.p2m);
         info.heap = area(self.areas.heap);
-        info.grant_window = Area { va: GRANT_WINDOW_VA, pages: self.grant_window_pages };
+        info.grant_window = Area { va: GRANT_WINDOW_VA, pages: self.params.grant_window_pages.into() };
     }
 
     /// Where the unikernel sees a page of its memory; nowhere for page tables and gaps in the image.
@@ -225,7 +186,8 @@ impl<'a> UkPlan<'a> {
 
     /// Where the unikernel sees the registers that `params.bars` has at `index`.
     pub fn bar_address(&self, index: usize) -> Option<VirtAddr> {
-        let before = self.bars.get(..index).filter(|_| index < self.bars.len())?;
+        let bars = self.params.bars;
+        let before = bars.get(..index).filter(|_| index < bars.len())?;
         let pages: u64 = before.iter().map(|bar| bar.pages).sum();
         Some(VirtAddr(BAR_WINDOW_VA + pages * PAGE_BYTES))
     }
@@ -277,10 +239,7 @@ impl<'a> UkPlan<'a> {
 
     /// The registers on a page of the BAR window.
     fn bar_frame(&self, mut page: u64) -> Option<Leaf> {
-        if page >= self.bar_pages {
-            return None;
-        }
-        for bar in self.bars {
+        for bar in self.params.bars {
             if page < bar.pages {
                 return Some(Leaf { frame: Mfn(bar.first.0 + page), flags: REGISTERS });
             }
@@ -298,39 +257,8 @@ impl<'a> UkPlan<'a> {
     }
 }
 
-/// Checks the parameters by themselves, and counts the pages of device registers.
-fn check(params: &UkParams) -> Result<u64, PlanError> {
-    let memory_pages = u64::from(params.memory_pages);
-    if memory_pages > MEMORY_MAX_PAGES {
-        return Err(PlanError::MemoryLimit { memory_pages, most: MEMORY_MAX_PAGES });
-    }
-    for (area, pages) in [("stack", params.stack_pages), ("log ring", params.log_pages)] {
-        if pages == 0 {
-            return Err(PlanError::Empty { area });
-        }
-    }
-    let (asked, most) = (u64::from(params.devices), MAX_DEVICES as u64);
-    if asked > most {
-        return Err(PlanError::Devices { asked, most });
-    }
-    let (asked, most) = (u64::from(params.grant_window_pages), GRANT_WINDOW_MAX_PAGES as u64);
-    if asked > most {
-        return Err(PlanError::GrantWindow { asked, most });
-    }
-    for (index, bar) in params.bars.iter().enumerate() {
-        let end = bar.first.0.checked_add(bar.pages);
-        if end.is_none_or(|end| end > MFN_LIMIT) {
-            return Err(PlanError::BarFrames { index, first: bar.first, pages: bar.pages });
-        }
-    }
-    let most = BAR_WINDOW_MAX_PAGES as u64;
-    let asked = params.bars.iter().fold(0, |sum: u64, bar| sum.saturating_add(bar.pages));
-    if asked > most { Err(PlanError::BarWindow { asked, most }) } else { Ok(asked) }
-}
-
 /// Gives each load its pages.
-fn segments<'a>(image: &ElfImage<'a>, params: &UkParams) -> Result<Vec<Segment<'a>, MAX_LOADS>, PlanError> {
-    let memory_pages = u64::from(params.memory_pages);
+fn segments<'a>(image: &ElfImage<'a>) -> Result<Vec<Segment<'a>, MAX_LOADS>, PlanError> {
     let mut segments = Vec::new();
     let mut end = RAM_BASE;
     for (index, load) in image.loads().iter().enumerate() {
@@ -345,9 +273,9 @@ fn segments<'a>(image: &ElfImage<'a>, params: &UkParams) -> Result<Vec<Segment<'
             return Err(PlanError::LoadOverlap { index, address, end });
         }
         let segment = segment(load);
-        let needed = segment.pages.end().0;
-        if needed > memory_pages {
-            return Err(PlanError::Memory { needed, memory_pages });
+        let pages = segment.pages.end().0;
+        if pages > MEMORY_MAX_PAGES {
+            return Err(PlanError::Limit { what: "pages of image", asked: pages, most: MEMORY_MAX_PAGES });
         }
         end = ram_address(segment.pages.end()).0;
         // An image has no more loads than fit here.

@@ -1,0 +1,5 @@
+//! What the builder's tests share.
+
+pub(crate) mod elf_writer;
+pub(crate) mod expect;
+pub(crate) mod machine;
