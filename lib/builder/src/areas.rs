@@ -2,9 +2,6 @@
 
 use crate::{Pfn, PlanError, UkParams};
 
-/// Pages in the 2 MiB extent that a DMA area is made of (order 9 to Xen).
-pub const EXTENT_PAGES: u64 = 512;
-
 /// Entries in one page of the p2m list.
 pub(crate) const P2M_ENTRIES: u64 = 512;
 
@@ -59,9 +56,10 @@ pub struct Areas {
     pub recovery_box: PfnRange,
     /// The p2m list: the machine frame of each page, 8 bytes each. Read-only.
     pub p2m: PfnRange,
-    /// All that is left.
+    /// All that is left; what of the memory comes after it is the DMA area.
     pub heap: PfnRange,
-    /// Memory for devices: whole 2 MiB extents at the end, or empty.
+    /// Memory for devices, all of it in the last 2 MiB; or empty. Machine-contiguous, if root has populated the
+    /// memory with extents of that size.
     pub dma: PfnRange,
 }
 
@@ -69,11 +67,10 @@ impl Areas {
     /// Lays the areas out one after the other.
     ///
     /// # Errors
-    /// When they do not fit with at least one page of heap, or when a DMA area is wanted in a memory that whole
-    /// extents do not fill.
+    /// When they do not fit with at least one page of heap.
     pub(crate) fn lay_out(image: u64, page_tables: u64, params: &UkParams) -> Result<Self, PlanError> {
         let memory = u64::from(params.memory_pages);
-        let dma = dma_pages(params)?;
+        let dma = u64::from(params.dma_pages);
         let mut next = 0;
         let mut take = |pages: u64| {
             let range = PfnRange { start: Pfn(next), pages };
@@ -96,14 +93,4 @@ impl Areas {
         let dma = take(dma);
         Ok(Self { image, page_tables, stack, boot_info, health, log, recovery_box, p2m, heap, dma })
     }
-}
-
-/// The pages of the DMA area: what was asked for, rounded up to whole extents.
-fn dma_pages(params: &UkParams) -> Result<u64, PlanError> {
-    let asked = u64::from(params.dma_pages);
-    let memory_pages = u64::from(params.memory_pages);
-    if asked > 0 && !memory_pages.is_multiple_of(EXTENT_PAGES) {
-        return Err(PlanError::DmaMemory { memory_pages });
-    }
-    Ok(asked.next_multiple_of(EXTENT_PAGES))
 }

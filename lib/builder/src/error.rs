@@ -125,8 +125,8 @@ pub enum PlanError {
         /// What was given.
         memory_pages: u64,
     },
-    /// More of something than fits its part of the address space.
-    #[error("at most {most} {what} fit the address space, {asked} were asked for")]
+    /// More of something than fits its part of the address space, or an extent.
+    #[error("at most {most} {what} are possible, {asked} were asked for")]
     Limit {
         /// Of what.
         what: &'static str,

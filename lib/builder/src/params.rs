@@ -10,6 +10,9 @@ use crate::{Mfn, PlanError};
 /// The most pages of RAM: they end where shared_info is.
 pub const MEMORY_MAX_PAGES: u64 = (SHARED_INFO_VA - RAM_BASE) / PAGE_SIZE as u64;
 
+/// Pages in a 2 MiB extent (order 9 to Xen): machine memory is contiguous inside one.
+pub const EXTENT_PAGES: u64 = 512;
+
 /// Machine frames can have 40 bits (52-bit physical addresses).
 const MFN_LIMIT: u64 = 1 << 40;
 
@@ -35,8 +38,8 @@ pub struct UkParams<'a> {
     pub box_pages: u32,
     /// Virtual addresses for other domains' granted pages; they take no memory but for their tables.
     pub grant_window_pages: u32,
-    /// Machine-contiguous memory for devices, rounded up to whole 2 MiB extents. More than none asks for a memory of
-    /// whole extents, which root then populates as such.
+    /// Machine-contiguous memory for devices, at most one extent. More than none asks for a memory of whole extents,
+    /// as which root then populates it.
     pub dma_pages: u32,
     /// Devices, each of which gets a page after the boot info page.
     pub devices: u32,
@@ -65,6 +68,7 @@ impl UkParams<'_> {
         }
         let limits = [
             ("pages of memory", u64::from(self.memory_pages), MEMORY_MAX_PAGES),
+            ("pages of DMA memory", u64::from(self.dma_pages), EXTENT_PAGES),
             ("devices", u64::from(self.devices), MAX_DEVICES as u64),
             ("pages of grant window", u64::from(self.grant_window_pages), GRANT_WINDOW_MAX_PAGES as u64),
             ("pages of device registers", self.bar_pages(), BAR_WINDOW_MAX_PAGES as u64),
@@ -73,6 +77,10 @@ impl UkParams<'_> {
             if asked > most {
                 return Err(PlanError::Limit { what, asked, most });
             }
+        }
+        let memory_pages = u64::from(self.memory_pages);
+        if self.dma_pages > 0 && !memory_pages.is_multiple_of(EXTENT_PAGES) {
+            return Err(PlanError::DmaMemory { memory_pages });
         }
         Ok(())
     }

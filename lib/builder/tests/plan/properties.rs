@@ -42,7 +42,7 @@ fn images() -> impl Strategy<Value = Vec<u8>> {
 /// Parameters of which most can be had; some ask for more memory than there is.
 fn params() -> impl Strategy<Value = Params> {
     let memory = prop_oneof![40..200u32, 200..5_000u32, (1..12u32).prop_map(|extents| extents * 512)];
-    let dma = prop_oneof![3 => Just(0u32), 1 => 1..1_500u32];
+    let dma = prop_oneof![3 => Just(0u32), 1 => 1..=512u32];
     let areas = (1..70u32, 1..20u32, 0..40u32, 0..=1024u32);
     let bar =
         (0..0xfff_ffffu64, 0..300u64).prop_map(|(first, pages)| MachineRange { first: Mfn(first), pages });
@@ -51,7 +51,7 @@ fn params() -> impl Strategy<Value = Params> {
             let (stack_pages, log_pages, box_pages, grant_window_pages) = areas;
             // Half of the time a DMA area gets a memory that it can have.
             let memory_pages =
-                if dma_pages % 2 == 1 { memory_pages.next_multiple_of(512) + 1024 } else { memory_pages };
+                if dma_pages % 2 == 1 { memory_pages.next_multiple_of(512) + 512 } else { memory_pages };
             let counts = UkParams {
                 memory_pages,
                 stack_pages,
