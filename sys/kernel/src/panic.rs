@@ -1,0 +1,16 @@
+//! Panics: main's end a life of main, the kernel's own end the host.
+
+use crate::{boot, call, reboot};
+use core::fmt::Write;
+use core::panic::PanicInfo;
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    if boot::on_kernel_stack() {
+        reboot::reboot(format_args!("root's recovery kernel panicked: {info}"));
+    }
+    let mut message = heapless::String::<{ crate::info::MESSAGE_LEN }>::new();
+    // A message that does not fit is cut; what fits is kept.
+    let _ = write!(message, "{info}");
+    call::panicked(&message)
+}

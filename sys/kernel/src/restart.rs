@@ -1,0 +1,64 @@
+//! Starting main, and starting it afresh.
+
+use crate::entry::kernel_enter_main;
+use crate::info::{Death, DeathCause, INFO};
+use crate::{image, reboot, watchdog};
+
+/// How often main may die before its first beat until the host is rebooted: what kills it that
+/// early and that often lies in what a restart keeps, and no further restart will mend it.
+const DEATHS_BEFORE_FIRST_BEAT: u32 = 5;
+
+/// How often main may die between two ticks of the watchdog that saw it alive, until the host is
+/// rebooted: a crash loop that beats now and then.
+const DEATHS_BETWEEN_TICKS: u32 = 64;
+
+unsafe extern "C" {
+    /// Made by [`crate::main!`].
+    fn root_main() -> !;
+}
+
+/// Ends the life of main that `death` describes and starts the next.
+///
+/// # Safety
+/// In kernel mode only; main's stack and data are gone afterwards.
+pub(crate) unsafe fn restart(death: Death) -> ! {
+    let (since_beat, since_tick) = watchdog::count_death();
+    if since_beat > DEATHS_BEFORE_FIRST_BEAT || since_tick > DEATHS_BETWEEN_TICKS {
+        reboot::reboot(format_args!(
+            "root died {since_beat} times before its first beat, {since_tick} times in a moment, last of {}",
+            Cause(&death.cause)
+        ));
+    }
+    // SAFETY: in kernel mode, by the caller's promise, and no other reference to INFO lives.
+    unsafe { INFO.get_mut() }.last_death = Some(death);
+    // SAFETY: main does not run: its life has just ended.
+    unsafe { start() }
+}
+
+/// Enters main with fresh data and an empty stack.
+///
+/// # Safety
+/// In kernel mode only, with main's page tables in place.
+pub(crate) unsafe fn start() -> ! {
+    // SAFETY: as in `restart`.
+    unsafe { INFO.get_mut() }.lives += 1;
+    watchdog::arm();
+    // SAFETY: nothing of main's last life is used again, and root_main is mapped for user mode.
+    unsafe {
+        image::reset_main_data();
+        kernel_enter_main(root_main as *const () as u64, image::stack_top() - 8)
+    }
+}
+
+/// A cause as one word or two.
+struct Cause<'a>(&'a DeathCause);
+
+impl core::fmt::Display for Cause<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self.0 {
+            DeathCause::Exception { vector, .. } => write!(f, "exception {vector}"),
+            DeathCause::Hang => f.write_str("a hang"),
+            DeathCause::Panic => f.write_str("a panic"),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! How a unikernel is entered: `_start`, and a stub for each exception.
+//!
+//! Root starts it (again) at `_start` with the stack pointer at the top of the stack and events
+//! masked. The stubs depend on nothing but the two pages at fixed addresses: where root has set the
+//! health page's `BOOT_WANTED`, they lead to `_start` (Xen may deliver an exception of the last life
+//! to the new one); else they note the registers and end this life with a crash report.
+
+use core::arch::global_asm;
+use core::mem::offset_of;
+use uk_abi::boot_info::{Area, BootInfo};
+use uk_abi::health::byte;
+use uk_abi::layout::{BOOT_INFO_VA, HEALTH_VA};
+
+const STACK: usize = BOOT_INFO_VA as usize + offset_of!(BootInfo, stack);
+
+global_asm!(
+    ".pushsection .text.entry, \"ax\", @progbits",
+    ".globl _start",
+    "_start:",
+    "cld",
+    "xor ebp, ebp",
+    "mov rsp, qword ptr [{stack_pages}]",
+    "shl rsp, 12",
+    "add rsp, qword ptr [{stack_va}]",
+    "call {start}",
+    "ud2",
+    //
+    // One stub for each vector, 16 bytes apart.
+    ".globl uk_trap_stubs",
+    ".balign 16",
+    "uk_trap_stubs:",
+    ".set vector, 0",
+    ".rept 256",
+    ".balign 16",
+    "mov dword ptr [{vector}], vector",
+    "jmp 2f",
+    ".set vector, vector + 1",
+    ".endr",
+    "2:",
+    "cmp qword ptr [{boot_wanted}], 0",
+    "jne _start",
+    "mov [{registers} + 0], rax",
+    "mov [{registers} + 16], rdx",
+    "mov [{registers} + 24], rbx",
+    "mov [{registers} + 40], rbp",
+    "mov [{registers} + 48], rsi",
+    "mov [{registers} + 56], rdi",
+    "mov [{registers} + 64], r8",
+    "mov [{registers} + 72], r9",
+    "mov [{registers} + 80], r10",
+    "mov [{registers} + 96], r12",
+    "mov [{registers} + 104], r13",
+    "mov [{registers} + 112], r14",
+    "mov [{registers} + 120], r15",
+    "mov rdi, rsp",
+    "lea rsp, [rip + {emergency} + {emergency_size}]",
+    "cld",
+    "call {trap}",
+    "ud2",
+    ".popsection",
+    stack_va = const STACK + offset_of!(Area, va),
+    stack_pages = const STACK + offset_of!(Area, pages),
+    start = sym crate::start::start,
+    vector = const HEALTH_VA as usize + byte::CRASH_VECTOR,
+    boot_wanted = const HEALTH_VA as usize + byte::BOOT_WANTED,
+    registers = const HEALTH_VA as usize + byte::CRASH_REGISTERS,
+    emergency = sym crate::trap::EMERGENCY_STACK,
+    emergency_size = const crate::trap::EMERGENCY_STACK_SIZE,
+    trap = sym crate::trap::trap,
+);

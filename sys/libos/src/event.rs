@@ -1,0 +1,123 @@
+//! Event channels as something to await.
+
+use crate::start;
+use core::cell::RefCell;
+use core::future::poll_fn;
+use core::task::{Poll, Waker};
+use critical_section::Mutex;
+use heapless::Vec;
+use xen_abi::Port;
+
+pub use pv::event::{alloc_unbound, bind_interdomain, bind_pirq, bind_virq, close, send};
+
+/// Ports that a unikernel can await, which is what one `SCHEDOP_poll` takes.
+pub const MAX_PORTS: usize = 128;
+
+#[derive(Clone)]
+struct Awaited {
+    port: Port,
+    fired: bool,
+    waker: Option<Waker>,
+}
+
+static AWAITED: Mutex<RefCell<Vec<Awaited, MAX_PORTS>>> = Mutex::new(RefCell::new(Vec::new()));
+
+/// An event channel of this domain, open or bound by root or by this unikernel.
+#[derive(Debug)]
+pub struct Event {
+    port: Port,
+}
+
+/// There is no room for another awaited port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyPorts;
+
+impl core::fmt::Display for TooManyPorts {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "a unikernel can await {MAX_PORTS} ports at most")
+    }
+}
+
+impl core::error::Error for TooManyPorts {}
+
+impl Event {
+    /// Starts to listen on `port`.
+    ///
+    /// # Errors
+    /// [`TooManyPorts`].
+    pub fn listen(port: Port) -> Result<Self, TooManyPorts> {
+        critical_section::with(|cs| {
+            let mut awaited = AWAITED.borrow_ref_mut(cs);
+            if !awaited.iter().any(|entry| entry.port == port) {
+                awaited.push(Awaited { port, fired: false, waker: None }).map_err(|_| TooManyPorts)?;
+            }
+            Ok(Self { port })
+        })
+    }
+
+    /// The port.
+    pub const fn port(&self) -> Port {
+        self.port
+    }
+
+    /// Waits for an event; those that came since the last wait count as one.
+    pub async fn wait(&self) {
+        poll_fn(|context| {
+            critical_section::with(|cs| {
+                let mut awaited = AWAITED.borrow_ref_mut(cs);
+                let Some(entry) = awaited.iter_mut().find(|entry| entry.port == self.port) else {
+                    return Poll::Pending;
+                };
+                if core::mem::take(&mut entry.fired) || start::shared_info().take_pending(self.port) {
+                    return Poll::Ready(());
+                }
+                entry.waker = Some(context.waker().clone());
+                Poll::Pending
+            })
+        })
+        .await;
+    }
+
+    /// Sends an event to the other end.
+    ///
+    /// # Errors
+    /// Xen's: the port is bound to nothing that can be sent to.
+    pub fn notify(&self) -> pv::Result {
+        send(self.port)
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        critical_section::with(|cs| AWAITED.borrow_ref_mut(cs).retain(|entry| entry.port != self.port));
+    }
+}
+
+/// Takes pending events and wakes who waits for them; answers whether there was any.
+pub(crate) fn wake_pending() -> bool {
+    let shared = start::shared_info();
+    critical_section::with(|cs| {
+        let mut any = false;
+        for entry in AWAITED.borrow_ref_mut(cs).iter_mut() {
+            if shared.take_pending(entry.port) {
+                any = true;
+                entry.fired = true;
+                if let Some(waker) = entry.waker.take() {
+                    waker.wake();
+                }
+            }
+        }
+        any
+    })
+}
+
+/// Waits for an event on an awaited port, at most until `until_us`.
+pub(crate) fn wait(until_us: u64) {
+    let ports: Vec<Port, MAX_PORTS> =
+        critical_section::with(|cs| AWAITED.borrow_ref(cs).iter().map(|entry| entry.port).collect());
+    if let Err(error) = pv::sched::poll(&ports, until_us.saturating_mul(1000)) {
+        // A port of the list is not open. What waits for it waits in vain, the rest must not.
+        log::error!("poll of {} ports: {error}", ports.len());
+        pv::sched::yield_now();
+    }
+}

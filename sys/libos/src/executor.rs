@@ -1,0 +1,61 @@
+//! The executor: polls what is awake, beats the heart, and waits for events and time.
+//!
+//! Every turn is a heartbeat, and an idle unikernel turns once in a heartbeat period. A task that
+//! never yields stops the turns, and with them the beat.
+
+use crate::{clock, event, fault, start, time_driver};
+use core::cell::UnsafeCell;
+use core::mem::MaybeUninit;
+use core::sync::atomic::{AtomicBool, Ordering};
+use embassy_executor::{Spawner, raw};
+use uk_abi::health::BootStage;
+
+/// A task has been woken since the last turn.
+static WOKEN: AtomicBool = AtomicBool::new(false);
+
+#[unsafe(no_mangle)]
+fn __pender(_context: *mut ()) {
+    WOKEN.store(true, Ordering::Relaxed);
+}
+
+struct ExecutorCell(UnsafeCell<MaybeUninit<raw::Executor>>);
+
+// SAFETY: `run` initialises it once in a life, before anything else can see it.
+unsafe impl Sync for ExecutorCell {}
+
+static EXECUTOR: ExecutorCell = ExecutorCell(UnsafeCell::new(MaybeUninit::uninit()));
+
+/// Runs `spawn`, then the tasks, for ever.
+pub(crate) fn run(spawn: impl FnOnce(Spawner)) -> ! {
+    // SAFETY: called once in a life, and nothing else refers to the cell.
+    let executor: &'static raw::Executor =
+        unsafe { (*EXECUTOR.0.get()).write(raw::Executor::new(core::ptr::null_mut())) };
+    spawn(executor.spawner());
+    let health = start::health();
+    health.set_stage(BootStage::Running);
+    let period_us = start::boot_info().heartbeat_period_us;
+    let mut first = true;
+    loop {
+        // SAFETY: only here, so never from within itself.
+        unsafe { executor.poll() };
+        let now_us = clock::now_us();
+        if first {
+            health.first_beat(now_us);
+            first = false;
+        } else if !fault::heartbeat_is_lost() {
+            health.beat();
+        }
+        if let Some(command) = health.take_fault() {
+            fault::carry_out(&health, command);
+        }
+        let flooding = fault::turn();
+        let next_timer_us = time_driver::wake_expired(now_us);
+        let woken = WOKEN.swap(false, Ordering::Relaxed);
+        if event::wake_pending() || woken || flooding {
+            continue;
+        }
+        health.set_idle(true);
+        event::wait(next_timer_us.min(now_us + period_us));
+        health.set_idle(false);
+    }
+}

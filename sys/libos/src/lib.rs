@@ -1,0 +1,57 @@
+//! The library OS of the unikernels: one Rust program, one vCPU, cooperative tasks.
+//!
+//! ```text
+//!   main (async)  --  spawns tasks, awaits events and time
+//!   executor      --  polls tasks, beats the heart, waits in SCHEDOP_poll
+//!   event  time  grant  dma  log  recovery  health
+//!   start, trap   --  from root's boot info to main; from a fault to a crash report
+//! ```
+//!
+//! A program is `#![no_std] #![no_main]`, names its main with [`main!`], and contains no `unsafe`.
+//! Root may end it at any instruction and start it again at `_start` with fresh data and bss: what
+//! must survive that goes into the recovery box ([`Uk::recovery_box`]).
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod clock;
+mod critical;
+pub mod dma;
+mod entry;
+pub mod event;
+mod executor;
+pub mod fault;
+pub mod grant;
+mod heap;
+mod log_ring;
+mod start;
+mod time_driver;
+mod trap;
+mod uk;
+mod window;
+
+pub use embassy_executor::{self, Spawner, task};
+pub use embassy_time as time;
+pub use uk::Uk;
+pub use uk_abi;
+pub use xen_abi;
+
+/// Names the main of a unikernel: `libos::main!(main)`, with `async fn main(Spawner, Uk)`.
+#[macro_export]
+macro_rules! main {
+    ($main:path) => {
+        #[$crate::embassy_executor::task(embassy_executor = $crate::embassy_executor)]
+        async fn __uk_main(spawner: $crate::Spawner, uk: $crate::Uk) {
+            $main(spawner, uk).await
+        }
+
+        #[unsafe(no_mangle)]
+        extern "Rust" fn uk_main(spawner: $crate::Spawner, uk: $crate::Uk) {
+            match __uk_main(spawner, uk) {
+                Ok(token) => spawner.spawn(token),
+                Err(error) => panic!("main cannot be spawned: {error:?}"),
+            }
+        }
+    };
+}

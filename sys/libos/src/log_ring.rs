@@ -1,0 +1,44 @@
+//! `log` into the ring that root drains.
+
+use crate::{clock, start};
+use core::sync::atomic::AtomicU64;
+use log::{Level, LevelFilter, Log, Metadata, Record};
+use uk_abi::log_ring::{self, LogWriter};
+
+struct Ring;
+
+impl Log for Ring {
+    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        // A ring that is too small takes nothing: root checks its size when it builds the domain.
+        if let Ok(writer) = writer() {
+            writer.write(level(record.level()), clock::now_us(), *record.args());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+fn writer() -> Result<LogWriter<&'static [AtomicU64]>, log_ring::RingTooSmall> {
+    LogWriter::new(start::words(start::boot_info().log))
+}
+
+fn level(level: Level) -> log_ring::Level {
+    match level {
+        Level::Error => log_ring::Level::Error,
+        Level::Warn => log_ring::Level::Warn,
+        Level::Info => log_ring::Level::Info,
+        Level::Debug => log_ring::Level::Debug,
+        Level::Trace => log_ring::Level::Trace,
+    }
+}
+
+/// Has `log`'s macros write to the ring.
+pub(crate) fn init() {
+    // It cannot be set twice in a life: the statics are as the image brought them.
+    let _ = log::set_logger(&Ring);
+    log::set_max_level(LevelFilter::Info);
+}

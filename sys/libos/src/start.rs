@@ -1,0 +1,76 @@
+//! From `_start` to the executor.
+
+use crate::{Uk, executor, heap, log_ring};
+use core::ops::Range;
+use core::ptr::NonNull;
+use core::sync::atomic::AtomicU64;
+use pv::shared_info::SharedInfo;
+use uk_abi::boot_info::{Area, BootInfo};
+use uk_abi::health::{BootStage, HealthPage, WORDS};
+use uk_abi::layout::{BOOT_INFO_VA, HEALTH_VA, SHARED_INFO_VA};
+
+/// What root says about this life.
+pub(crate) fn boot_info() -> &'static BootInfo {
+    // SAFETY: root fills in this page before a life starts and changes nothing during it; it is
+    // mapped read-only.
+    unsafe { &*(BOOT_INFO_VA as *const BootInfo) }
+}
+
+/// The words of the page that root watches.
+pub(crate) fn health_words() -> &'static [AtomicU64; WORDS] {
+    // SAFETY: the builder maps the page there, writable, and both sides use it by atomics.
+    unsafe { &*(HEALTH_VA as *const [AtomicU64; WORDS]) }
+}
+
+/// The page that root watches.
+pub(crate) fn health() -> HealthPage<'static> {
+    HealthPage::new(health_words())
+}
+
+/// The page that Xen shares.
+pub(crate) fn shared_info() -> SharedInfo {
+    let address = NonNull::new(SHARED_INFO_VA as *mut _).unwrap_or(NonNull::dangling());
+    // SAFETY: the builder maps the domain's shared_info there, writable.
+    unsafe { SharedInfo::at(address) }
+}
+
+/// The addresses of the stack.
+pub(crate) fn stack() -> Range<u64> {
+    let stack = boot_info().stack;
+    stack.va..stack.end()
+}
+
+/// The words of an area that root and this unikernel share.
+pub(crate) fn words(area: Area) -> &'static [AtomicU64] {
+    // SAFETY: boot info was validated: the areas lie in RAM, apart from each other and from all
+    // that Rust manages; both sides use them by atomics.
+    unsafe { core::slice::from_raw_parts(area.va as *const AtomicU64, (area.bytes() / 8) as usize) }
+}
+
+unsafe extern "Rust" {
+    /// Made by [`crate::main!`].
+    fn uk_main(spawner: crate::Spawner, uk: Uk);
+}
+
+/// Where `_start` arrives.
+pub(crate) extern "C" fn start() -> ! {
+    let health = health();
+    // From here on an exception is this life's own.
+    health.set_boot_wanted(false);
+    health.set_stage(BootStage::Entered);
+    let info = boot_info();
+    if let Err(error) = info.validate() {
+        panic!("{error}");
+    }
+    shared_info().mask_and_clear_all();
+    log_ring::init();
+    // SAFETY: root gives this area to nobody else.
+    unsafe { heap::init(info.heap) };
+    health.set_stage(BootStage::Memory);
+    health.set_stage(BootStage::Events);
+    executor::run(|spawner| {
+        health.set_stage(BootStage::Main);
+        // SAFETY: the program defines it by `main!`, with this signature.
+        unsafe { uk_main(spawner, Uk::new()) };
+    })
+}

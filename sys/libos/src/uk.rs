@@ -1,0 +1,62 @@
+//! What a unikernel's main is given.
+
+use crate::event::{Event, TooManyPorts};
+use crate::start;
+use core::sync::atomic::AtomicU64;
+use uk_abi::boot_info::{BootInfo, BootReason};
+use uk_abi::device_info::DeviceInfo;
+use uk_abi::health::HealthPage;
+use xen_abi::{Domid, Port};
+
+/// This unikernel, as root has set it up. There is one.
+#[derive(Debug)]
+pub struct Uk(());
+
+impl Uk {
+    pub(crate) const fn new() -> Self {
+        Self(())
+    }
+
+    /// What root says about this life.
+    pub fn info(&self) -> &'static BootInfo {
+        start::boot_info()
+    }
+
+    /// Why this life began.
+    pub fn boot_reason(&self) -> BootReason {
+        // Boot info was validated at the start.
+        self.info().boot_reason().unwrap_or(BootReason::First)
+    }
+
+    /// The number of this domain.
+    pub fn domid(&self) -> Domid {
+        Domid(self.info().domid)
+    }
+
+    /// The page that root watches: progress counters, part restarts, figures for tests.
+    pub fn health(&self) -> HealthPage<'static> {
+        start::health()
+    }
+
+    /// The event channel to root.
+    ///
+    /// # Errors
+    /// [`TooManyPorts`].
+    pub fn doorbell(&self) -> Result<Event, TooManyPorts> {
+        Event::listen(Port(self.info().doorbell_port))
+    }
+
+    /// The words of the recovery box, which a restart keeps and a rebuild gives back.
+    pub fn recovery_words(&self) -> &'static [AtomicU64] {
+        start::words(self.info().recovery_box)
+    }
+
+    /// The devices that root has given this unikernel.
+    pub fn devices(&self) -> impl Iterator<Item = &'static DeviceInfo> {
+        let info = self.info();
+        (0..usize::from(info.device_count)).filter_map(|index| info.device_info_va(index)).map(|va| {
+            // SAFETY: root fills in a page for each device, mapped read-only behind boot info.
+            unsafe { &*(va as *const DeviceInfo) }
+        })
+    }
+}
