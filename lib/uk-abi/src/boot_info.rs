@@ -253,3 +253,6 @@ impl fmt::Display for BootInfo {
         write!(f, "{name}, domain {}, incarnation {}, {} pages", self.domid, self.incarnation, self.ram_pages)
     }
 }
+
+#[cfg(test)]
+mod tests;

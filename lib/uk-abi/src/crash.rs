@@ -172,3 +172,6 @@ impl HealthPage<'_> {
         Some(CrashReport { complete: report.complete && unchanged, ..report })
     }
 }
+
+#[cfg(test)]
+mod tests;

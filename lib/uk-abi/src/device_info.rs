@@ -120,3 +120,6 @@ impl DeviceInfo {
         .take(MOST)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -380,3 +380,6 @@ impl HealthPage<'_> {
         Some(self.get(word::INJECTED_AT_US)).filter(|&at| at != 0)
     }
 }
+
+#[cfg(test)]
+mod tests;

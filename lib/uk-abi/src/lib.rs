@@ -19,7 +19,7 @@
 //! and a *later* load of another word (the one thing that would take a fence): whoever must be woken is woken by an
 //! event channel, whose hypercall and locked bit operations are full barriers.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 extern crate std;
 
 pub mod boot_info;
@@ -29,6 +29,8 @@ pub mod fault;
 pub mod health;
 pub mod layout;
 pub mod log_ring;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod text;
 pub mod words;
 

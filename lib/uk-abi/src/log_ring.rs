@@ -4,6 +4,7 @@
 //! word  0  head: words written so far, by the unikernel          published last, so that a record is there or is not
 //!       1  dropped: records that found no room                   by the unikernel
 //!       8  tail: words read so far, by root
+//!       9  dropped records that root has reported, by root
 //!      16  the ring: position p is word 16 + p mod capacity
 //!
 //! record:  mark (16) | level (8) | 0 (8) | bytes (32)    time in us    text, eight bytes a word, little-endian
@@ -26,6 +27,7 @@ pub const TEXT_MAX: usize = 256;
 const HEAD: usize = 0;
 const DROPPED: usize = 1;
 const TAIL: usize = 8;
+const DROPPED_SEEN: usize = 9;
 const RING: usize = 16;
 
 /// Words before a record's text.
@@ -200,7 +202,9 @@ pub struct Drained {
 }
 
 /// Root's side. It keeps its position itself: what the unikernel does to `tail` only harms its own log.
-#[derive(Clone, Copy, Debug)]
+///
+/// It goes on across micro-reboots; memory that was zeroed takes a new one.
+#[derive(Debug)]
 pub struct LogReader<W> {
     ring: Ring<W>,
     tail: u64,
@@ -213,7 +217,7 @@ impl<W: Words> LogReader<W> {
     pub fn new(words: W) -> Result<Self, RingTooSmall> {
         let ring = Ring::new(words)?;
         let tail = ring.words.load(TAIL, Relaxed);
-        let dropped = ring.words.load(DROPPED, Relaxed);
+        let dropped = ring.words.load(DROPPED_SEEN, Relaxed);
         Ok(LogReader { ring, tail, dropped })
     }
 
@@ -247,6 +251,7 @@ impl<W: Words> LogReader<W> {
         let dropped = words.load(DROPPED, Relaxed);
         drained.dropped = dropped.wrapping_sub(self.dropped);
         self.dropped = dropped;
+        words.store(DROPPED_SEEN, dropped, Relaxed);
         drained
     }
 }
@@ -270,3 +275,6 @@ impl<W: Words> Ring<W> {
         Some(size)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -66,3 +66,6 @@ impl<const N: usize> Write for Line<N> {
         if fits == text.len() { Ok(()) } else { Err(fmt::Error) }
     }
 }
+
+#[cfg(test)]
+mod tests;
