@@ -1,6 +1,8 @@
 //! Dividing the pages of a domain into areas.
 
-use crate::{Pfn, PlanError, UkParams};
+use xen_abi::Pfn;
+
+use crate::{PlanError, UkParams};
 
 /// Entries in one page of the p2m list.
 pub(crate) const P2M_ENTRIES: u64 = 512;

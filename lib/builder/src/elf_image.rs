@@ -4,8 +4,9 @@ use core::fmt;
 
 use elf::{ElfBytes, abi, endian::LittleEndian, file::Class, note::Note as RawNote, segment::ProgramHeader};
 use heapless::Vec;
+use xen_abi::VirtAddr;
 
-use crate::{ElfError, VirtAddr};
+use crate::ElfError;
 
 /// The most PT_LOAD headers that an image may have. Ours have three, Linux five.
 pub const MAX_LOADS: usize = 8;
@@ -85,6 +86,8 @@ impl<'a> ElfImage<'a> {
         for header in elf.segments().into_iter().flatten() {
             match header.p_type {
                 abi::PT_INTERP => return Err(ElfError::Interpreter),
+                // Linkers leave such a header for a part of the image that has come out empty.
+                abi::PT_LOAD if header.p_filesz == 0 && header.p_memsz == 0 => {}
                 abi::PT_LOAD => {
                     let load = check_load(file, loads.len(), &header)?;
                     loads.push(load).map_err(|_| ElfError::TooManyLoads { most: MAX_LOADS })?;
@@ -103,7 +106,7 @@ impl<'a> ElfImage<'a> {
         VirtAddr(self.elf.ehdr.e_entry)
     }
 
-    /// The loads, in the order of the file.
+    /// The loads that are not empty, in the order of the file.
     pub fn loads(&self) -> &[Load<'a>] {
         &self.loads
     }

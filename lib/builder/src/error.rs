@@ -1,10 +1,12 @@
 //! Why a file is not an image, and why an image and its parameters make no plan.
 
 use thiserror::Error;
+use xen_abi::Mfn;
 
-use crate::{Mfn, page_table::SpanError};
+use crate::page_table::SpanError;
 
-/// Why a file is not an ELF image that can be loaded. `index` counts the PT_LOAD headers from 0.
+/// Why a file is not an ELF image that can be loaded. `index` counts the PT_LOAD headers that are not empty,
+/// from 0.
 #[derive(Debug, Error)]
 pub enum ElfError {
     /// The file has no sound ELF header or tables.
@@ -79,7 +81,7 @@ pub enum ElfError {
     },
 }
 
-/// Why no plan can be made of an image and its parameters. Loads count from 0.
+/// Why no plan can be made of an image and its parameters. `index` counts as in [`ElfError`].
 #[derive(Debug, Error)]
 pub enum PlanError {
     /// The image cannot be loaded at all.

@@ -14,7 +14,8 @@
 //!
 //! ```
 //! # fn build(image: &[u8]) -> Result<(), builder::PlanError> {
-//! use builder::{Mfn, Pfn, UkParams, UkPlan};
+//! use builder::{UkParams, UkPlan};
+//! use xen_abi::{Mfn, Pfn};
 //!
 //! let params = UkParams { memory_pages: 1024, stack_pages: 16, log_pages: 4, box_pages: 8, ..UkParams::default() };
 //! let plan = UkPlan::new(image, &params)?;
@@ -45,6 +46,3 @@ pub use error::{ElfError, PlanError};
 pub use page_table::TablePage;
 pub use params::{MachineRange, UkParams};
 pub use uk::UkPlan;
-
-mod abi;
-pub use abi::{Mfn, Pfn, PteFlags, VirtAddr};

@@ -7,17 +7,15 @@ use core::ops::Range;
 
 use heapless::Vec;
 use thiserror::Error;
+use xen_abi::{
+    Mfn, PAGE_SHIFT, Pfn, VirtAddr,
+    mmu::{PTES_PER_TABLE, Pte, PteFlags},
+};
 
-use crate::{Mfn, Pfn, PfnRange, PteFlags, VirtAddr};
-
-/// Entries in a page table.
-pub const ENTRIES: usize = 512;
+use crate::PfnRange;
 
 /// The most spans that one set of tables maps.
 pub const MAX_SPANS: usize = 4;
-
-/// Bits of an address inside a page.
-const PAGE_BITS: u32 = 12;
 
 /// Bits of an address that choose an entry of a table.
 const INDEX_BITS: u32 = 9;
@@ -25,12 +23,9 @@ const INDEX_BITS: u32 = 9;
 /// Bits of a page number in 48-bit virtual addresses.
 const VPN_BITS: u32 = 4 * INDEX_BITS;
 
-/// The bits of an entry that hold the frame: 40 of them from bit 12 (AMD64 manual, volume 2, 5.3).
-const FRAME_MASK: u64 = ((1 << 40) - 1) << PAGE_BITS;
-
 /// What an entry that points to another table says: the tables restrict nothing, their leaves do.
 const TABLE_FLAGS: PteFlags =
-    PteFlags::PRESENT.union(PteFlags::RW).union(PteFlags::USER).union(PteFlags::ACCESSED);
+    PteFlags::PRESENT.union(PteFlags::WRITABLE).union(PteFlags::USER).union(PteFlags::ACCESSED);
 
 /// The level of a page table; an L1 maps pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,7 +170,7 @@ impl Tables {
         table: &TablePage,
         frame_of: impl Fn(Pfn) -> Mfn,
         leaf: impl Fn(VirtAddr) -> Option<Leaf>,
-        out: &mut [u64; ENTRIES],
+        out: &mut [u64; PTES_PER_TABLE],
     ) {
         let first = page_number(table.start);
         let step = table.level.bits() - INDEX_BITS;
@@ -187,7 +182,7 @@ impl Tables {
                 }
                 None => leaf(covered),
             };
-            *entry = target.map_or(0, |leaf| ((leaf.frame.0 << PAGE_BITS) & FRAME_MASK) | leaf.flags.bits());
+            *entry = target.map_or(Pte::EMPTY, |leaf| Pte::new(leaf.frame, leaf.flags)).0;
         }
     }
 
@@ -210,11 +205,11 @@ impl Tables {
 
 /// The number of the page that `address` is on, counted through both halves of the address space.
 const fn page_number(address: VirtAddr) -> u64 {
-    (address.0 >> PAGE_BITS) & ((1 << VPN_BITS) - 1)
+    (address.0 >> PAGE_SHIFT) & ((1 << VPN_BITS) - 1)
 }
 
 /// The address of a page, whose upper bits repeat bit 47.
 const fn address(page_number: u64) -> VirtAddr {
-    let unused = u64::BITS - VPN_BITS - PAGE_BITS;
-    VirtAddr((((page_number << PAGE_BITS) << unused) as i64 >> unused) as u64)
+    let unused = u64::BITS - VPN_BITS - PAGE_SHIFT;
+    VirtAddr((((page_number << PAGE_SHIFT) << unused) as i64 >> unused) as u64)
 }

@@ -4,8 +4,9 @@ use uk_abi::{
     boot_info::MAX_DEVICES,
     layout::{BAR_WINDOW_MAX_PAGES, GRANT_WINDOW_MAX_PAGES, PAGE_SIZE, RAM_BASE, SHARED_INFO_VA},
 };
+use xen_abi::Mfn;
 
-use crate::{Mfn, PlanError};
+use crate::PlanError;
 
 /// The most pages of RAM: they end where shared_info is.
 pub const MEMORY_MAX_PAGES: u64 = (SHARED_INFO_VA - RAM_BASE) / PAGE_SIZE as u64;

@@ -7,12 +7,16 @@ use uk_abi::{
     boot_info::{Area, BootInfo, MAX_DEVICES},
     layout::{BAR_WINDOW_VA, BOOT_INFO_VA, GRANT_WINDOW_VA, HEALTH_VA, PAGE_SIZE, RAM_BASE, SHARED_INFO_VA},
 };
+use xen_abi::{
+    Mfn, Pfn, VirtAddr,
+    mmu::{PTES_PER_TABLE, PteFlags},
+};
 
 use crate::{
-    Areas, ElfImage, Mfn, Pfn, PfnRange, PlanError, PteFlags, TablePage, UkParams, VirtAddr,
+    Areas, ElfImage, PfnRange, PlanError, TablePage, UkParams,
     areas::P2M_ENTRIES,
     elf_image::{Load, MAX_LOADS, Permission},
-    page_table::{ENTRIES, Leaf, Span, Tables},
+    page_table::{Leaf, Span, Tables},
     params::MEMORY_MAX_PAGES,
 };
 
@@ -21,15 +25,12 @@ const PAGE_BYTES: u64 = PAGE_SIZE as u64;
 // The pages of the devices end before the grant window starts.
 const _: () = assert!(BOOT_INFO_VA + (1 + MAX_DEVICES as u64) * PAGE_BYTES <= GRANT_WINDOW_VA);
 
-/// The p2m entry of a page that does not exist.
-const INVALID_P2M_ENTRY: u64 = u64::MAX;
-
 /// What every mapping says: that it is there, for ring 3, where a PV kernel runs; and accessed and dirty, so that
 /// the processor never has to write to a table of ours.
 const MAPPED: PteFlags =
     PteFlags::PRESENT.union(PteFlags::USER).union(PteFlags::ACCESSED).union(PteFlags::DIRTY);
 const READ: PteFlags = MAPPED.union(PteFlags::NX);
-const WRITE: PteFlags = READ.union(PteFlags::RW);
+const WRITE: PteFlags = READ.union(PteFlags::WRITABLE);
 const EXECUTE: PteFlags = MAPPED;
 /// Device registers: never cached.
 const REGISTERS: PteFlags = WRITE.union(PteFlags::PCD).union(PteFlags::PWT);
@@ -146,17 +147,17 @@ impl<'a> UkPlan<'a> {
         table: &TablePage,
         frame_of: impl Fn(Pfn) -> Mfn,
         shared_info: Mfn,
-        out: &mut [u64; ENTRIES],
+        out: &mut [u64; PTES_PER_TABLE],
     ) {
         self.tables.fill(table, &frame_of, |address| self.leaf(address, &frame_of, shared_info), out);
     }
 
     /// The content of a page of the p2m list, `index` counted from the start of the area.
-    pub fn fill_p2m(&self, index: u64, frame_of: impl Fn(Pfn) -> Mfn, out: &mut [u64; ENTRIES]) {
+    pub fn fill_p2m(&self, index: u64, frame_of: impl Fn(Pfn) -> Mfn, out: &mut [u64; PTES_PER_TABLE]) {
         let first = index.saturating_mul(P2M_ENTRIES);
         for (entry, offset) in out.iter_mut().zip(0..) {
             let pfn = first.saturating_add(offset);
-            *entry = if pfn < self.memory_pages() { frame_of(Pfn(pfn)).0 } else { INVALID_P2M_ENTRY };
+            *entry = if pfn < self.memory_pages() { frame_of(Pfn(pfn)).0 } else { Mfn::INVALID.0 };
         }
     }
 

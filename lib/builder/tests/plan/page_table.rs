@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use builder::{
-    Mfn, Pfn, PteFlags, VirtAddr,
-    page_table::{Leaf, Level, Span, SpanError, Tables},
-};
+use builder::page_table::{Leaf, Level, Span, SpanError, Tables};
 use proptest::{collection::vec, prelude::*};
+use xen_abi::{Mfn, Pfn, VirtAddr, mmu::PteFlags};
 
 use crate::support::machine::{Machine, PAGE, RW, Reached, frame_of};
 
@@ -20,7 +18,8 @@ fn span(start: u64, pages: u64) -> Span {
 /// Shows a frame of its own at each page; only some are writable.
 fn leaf(address: VirtAddr) -> Option<Leaf> {
     let page = address.0 / PAGE % (1 << 30);
-    let flags = if page.is_multiple_of(2) { PteFlags::PRESENT } else { PteFlags::PRESENT | PteFlags::RW };
+    let flags =
+        if page.is_multiple_of(2) { PteFlags::PRESENT } else { PteFlags::PRESENT | PteFlags::WRITABLE };
     Some(Leaf { frame: Mfn((1 << 33) + page), flags })
 }
 

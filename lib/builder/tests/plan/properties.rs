@@ -4,9 +4,10 @@ use crate::support::{
     elf_writer::{self, Part, R, W, X},
     expect::assert_sound,
 };
-use builder::{MachineRange, Mfn, PlanError, UkParams, UkPlan};
+use builder::{MachineRange, PlanError, UkParams, UkPlan};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use uk_abi::layout::RAM_BASE;
+use xen_abi::Mfn;
 
 const PAGE: u64 = 4096;
 

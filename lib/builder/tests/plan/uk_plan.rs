@@ -5,11 +5,12 @@ use crate::support::{
     expect::assert_sound,
 };
 use builder::{
-    ElfError, ElfImage, MachineRange, Mfn, Pfn, PfnRange, PlanError, UkParams, UkPlan,
+    ElfError, ElfImage, MachineRange, PfnRange, PlanError, UkParams, UkPlan,
     elf_image::{Note, Permission},
     page_table::Level,
 };
 use uk_abi::layout::{BAR_WINDOW_VA, GRANT_WINDOW_VA, RAM_BASE, SHARED_INFO_VA};
+use xen_abi::{Mfn, Pfn};
 
 const PAGE: u64 = 4096;
 
@@ -158,6 +159,16 @@ fn gaps_between_loads_are_not_mapped() {
     assert_eq!(plan.areas().image, range(0, 12));
     assert_eq!(plan.address_of(Pfn(3)).unwrap().0, RAM_BASE + 3 * PAGE);
     assert_eq!(plan.address_of(Pfn(4)), None);
+    assert_sound(&plan, &PLAIN);
+}
+
+#[test]
+fn empty_loads_are_left_out() {
+    let mut parts = parts();
+    parts.insert(1, Part::load(R, 0, vec![], 0));
+    let image = elf_writer::write(RAM_BASE, &parts);
+    let plan = UkPlan::new(&image, &PLAIN).unwrap();
+    assert_eq!(plan.segments().count(), 3);
     assert_sound(&plan, &PLAIN);
 }
 

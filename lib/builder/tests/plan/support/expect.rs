@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use builder::{
-    Pfn, PfnRange, UkParams, UkPlan,
+    PfnRange, UkParams, UkPlan,
     elf_image::Permission,
     page_table::{Level, TablePage},
 };
@@ -11,6 +11,7 @@ use uk_abi::{
     boot_info::{BootInfo, BootReason},
     layout,
 };
+use xen_abi::{Mfn, Pfn};
 
 use super::machine::{
     ACCESSED, DIRTY, Machine, NX, PAGE, PCD, PWT, RW, Reached, SHARED_INFO, USER, frame_of,
@@ -98,7 +99,7 @@ fn expected(plan: &UkPlan, params: &UkParams) -> BTreeMap<u64, Reached> {
     pages.insert(layout::SHARED_INFO_VA, Reached { frame: SHARED_INFO, flags: WRITE });
     let frames = params.bars.iter().flat_map(|bar| (0..bar.pages).map(|index| bar.first.0 + index));
     for (address, frame) in (layout::BAR_WINDOW_VA..).step_by(PAGE as usize).zip(frames) {
-        pages.insert(address, Reached { frame: builder::Mfn(frame), flags: REGISTERS });
+        pages.insert(address, Reached { frame: Mfn(frame), flags: REGISTERS });
     }
     pages
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use builder::{Mfn, Pfn, TablePage, UkPlan};
+use builder::{TablePage, UkPlan};
+use xen_abi::{Mfn, Pfn};
 
 pub(crate) const PAGE: u64 = 4096;
 
