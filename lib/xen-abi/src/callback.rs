@@ -39,7 +39,7 @@ flags! {
 }
 
 structs! {
-    /// Registers an entry point of the calling vCPU (for the NMI: of the domain).
+    /// Registers an entry point of the calling vCPU.
     pub struct CallbackRegister: 16 {
         /// A [`CallbackType`].
         pub kind: u16,
@@ -51,7 +51,7 @@ structs! {
         pub address: VirtAddr,
     }
 
-    /// Removes an entry point. Event, failsafe and syscall callbacks can only be replaced.
+    /// Removes an entry point. That is possible for the NMI only; the others can be replaced.
     pub struct CallbackUnregister: 4 {
         /// A [`CallbackType`].
         pub kind: u16,

@@ -17,7 +17,8 @@ pub const FLAT_USER_DS: u16 = 0;
 /// Stack segment of user mode.
 pub const FLAT_USER_SS: u16 = 0xe02b;
 
-/// cs as `HYPERVISOR_iret` takes it for a return to the kernel, who says it is ring 0: it also unblocks NMIs.
+/// cs for a `HYPERVISOR_iret` that stays in kernel mode. With 3 in the lowest two bits, Xen would switch to user mode
+/// and its page tables.
 pub const IRET_KERNEL_CS: u16 = 0xe030;
 
 /// The first address of what Xen reserves.

@@ -158,7 +158,7 @@ structs! {
         pub frame_list: GuestHandle,
     }
 
-    /// One side of a copy: see [`CopySide::grant`] and [`CopySide::frame`].
+    /// One side of a copy, made from a [`CopyPlace`].
     pub struct CopySide: 16 {
         /// The grant (in the low half), or the frame.
         pub ref_or_frame: u64,
@@ -245,25 +245,33 @@ structs! {
     }
 }
 
-impl CopySide {
-    /// A page that `domid` granted.
-    pub fn grant(domid: Domid, grant_ref: GrantRef, offset: u16) -> (Self, bool) {
-        (Self { ref_or_frame: u64::from(grant_ref.0), domid, offset, pad: 0 }, true)
-    }
-
+/// One side of a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyPlace {
+    /// A page that a domain granted to the caller.
+    Grant(Domid, GrantRef),
     /// A page of the caller's own.
-    pub fn frame(mfn: Mfn, offset: u16) -> (Self, bool) {
-        (Self { ref_or_frame: mfn.0, domid: Domid::SELF, offset, pad: 0 }, false)
+    Frame(Mfn),
+}
+
+impl CopyPlace {
+    fn at(self, offset: u16) -> CopySide {
+        match self {
+            Self::Grant(domid, GrantRef(grant)) => {
+                CopySide { ref_or_frame: u64::from(grant), domid, offset, pad: 0 }
+            }
+            Self::Frame(Mfn(frame)) => CopySide { ref_or_frame: frame, domid: Domid::SELF, offset, pad: 0 },
+        }
     }
 }
 
 impl GrantCopy {
-    /// Copies `len` bytes; each side comes from [`CopySide::grant`] or [`CopySide::frame`].
-    pub fn new((source, from_grant): (CopySide, bool), (dest, to_grant): (CopySide, bool), len: u16) -> Self {
+    /// Copies `len` bytes. Each side is a page, and the first byte there.
+    pub fn new((source, from): (CopyPlace, u16), (dest, to): (CopyPlace, u16), len: u16) -> Self {
         let mut flags = CopyFlags::empty();
-        flags.set(CopyFlags::SOURCE_GREF, from_grant);
-        flags.set(CopyFlags::DEST_GREF, to_grant);
-        Self { source, dest, len, flags, status: 0, pad: 0 }
+        flags.set(CopyFlags::SOURCE_GREF, matches!(source, CopyPlace::Grant(..)));
+        flags.set(CopyFlags::DEST_GREF, matches!(dest, CopyPlace::Grant(..)));
+        Self { source: source.at(from), dest: dest.at(to), len, flags, ..Self::default() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The page whose address a PV kernel finds in rsi when it starts (`xen.h`).
 
 use crate::payload::Payload;
+use crate::types::until_nul;
 use crate::{Mfn, Pfn, Port, VirtAddr};
 
 /// The most bytes of a kernel's command line, with its closing NUL.
@@ -107,10 +108,4 @@ impl StartInfo {
     pub fn command_line(&self) -> &[u8] {
         until_nul(&self.cmd_line)
     }
-}
-
-/// The bytes before the first NUL; all of them if there is none.
-pub(crate) fn until_nul(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-    &bytes[..end]
 }

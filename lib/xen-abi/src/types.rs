@@ -165,3 +165,9 @@ impl From<VirtAddr> for GuestHandle {
         Self(addr.0)
     }
 }
+
+/// The text in a field that Xen ends with a NUL: the bytes before the first one, all of them if there is none.
+pub fn until_nul(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    &bytes[..end]
+}

@@ -33,6 +33,10 @@ numbers! {
         GetPhysid = 12,
         /// Takes a [`RegisterMemoryArea`] that Xen keeps a [`crate::shared_info::VcpuTimeInfo`] in.
         RegisterVcpuTimeMemoryArea = 13,
+        /// [`VcpuOp::RegisterRunstateMemoryArea`] by physical address. Known from Xen 4.18 on.
+        RegisterRunstatePhysArea = 14,
+        /// [`VcpuOp::RegisterVcpuTimeMemoryArea`] by physical address. Known from Xen 4.18 on.
+        RegisterVcpuTimePhysArea = 15,
     }
 
     /// What a vCPU is doing.
@@ -54,7 +58,7 @@ pub const RUNSTATE_UPDATE: u64 = 1 << 63;
 flags! {
     /// How a one-shot timer is set.
     pub struct SingleshotFlags: u32 {
-        /// A time that has passed is an error (`-ETIME`) and not an immediate event.
+        /// Once: a time that has passed is an error. Since Xen 4.17 it raises the event at once, flag or not.
         const FUTURE = 1 << 0;
     }
 }
@@ -88,7 +92,7 @@ structs! {
     pub struct SetSingleshotTimer: 16 {
         /// When, in ns of system time.
         pub timeout_abs_ns: u64,
-        /// What if that has passed.
+        /// Without effect.
         pub flags: SingleshotFlags,
         /// Zero.
         pub pad: u32,

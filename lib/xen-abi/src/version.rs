@@ -1,7 +1,6 @@
 //! Which Xen this is (`version.h`, `features.h`), and which of the unstable interfaces it speaks.
 
 use crate::VirtAddr;
-use crate::start_info::until_nul;
 
 numbers! {
     /// The command of `HYPERVISOR_xen_version`.
@@ -83,7 +82,7 @@ pub const BUILD_ID_MAX: usize = 60;
 structs! {
     /// What follows the minor version: ".7", for instance.
     pub struct ExtraVersion: 16 {
-        /// Text with a closing NUL.
+        /// Text with a closing NUL ([`crate::types::until_nul`]).
         pub text: [u8; 16],
     }
 
@@ -101,19 +100,19 @@ structs! {
 
     /// The kinds of kernels that this Xen runs: "xen-3.0-x86_64 hvm-3.0-x86_64" and so on.
     pub struct Capabilities: 1024 {
-        /// Text with a closing NUL.
+        /// Text with a closing NUL ([`crate::types::until_nul`]).
         pub text: [u8; 1024],
     }
 
     /// The commit that this Xen was built from.
     pub struct Changeset: 64 {
-        /// Text with a closing NUL.
+        /// Text with a closing NUL ([`crate::types::until_nul`]).
         pub text: [u8; 64],
     }
 
     /// Xen's command line.
     pub struct CommandLine: 1024 {
-        /// Text with a closing NUL.
+        /// Text with a closing NUL ([`crate::types::until_nul`]).
         pub text: [u8; 1024],
     }
 
@@ -144,13 +143,6 @@ impl BuildId {
     /// Room for a build-id.
     pub fn request() -> Self {
         Self { len: BUILD_ID_MAX as u32, buf: [0; BUILD_ID_MAX] }
-    }
-}
-
-impl ExtraVersion {
-    /// The text, up to its NUL.
-    pub fn as_bytes_until_nul(&self) -> &[u8] {
-        until_nul(&self.text)
     }
 }
 
@@ -213,7 +205,8 @@ impl AbiVersion {
         }
     }
 
-    /// What a sysctl states as its interface version.
+    /// What a sysctl states as its interface version. It is one and the same for all of these, so that only a domctl
+    /// (or Xen's release) tells them apart.
     pub const fn sysctl_interface_version(self) -> u32 {
         match self {
             Self::V4_17 | Self::V4_18 | Self::V4_20 => 0x15,

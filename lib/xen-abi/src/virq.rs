@@ -26,7 +26,7 @@ numbers! {
         PcpuState = 9,
         /// Global: a memory event.
         MemEvent = 10,
-        /// A message through Argo.
+        /// Global: a message through Argo.
         Argo = 11,
         /// Global: Xen is low on memory.
         Enomem = 12,

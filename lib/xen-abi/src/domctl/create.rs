@@ -147,7 +147,7 @@ pub struct CreateDomain {
     pub max_evtchn_port: u32,
     /// The most frames of its grant table, 512 entries each.
     pub max_grant_frames: u16,
-    /// The most frames of records of its grant mappings, 341 mappings each or more.
+    /// The most frames of records of its grant mappings, 256 mappings each.
     pub max_maptrack_frames: u16,
     /// The highest version of its grant table: 1 or 2. 0 is refused.
     pub grant_version: u8,
@@ -158,7 +158,7 @@ pub struct CreateDomain {
 }
 
 impl CreateDomain {
-    /// A PV domain of one vCPU, with a version 1 grant table of 4 frames and room for 1024 mappings or more.
+    /// A PV domain of one vCPU, with a version 1 grant table of 4 frames and room for 1024 mappings.
     pub const PV: Self = Self {
         handle: [0; 16],
         flags: CreateFlags::empty(),

@@ -29,13 +29,14 @@ numbers! {
         /// Makes a domain, paused and without memory: [`CreateDomain`]. `domain` asks for a number, 0 for any, and
         /// tells the number that it got.
         CreateDomain = 1,
-        /// Destroys a domain; to be issued again while it answers `-ERESTART`. No argument.
+        /// Destroys a domain; Xen itself resumes the work where it was preempted. No argument.
         DestroyDomain = 2,
         /// Pauses a domain; pauses count. No argument.
         PauseDomain = 3,
         /// Undoes one pause. No argument.
         UnpauseDomain = 4,
-        /// [`DomainInfo`] of the domain, or of the next one with a higher number.
+        /// [`DomainInfo`]. If there is no such domain, Xen 4.17 answers for the next one with a higher number, and later
+        /// versions with `-ESRCH`: the number in the answer tells.
         GetDomainInfo = 5,
         /// [`VcpuAffinity`].
         SetVcpuAffinity = 9,
@@ -43,7 +44,7 @@ numbers! {
         ShadowOp = 10,
         /// [`MaxMem`].
         MaxMem = 11,
-        /// [`VcpuContext`]. A null handle resets the vCPU; the domain must be paused.
+        /// [`VcpuContext`]. A null handle resets the vCPU: it forgets its page tables, and what it was blocked in.
         SetVcpuContext = 12,
         /// [`VcpuContext`].
         GetVcpuContext = 13,

@@ -44,7 +44,7 @@ structs! {
     pub struct Credit: 4 {
         /// The domain's share, relative to others': 256 by default, at most 65535.
         pub weight: u16,
-        /// The most that it gets, in percent of one CPU; 0 for no limit.
+        /// The most that it gets, in percent of one CPU (at most 100 for each vCPU); 0 for no limit.
         pub cap: u16,
     }
 
@@ -68,7 +68,8 @@ structs! {
         pub padding: u32,
     }
 
-    /// Sets or gets the parameters of a domain. Weight and cap are set together: get them before changing one.
+    /// Sets or gets the parameters of a domain. A weight of 0 leaves the weight as it
+    /// is; the cap is set in any case.
     pub struct SchedulerOp: 24 {
         /// A [`SchedulerId`]: the scheduler of the domain's pool.
         pub sched_id: u32,

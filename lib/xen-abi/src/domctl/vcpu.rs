@@ -94,9 +94,9 @@ structs! {
         pub cpumap_soft: Bitmap,
     }
 
-    /// Makes the domain's vCPUs. Once; the count must be that of `createdomain`.
+    /// Makes the domain's vCPUs.
     pub struct MaxVcpus: 4 {
-        /// How many.
+        /// How many: the count that `createdomain` stated.
         pub max: u32,
     }
 
@@ -132,9 +132,9 @@ structs! {
         pub vcpu: u32,
     }
 
-    /// Notifies a port of the caller's when the domain suspends.
+    /// Has the domain send to a port of its own when it suspends, so that the other end learns of it.
     pub struct Subscribe: 4 {
-        /// The port of the domain that is notified.
+        /// The domain's port.
         pub port: Port,
     }
 
