@@ -103,7 +103,7 @@ pub struct OpenReport {
     pub origin: Origin,
     /// Records that can be read.
     pub records: usize,
-    /// Slots whose copies differed, by a write that was interrupted or by damage: mended, with nothing lost.
+    /// Slots (and header) whose copies differed, by a write that was interrupted or by damage: mended, with nothing lost.
     pub mended: usize,
     /// Slots with both copies damaged: a record may have been lost with each. See [`RecoveryBox::lost`](crate::RecoveryBox::lost).
     pub lost: usize,

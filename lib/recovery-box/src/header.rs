@@ -33,7 +33,8 @@ fn header(slots: u32, payload: u32) -> [u64; COPY_WORDS] {
     [MAGIC, FORMAT, shape, xxh3_64_with_seed(&shape.to_le_bytes(), MAGIC ^ FORMAT)]
 }
 
-pub(crate) fn read<const SLOTS: usize, const PAYLOAD: usize>(words: &impl Words) -> Found {
+/// What is where the header should be, and whether only one copy of it.
+pub(crate) fn read<const SLOTS: usize, const PAYLOAD: usize>(words: &impl Words) -> (Found, bool) {
     let copies: [[u64; COPY_WORDS]; 2] = core::array::from_fn(|copy| {
         core::array::from_fn(|word| words.load(copy * COPY_WORDS + word, Relaxed))
     });
@@ -41,12 +42,13 @@ pub(crate) fn read<const SLOTS: usize, const PAYLOAD: usize>(words: &impl Words)
         let (slots, payload) = ((copy[2] >> 32) as u32, copy[2] as u32);
         (copy == header(slots, payload)).then_some((slots, payload))
     });
-    match sound {
+    let found = match sound {
         Some((slots, payload)) if (slots as usize, payload as usize) == (SLOTS, PAYLOAD) => Found::Ours,
         Some((slots, payload)) => Found::Other { slots, payload },
         None if copies.as_flattened().iter().all(|&word| word == 0) => Found::Blank,
         None => Found::Rubbish,
-    }
+    };
+    (found, copies[0] != copies[1])
 }
 
 /// Writes both copies. Written over a sound header of the same shape, this changes nothing.

@@ -58,7 +58,7 @@ pub struct Entry<T> {
 
 /// A box of at most `SLOTS` records, each of at most `PAYLOAD` bytes when encoded (a multiple of 8).
 ///
-/// There must be only one for the same memory. It takes about ten bytes of ordinary memory for each slot.
+/// There must be only one for the same memory. It takes 16 bytes of ordinary memory for each slot.
 #[derive(Debug)]
 pub struct RecoveryBox<W, const SLOTS: usize, const PAYLOAD: usize> {
     slots: Slots<W, SLOTS, PAYLOAD>,
@@ -87,7 +87,7 @@ impl<W: Words, const SLOTS: usize, const PAYLOAD: usize> RecoveryBox<W, SLOTS, P
     }
 
     /// Fills the index from the slots, or formats them.
-    fn load(&mut self, header: header::Found) -> OpenReport {
+    fn load(&mut self, (header, differs): (header::Found, bool)) -> OpenReport {
         let has_record = |slot| self.slots.find(slot).is_some_and(|found| !found.header.is_free());
         let origin = match header {
             header::Found::Ours => Origin::Kept,
@@ -97,6 +97,7 @@ impl<W: Words, const SLOTS: usize, const PAYLOAD: usize> RecoveryBox<W, SLOTS, P
             header::Found::Rubbish => Origin::Rubbish,
         };
         let mut report = OpenReport::new(origin);
+        report.mended = (differs && origin == Origin::Kept) as usize;
         // From the last to the first, so that the first is the first to be used.
         for slot in (0..SLOTS).rev() {
             match origin {
