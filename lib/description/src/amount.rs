@@ -32,6 +32,16 @@ impl fmt::Display for Amount {
 }
 
 impl Amount {
+    /// So many of what the place is about.
+    pub fn count(count: impl Into<u64>) -> Self {
+        Self::Count(count.into())
+    }
+
+    /// So many pages.
+    pub fn pages(pages: impl Into<u64>) -> Self {
+        Self::Pages(pages.into())
+    }
+
     /// The number, without its unit.
     pub fn value(self) -> u64 {
         match self {

@@ -161,13 +161,11 @@ impl DeviceSelector {
         }
     }
 
-    /// The same selector for the device `by` places further on; an address has no other place.
-    pub fn shifted(mut self, by: u8) -> Self {
+    /// The selector for another one of the same kind; an address names one function alone.
+    pub fn with_nth(mut self, other: u8) -> Self {
         match &mut self {
             Self::Address(_) => {}
-            Self::Id { nth, .. } | Self::Driver { nth, .. } | Self::Class { nth, .. } => {
-                *nth = nth.saturating_add(by)
-            }
+            Self::Id { nth, .. } | Self::Driver { nth, .. } | Self::Class { nth, .. } => *nth = other,
         }
         self
     }

@@ -13,25 +13,44 @@ pub type CmdLine = String<128>;
 /// A guest that the toolstack starts once all components are up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Guest {
-    /// Its name, unique among guests.
+    /// Its name, unique among guests and components.
     pub name: Name,
-    /// The kernel's file.
-    pub kernel: Path,
-    /// The initial ramdisk's file, if any.
-    pub ramdisk: Option<Path>,
-    /// The kernel's command line.
-    pub cmdline: CmdLine,
-    /// Its memory in pages.
-    pub memory_pages: u32,
-    /// How many vCPUs it has.
-    pub vcpus: u8,
-    /// Its weight in Xen's credit2 scheduler (Xen's default is 256).
-    pub weight: u16,
+    /// What it is made from.
+    pub source: Source,
 }
 
-impl Guest {
-    /// Its vCPUs where `rvmm.toml` says nothing.
+/// What a guest is made from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nothing is allocated: each guest takes its place in the description"
+)]
+pub enum Source {
+    /// A configuration file of its own, which says everything.
+    Config {
+        /// The configuration's file.
+        path: Path,
+    },
+    /// A kernel, with the little that a guest needs besides.
+    Kernel {
+        /// The kernel's file.
+        kernel: Path,
+        /// The initial ramdisk's file, if any.
+        ramdisk: Option<Path>,
+        /// The kernel's command line.
+        cmdline: CmdLine,
+        /// Its memory in pages.
+        memory_pages: u32,
+        /// How many vCPUs it has.
+        vcpus: u8,
+        /// Its weight in Xen's credit2 scheduler.
+        weight: u16,
+    },
+}
+
+impl Source {
+    /// The vCPUs of a guest where `rvmm.toml` says nothing.
     pub const DEFAULT_VCPUS: u8 = 1;
-    /// Its weight where `rvmm.toml` says nothing: Xen's own default.
+    /// The weight of a guest where `rvmm.toml` says nothing: Xen's own default.
     pub const DEFAULT_WEIGHT: u16 = 256;
 }

@@ -4,7 +4,7 @@
 //! [`Description`] of it; the description travels to root in compact form inside the boot [`Archive`], next to the
 //! images it names. So root parses no text, and a mistake is found where it can be shown with its line and column.
 //!
-//! The rules that a description must keep stand once, in [`rules`]: the text side uses them to point at lines, and
+//! The rules that a description must keep stand once, behind [`Description::check`]: the text side uses them to point at lines, and
 //! root asks the same rules before it builds anything, because an archive can be damaged, or be of another version.
 //!
 //! Nothing here allocates, except behind the feature `std`.
@@ -22,10 +22,13 @@ mod host;
 mod limits;
 mod name;
 mod order;
-pub mod rules;
+mod problem;
+mod rules;
 mod set;
 mod symbols;
 mod system;
+#[cfg(feature = "text")]
+pub mod text;
 
 pub use amount::Amount;
 #[cfg(feature = "std")]
@@ -35,11 +38,12 @@ pub use assign::{Claim, assign_devices};
 pub use capability::Capabilities;
 pub use component::{Component, MAX_ARGS, MAX_DEVICES, Policy};
 pub use device::{Device, DeviceClass, DeviceSelector, Driver, PciAddress, PciAddressError, PciFunction};
-pub use guest::{CmdLine, Guest, Path};
+pub use guest::{CmdLine, Guest, Path, Source};
 pub use host::{Console, Host};
 pub use limits::{Limits, RUNGS, Rung};
 pub use name::{MAX_NAME, Name, NameError};
 pub use order::Cycle;
+pub use problem::{Item, Place, Problem};
 pub use set::{ComponentSet, ComponentSetIter};
 #[cfg(feature = "std")]
 pub use symbols::encode as encode_symbols;

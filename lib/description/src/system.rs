@@ -1,8 +1,7 @@
 //! The description as a whole, and its compact form.
 
 use crate::order::{Cycle, order};
-use crate::rules::{Place, Problem};
-use crate::{Component, ComponentSet, Guest, Host};
+use crate::{Component, ComponentSet, Guest, Host, Place, Problem};
 use core::fmt;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -51,7 +50,7 @@ impl Description {
         postcard::to_slice(self, buffer).ok().map(|used| &*used)
     }
 
-    /// Reads the compact form, which must be of all the bytes, and asks the [rules](crate::rules).
+    /// Reads the compact form, which must be of all the bytes, and [checks](Self::check) it.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let (description, rest) =
             postcard::take_from_bytes::<Self>(bytes).map_err(|_| DecodeError::Malformed)?;

@@ -1,0 +1,41 @@
+//! The rules of the host.
+
+use super::{Checker, MIB, MINUTE, MS};
+use crate::{Amount, Host};
+
+pub(super) fn check(host: &Host, to: &mut Checker<'_>) {
+    let memory = Amount::pages(host.memory_pages);
+    to.least(&["memory"], memory, 8 * MIB, "root's image, page tables and recovery box take most of that");
+    to.most(&["memory"], memory, 1024 * MIB, "root needs no more for any description, and guests do");
+    to.least(&["weight"], Amount::count(host.weight), 1, "credit2 divides the CPU by weights");
+
+    let check = Amount::Micros(host.check_period_us);
+    let why = "Xen's timer is no finer in practice, and root would do nothing else";
+    to.least(&["check-period"], check, MS, why);
+    to.most(&["check-period"], check, 1_000 * MS, "faults would go unseen for longer than that");
+
+    let log = Amount::pages(host.event_log_pages);
+    to.least(&["event-log"], log, 1, "the log is kept in whole pages");
+    to.most(&["event-log"], log, MIB, "it is a part of root's recovery box");
+
+    let watchdog = Amount::Micros(host.watchdog_us);
+    to.least(&["watchdog"], watchdog, 50 * MS, "below that the noise of scheduling restarts a healthy root");
+    let why = "it must outlast four check periods, since root pushes it back once in each";
+    to.least(&["watchdog", "check-period"], watchdog, host.check_period_us.saturating_mul(4), why);
+    to.most(&["watchdog"], watchdog, MINUTE, "nothing is repaired while root hangs");
+
+    let host_watchdog = Amount::Micros(u64::from(host.host_watchdog_s) * 1_000 * MS);
+    let why = "it reboots the whole host, so root's own watchdog must have struck twice before";
+    to.least(&["host-watchdog", "watchdog"], host_watchdog, host.watchdog_us.saturating_mul(2), why);
+    let why = "Xen counts it in whole seconds and may be one short";
+    to.least(&["host-watchdog"], host_watchdog, 2_000 * MS, why);
+    to.most(&["host-watchdog"], host_watchdog, 60 * MINUTE, "nothing is repaired while root is gone");
+
+    to.least(&["restarts"], Amount::count(host.restarts), 1, "root's first fault would reboot the host");
+    let window = Amount::Micros(host.restart_window_us);
+    let why = "a root that hangs after each restart takes `restarts` times `watchdog` to use them up";
+    let needed = host.watchdog_us.saturating_mul(host.restarts.into());
+    to.least(&["restart-window", "watchdog", "restarts"], window, needed, why);
+    let why = "restarts more than a day apart have nothing in common";
+    to.most(&["restart-window"], window, 24 * 60 * MINUTE, why);
+}

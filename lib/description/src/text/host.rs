@@ -1,0 +1,19 @@
+//! The table `[host]`.
+
+use super::section::Section;
+use super::value::{choice, micros, number, pages, seconds};
+use crate::{Console, Host};
+
+pub(super) fn read(section: &mut Section<'_, '_>) -> Host {
+    let mut host = Host::DEFAULT;
+    section.set("memory", &mut host.memory_pages, pages);
+    section.set("weight", &mut host.weight, number);
+    section.set("check-period", &mut host.check_period_us, micros);
+    section.set("console", &mut host.console, choice(&Console::NAMES));
+    section.set("event-log", &mut host.event_log_pages, pages);
+    section.set("watchdog", &mut host.watchdog_us, micros);
+    section.set("host-watchdog", &mut host.host_watchdog_s, seconds);
+    section.set("restarts", &mut host.restarts, number);
+    section.set("restart-window", &mut host.restart_window_us, micros);
+    host
+}
