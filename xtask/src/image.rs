@@ -1,0 +1,146 @@
+//! What a host boots: root's kernel, and the archive with the system description and the unikernels in it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use description::{ArchiveWriter, Description, Name, encode_symbols};
+
+use crate::cargo;
+use crate::elf::{self, ElfError};
+use crate::process::{self, ProcessError};
+use crate::workspace::{Workspace, WorkspaceError};
+
+/// The system description, at the top of the checkout.
+const DESCRIPTION: &str = "rvmm.toml";
+/// The program that is dom0's kernel; Xen loads it, so it is a file of its own and not in the archive.
+const ROOT: &str = "root";
+
+/// Why there is no image.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ImageError {
+    /// The crates cannot be listed.
+    #[error(transparent)]
+    Workspace(#[from] WorkspaceError),
+    /// The unikernels do not build.
+    #[error("the unikernels do not build")]
+    Build(#[from] ProcessError),
+    /// The system description is wrong.
+    #[error("{0}")]
+    Description(description::text::Report),
+    /// The system description names an image that no program under `uk/` makes.
+    #[error("{DESCRIPTION} asks for the image `{asked}` (component `{component}`); uk/ has {}", .found.join(", "))]
+    NoSuchImage {
+        /// The image's name.
+        asked: String,
+        /// The component that it is for.
+        component: String,
+        /// The programs that there are.
+        found: Vec<String>,
+    },
+    /// A program has a name that an archive cannot hold.
+    #[error("the program `{program}`: {source}")]
+    Name {
+        /// Its name.
+        program: String,
+        /// What is wrong with the name.
+        source: description::NameError,
+    },
+    /// What the linker made is not the image of a unikernel.
+    #[error("{}: {source}", .path.display())]
+    Elf {
+        /// The linked program.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: ElfError,
+    },
+    /// A file cannot be read or written.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system answered.
+        source: io::Error,
+    },
+}
+
+/// A unikernel, ready to be booted.
+struct Program {
+    name: Name,
+    /// The part of the ELF file that is loaded.
+    image: Vec<u8>,
+    /// The compact symbol table.
+    symbols: Vec<u8>,
+}
+
+/// Builds the unikernels and lays out `target/image`: `root`, each other program as `NAME` with its symbol table as
+/// `NAME.symbols`, and `rvmm.archive` with what the system description names.
+pub(crate) fn build(workspace: &Workspace) -> Result<(), ImageError> {
+    let description = read_description(workspace)?;
+    let programs = programs(workspace)?;
+    let folder = workspace.image();
+    fs::create_dir_all(&folder).map_err(|source| ImageError::File { path: folder.clone(), source })?;
+    for program in &programs {
+        replace(&folder.join(program.name.as_str()), &program.image)?;
+        replace(&folder.join(format!("{}.symbols", program.name.as_str())), &program.symbols)?;
+    }
+    replace(&folder.join("rvmm.archive"), &archive(&description, &programs)?)
+}
+
+fn read_description(workspace: &Workspace) -> Result<Description, ImageError> {
+    let path = workspace.root().join(DESCRIPTION);
+    let text = fs::read_to_string(&path).map_err(|source| ImageError::File { path, source })?;
+    description::text::parse(DESCRIPTION, &text).map_err(ImageError::Description)
+}
+
+/// Compiles every crate under `uk/`.
+fn programs(workspace: &Workspace) -> Result<Vec<Program>, ImageError> {
+    let crates = workspace.crates("uk")?;
+    process::run(cargo::unikernel(workspace, "build").args(cargo::packages(&crates)))?;
+    crates.iter().map(|one| read_program(&one.name, &cargo::unikernel_output(workspace, &one.name))).collect()
+}
+
+fn read_program(program: &str, path: &Path) -> Result<Program, ImageError> {
+    let name =
+        Name::new(program).map_err(|source| ImageError::Name { program: program.to_owned(), source })?;
+    let file = fs::read(path).map_err(|source| ImageError::File { path: path.to_path_buf(), source })?;
+    let bad = |source| ImageError::Elf { path: path.to_path_buf(), source };
+    let code = elf::code(&file).map_err(bad)?;
+    let functions = code.functions.iter().map(|(address, name)| (*address, name.as_str()));
+    let symbols = encode_symbols(functions, code.end);
+    Ok(Program { name, image: elf::loadable(&file).map_err(bad)?, symbols })
+}
+
+/// The archive: the images that components are made of, once each, with their symbols, and root's symbols.
+fn archive(description: &Description, programs: &[Program]) -> Result<Vec<u8>, ImageError> {
+    let mut writer = ArchiveWriter::new(description);
+    for component in &description.components {
+        if !programs.iter().any(|program| program.name == component.image) {
+            return Err(ImageError::NoSuchImage {
+                asked: component.image.as_str().to_owned(),
+                component: component.name.as_str().to_owned(),
+                found: programs.iter().map(|program| program.name.as_str().to_owned()).collect(),
+            });
+        }
+    }
+    for program in programs {
+        let is_root = program.name.as_str() == ROOT;
+        let is_named = description.components.iter().any(|component| component.image == program.name);
+        if is_named {
+            writer.image(&program.name, program.image.clone());
+        }
+        if is_named || is_root {
+            writer.symbols(&program.name, program.symbols.clone());
+        }
+    }
+    Ok(writer.finish())
+}
+
+/// Writes a file as a whole: who reads it at the same time sees the old content or the new.
+fn replace(path: &Path, content: &[u8]) -> Result<(), ImageError> {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    fs::write(&part, content)
+        .and_then(|()| fs::rename(&part, path))
+        .map_err(|source| ImageError::File { path: path.to_path_buf(), source })
+}

@@ -1,0 +1,126 @@
+//! Builds, checks, boots and measures R-VMM: what `./x` runs.
+
+mod cargo;
+mod elf;
+mod error;
+mod image;
+mod packages;
+mod process;
+mod programs;
+mod rules;
+mod stages;
+mod workspace;
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use error::Error;
+use packages::{Piece, Shelf, Suite};
+use programs::RunOptions;
+use stages::Stage;
+use workspace::Workspace;
+
+/// R-VMM: a Xen host that no failing management service can take down.
+#[derive(Debug, Parser)]
+#[command(name = "x", bin_name = "./x", max_term_width = 110)]
+struct Options {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Boot a host, break everything in it, and watch it being repaired
+    Demo {
+        /// Arguments for the demo
+        #[arg(last = true)]
+        extra: Vec<String>,
+    },
+    /// Check everything: style, rules, documentation, unit tests, hosts in QEMU
+    Test {
+        /// The stages to run; all of them if none is named
+        #[arg(value_enum)]
+        stages: Vec<Stage>,
+        /// Arguments for the test programs, such as a part of a test's name
+        #[arg(last = true)]
+        extra: Vec<String>,
+    },
+    /// Measure: print a table for people and write JSON for machines
+    Bench {
+        /// The benchmark
+        name: String,
+        /// Where the figures go
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// Arguments for the benchmark
+        #[arg(last = true)]
+        extra: Vec<String>,
+    },
+    /// Boot a host with its console on this terminal
+    Run(RunOptions),
+    /// Build the unikernels and the boot archive
+    Build,
+    /// Download everything that is ever needed, to work without a network afterwards
+    Fetch,
+    /// Format every crate
+    Fmt,
+    /// Check style, rules and documentation
+    Lint,
+    /// Build the documentation of every crate
+    Doc,
+    /// Remove everything that was built or downloaded
+    Clean,
+}
+
+fn main() -> ExitCode {
+    match perform(Options::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("x: {}", error.story());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> Result<(), Error> {
+    let workspace = Workspace::here();
+    match task {
+        Task::Demo { extra } => programs::demo(&workspace, &extra),
+        Task::Test { stages, extra } if stages.is_empty() => {
+            stages::run(&workspace, Stage::value_variants(), &extra)
+        }
+        Task::Test { stages, extra } => stages::run(&workspace, &stages, &extra),
+        Task::Bench { name, json, extra } => programs::bench(&workspace, &name, json.as_deref(), &extra),
+        Task::Run(options) => programs::run(&workspace, &options),
+        Task::Build => Ok(image::build(&workspace)?),
+        Task::Fetch => fetch(&workspace),
+        Task::Fmt => Ok(process::run(&mut cargo::format(&workspace))?),
+        Task::Lint => stages::run(&workspace, &Stage::LINT, &[]),
+        Task::Doc => Ok(process::run(&mut cargo::documentation(&workspace))?),
+        Task::Clean => clean(&workspace),
+    }
+}
+
+fn fetch(workspace: &Workspace) -> Result<(), Error> {
+    packages::ensure_qemu()?;
+    for suite in Suite::ALL {
+        let shelf = Shelf::new(&workspace.debian(), suite);
+        for piece in Piece::ALL {
+            let folder = shelf.piece(piece)?;
+            println!("{}", folder.display());
+        }
+    }
+    Ok(process::run(&mut cargo::fetch(workspace))?)
+}
+
+fn clean(workspace: &Workspace) -> Result<(), Error> {
+    let target = workspace.target();
+    match fs::remove_dir_all(&target) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::File { path: target, source }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,90 @@
+//! Debian's packages: downloaded, checked and unpacked under `target/debian/SUITE`, never installed on this machine.
+//!
+//! A hypervisor package would rewrite the boot menu, and a kernel package the boot folder; R-VMM needs only the files in
+//! them. Each piece is fetched when it is first asked for. What was fetched is recorded with its SHA-256 and checked each
+//! time; as long as it is intact, nothing here touches the network.
+
+mod apt;
+mod error;
+mod manifest;
+mod mirror;
+mod qemu;
+mod shelf;
+
+use clap::ValueEnum;
+
+use apt::Apt;
+
+pub(crate) use error::PackagesError;
+pub(crate) use qemu::{QemuError, ensure_qemu};
+pub(crate) use shelf::Shelf;
+
+/// A Debian release, whose Xen R-VMM is tested on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Suite {
+    /// Debian 12, with Xen 4.17.
+    #[value(name = "4.17")]
+    Bookworm,
+    /// Debian 13, with Xen 4.20.
+    #[value(name = "4.20")]
+    Trixie,
+}
+
+impl Suite {
+    /// Every suite.
+    pub(crate) const ALL: [Suite; 2] = [Suite::Bookworm, Suite::Trixie];
+
+    /// The name that Debian's archive knows it by.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Suite::Bookworm => "bookworm",
+            Suite::Trixie => "trixie",
+        }
+    }
+
+    /// The version of Xen in it.
+    pub(crate) fn xen_version(self) -> &'static str {
+        match self {
+            Suite::Bookworm => "4.17",
+            Suite::Trixie => "4.20",
+        }
+    }
+}
+
+/// Packages that are needed together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Xen itself; its image is gunzipped to the file `xen`, as QEMU wants it.
+    Hypervisor,
+    /// Xen's public headers, which `xen-abi` is checked against.
+    Headers,
+    /// A stock Linux kernel with its modules, and busybox: what a guest is made of.
+    Guest,
+}
+
+impl Piece {
+    /// Every piece.
+    pub(crate) const ALL: [Piece; 3] = [Piece::Hypervisor, Piece::Headers, Piece::Guest];
+
+    /// The folder that it is unpacked to, below its suite's.
+    fn folder(self) -> &'static str {
+        match self {
+            Piece::Hypervisor => "hypervisor",
+            Piece::Headers => "headers",
+            Piece::Guest => "guest",
+        }
+    }
+
+    /// The packages that it is made of.
+    fn packages(self, suite: Suite, apt: &Apt) -> Result<Vec<String>, PackagesError> {
+        Ok(match self {
+            Piece::Hypervisor => vec![format!("xen-hypervisor-{}-amd64", suite.xen_version())],
+            Piece::Headers => vec!["libxen-dev".to_owned()],
+            Piece::Guest => {
+                // The cloud kernel has Xen's frontends and none of the hardware drivers, so it is the smallest.
+                let kernel = apt.dependency("linux-image-cloud-amd64", "linux-image-")?;
+                vec![kernel, "busybox-static".to_owned()]
+            }
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! QEMU, the one program that is installed on the machine itself, through its own apt.
+
+use std::io::{IsTerminal, stdin};
+use std::process::Command;
+
+use crate::process::{self, ProcessError};
+
+/// The program that `run`, `test`, `bench` and `demo` boot hosts with.
+const PROGRAM: &str = "qemu-system-x86_64";
+/// The Debian package that it is in.
+const PACKAGE: &str = "qemu-system-x86";
+
+/// Why QEMU is not there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum QemuError {
+    /// There is no apt to install it with.
+    #[error("{PROGRAM} is not on this machine, and neither is apt-get: install QEMU for x86-64 by hand")]
+    NoApt,
+    /// Installing asks for root, and there is no way to become root.
+    #[error(
+        "{PROGRAM} is not on this machine, and installing it needs root: run `apt-get install {PACKAGE}` as root"
+    )]
+    NoRoot,
+    /// apt failed.
+    #[error(
+        "cannot install {PACKAGE}: without a network, or with packages half installed, apt cannot help; run `apt-get install {PACKAGE}` by hand to see more"
+    )]
+    Install {
+        /// Which command failed.
+        source: ProcessError,
+    },
+    /// apt succeeded, and yet the program is not on the search path.
+    #[error("{PACKAGE} was installed, and {PROGRAM} is still not on the search path")]
+    StillMissing,
+}
+
+/// Who may run apt here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Right {
+    /// This process itself.
+    Root,
+    /// Anyone who knows the password, asked on the terminal.
+    Sudo,
+    /// sudo without a password, because there is nobody to ask.
+    SilentSudo,
+}
+
+/// Makes sure that QEMU is on this machine, and installs it if it is not.
+pub(crate) fn ensure_qemu() -> Result<(), QemuError> {
+    if process::find(PROGRAM).is_some() {
+        return Ok(());
+    }
+    if process::find("apt-get").is_none() {
+        return Err(QemuError::NoApt);
+    }
+    let right = right(user_id() == Some(0), process::find("sudo").is_some(), stdin().is_terminal());
+    let right = right.ok_or(QemuError::NoRoot)?;
+    eprintln!(
+        "x: {PROGRAM} is not on this machine; it runs the emulated host that R-VMM is tried and tested on."
+    );
+    eprintln!(
+        "x: installing Debian's package {PACKAGE} and what it depends on, nothing it merely recommends."
+    );
+    // The lists may be absent (a fresh container) or stale (a file that the mirror has replaced): fetch them first.
+    for arguments in [&["update"][..], &["install", "--yes", "--no-install-recommends", PACKAGE]] {
+        process::run(&mut apt_get(right, arguments)).map_err(|source| QemuError::Install { source })?;
+    }
+    process::find(PROGRAM).map(|_| ()).ok_or(QemuError::StillMissing)
+}
+
+fn right(is_root: bool, has_sudo: bool, has_terminal: bool) -> Option<Right> {
+    match (is_root, has_sudo, has_terminal) {
+        (true, _, _) => Some(Right::Root),
+        (false, true, true) => Some(Right::Sudo),
+        (false, true, false) => Some(Right::SilentSudo),
+        (false, false, _) => None,
+    }
+}
+
+fn apt_get(right: Right, arguments: &[&str]) -> Command {
+    let words: &[&str] = match right {
+        Right::Root => &[],
+        Right::Sudo => &["sudo"],
+        Right::SilentSudo => &["sudo", "-n"],
+    };
+    // `env` because sudo drops the variables of its caller.
+    let all =
+        words.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]).chain(arguments);
+    let mut all = all.copied();
+    let mut command = Command::new(all.next().unwrap_or("env"));
+    command.args(all);
+    command
+}
+
+/// The user that this process runs as.
+fn user_id() -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").ok().map(|data| data.uid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_needs_no_sudo_and_a_pipe_is_never_asked_for_a_password() {
+        assert_eq!(right(true, true, true), Some(Right::Root));
+        assert_eq!(right(true, false, false), Some(Right::Root));
+        assert_eq!(right(false, true, true), Some(Right::Sudo));
+        assert_eq!(right(false, true, false), Some(Right::SilentSudo));
+        assert_eq!(right(false, false, true), None);
+    }
+
+    #[test]
+    fn the_command_line_is_what_a_person_would_type() {
+        let line = |right| {
+            let command = apt_get(right, &["install", PACKAGE]);
+            let words = std::iter::once(command.get_program()).chain(command.get_args());
+            words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+        };
+        let tail = "env DEBIAN_FRONTEND=noninteractive apt-get -q install qemu-system-x86";
+        assert_eq!(line(Right::Root), tail);
+        assert_eq!(line(Right::Sudo), format!("sudo {tail}"));
+        assert_eq!(line(Right::SilentSudo), format!("sudo -n {tail}"));
+    }
+}

@@ -1,0 +1,126 @@
+//! The programs that boot hosts: the interactive one, the demo, the benchmarks.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{env, thread};
+
+use clap::Args;
+use emulator::artifacts::{Artifacts, XenVersion};
+use emulator::device::{Disk, DiskModel, Nic, NicModel};
+use emulator::machine::MachineConfig;
+use emulator::qemu::Qemu;
+
+use crate::error::Error;
+use crate::packages::{self, Shelf, Suite};
+use crate::workspace::Workspace;
+use crate::{cargo, image, process};
+
+/// A host that somebody watches is ended by hand; one that was forgotten ends after a day.
+const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// Bytes of the disk that `run` gives the host. The file is sparse: it takes up what is written to it.
+const DISK_BYTES: u64 = 256 << 20;
+
+/// The host that `run` boots.
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    /// Version of Xen
+    #[arg(long, value_enum, default_value = "4.17")]
+    xen: Suite,
+    /// Number of processors
+    #[arg(long, default_value_t = 1)]
+    processors: u32,
+    /// Memory in MiB
+    #[arg(long, default_value_t = 512)]
+    memory: u32,
+    /// No IOMMU: devices are not contained
+    #[arg(long)]
+    no_iommu: bool,
+}
+
+/// Gets what every host needs: QEMU, the hypervisor of `suite`, and the image.
+fn prepare(workspace: &Workspace, suites: &[Suite]) -> Result<(), Error> {
+    packages::ensure_qemu()?;
+    for &suite in suites {
+        Shelf::new(&workspace.debian(), suite).hypervisor()?;
+    }
+    Ok(image::build(workspace)?)
+}
+
+/// Boots a host with its serial console on this terminal, and one network card and one disk.
+pub(crate) fn run(workspace: &Workspace, options: &RunOptions) -> Result<(), Error> {
+    prepare(workspace, &[options.xen])?;
+    let folder = workspace.target().join("run");
+    let xen = match options.xen {
+        Suite::Bookworm => XenVersion::V4_17,
+        Suite::Trixie => XenVersion::V4_20,
+    };
+    let config = MachineConfig::new(Artifacts::in_target(workspace.target()).boot_files(xen))
+        .processors(options.processors)
+        .memory_mib(options.memory)
+        .iommu(!options.no_iommu)
+        .nic(Nic::user(NicModel::Virtio))
+        .disk(Disk::new(DiskModel::Virtio, disk(&folder)?).persistent());
+    eprintln!(
+        "x: booting; root reads commands, `poweroff` or Ctrl-C ends it; logs are in {}",
+        folder.display()
+    );
+    let (_qemu, mut serial) = Qemu::spawn(&config, &folder, LIFETIME)?;
+    // It ends with this process: nothing can interrupt its wait for the keyboard.
+    thread::spawn(move || io::copy(&mut io::stdin(), &mut Flushed(serial.input)));
+    io::copy(&mut serial.output, &mut Flushed(io::stdout()))
+        .map_err(|source| Error::File { path: "the serial console".into(), source })?;
+    Ok(())
+}
+
+/// A disk that keeps what is written to it from one run to the next.
+fn disk(folder: &Path) -> Result<PathBuf, Error> {
+    let path = folder.join("disk.img");
+    let create = || {
+        fs::create_dir_all(folder)?;
+        File::options().create(true).append(true).open(&path)?.set_len(DISK_BYTES)
+    };
+    create().map(|()| path.clone()).map_err(|source| Error::File { path: path.clone(), source })
+}
+
+/// Passes every byte on at once, as a console should.
+struct Flushed<W>(W);
+
+impl<W: Write> Write for Flushed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.0.write(bytes)?;
+        self.0.flush()?;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Shows R-VMM at work: every fault, injected and repaired.
+pub(crate) fn demo(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
+    prepare(workspace, &[Suite::Bookworm])?;
+    let mut command = cargo::system(workspace, "run", "rvmm-tests");
+    command.args(["--quiet", "--bin", "demo", "--"]).args(extra);
+    Ok(process::run(&mut command)?)
+}
+
+/// Runs the benchmark `name`, which prints a table and writes its figures to `json`.
+pub(crate) fn bench(
+    workspace: &Workspace,
+    name: &str,
+    json: Option<&Path>,
+    extra: &[String],
+) -> Result<(), Error> {
+    prepare(workspace, &Suite::ALL)?;
+    let mut command = cargo::system(workspace, "run", "rvmm-bench");
+    command.args(["--quiet", "--release", "--bin", name, "--"]).args(extra);
+    if let Some(json) = json {
+        // Cargo is called at the top of the checkout, and the path was given where the person stands.
+        let here = env::current_dir().map_err(|source| Error::File { path: ".".into(), source })?;
+        command.arg("--json").arg(here.join(json));
+    }
+    Ok(process::run(&mut command)?)
+}

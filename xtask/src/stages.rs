@@ -1,0 +1,147 @@
+//! What `test` and `lint` do, one stage after the other; the first that fails ends the run.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+
+use crate::error::Error;
+use crate::packages::{self, Piece, Shelf, Suite};
+use crate::workspace::{self, Workspace};
+use crate::{cargo, image, process, rules};
+
+/// One step of checking R-VMM, in the order of a full run: cheap and telling ones first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Stage {
+    /// Get what is missing: QEMU, and Debian's packages.
+    Fetch,
+    /// The formatting of every crate.
+    Format,
+    /// Where `unsafe` stands, each crate's lints, the length of files.
+    Rules,
+    /// Clippy, for this machine and for Xen.
+    Clippy,
+    /// The documentation, without a warning.
+    Documentation,
+    /// Unit, property and model tests of what runs on this machine.
+    Unit,
+    /// `xen-abi` against the headers of each Xen.
+    Headers,
+    /// Hosts booted in QEMU.
+    System,
+}
+
+impl Stage {
+    /// What `lint` runs.
+    pub(crate) const LINT: [Stage; 4] = [Stage::Format, Stage::Rules, Stage::Clippy, Stage::Documentation];
+
+    fn run(self, workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
+        match self {
+            Stage::Fetch => fetch(workspace),
+            Stage::Format => Ok(process::run(cargo::format(workspace).arg("--check"))?),
+            Stage::Rules => check_rules(workspace),
+            Stage::Clippy => clippy(workspace),
+            Stage::Documentation => documentation(workspace),
+            Stage::Unit => unit(workspace, extra),
+            Stage::Headers => headers(workspace),
+            Stage::System => system(workspace, extra),
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.pad(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+/// Runs `stages`, with `extra` arguments for the test programs, and prints how long each took.
+pub(crate) fn run(workspace: &Workspace, stages: &[Stage], extra: &[String]) -> Result<(), Error> {
+    let mut times = Vec::new();
+    for (index, &stage) in stages.iter().enumerate() {
+        eprintln!("x: stage {} of {}: {stage}", index + 1, stages.len());
+        let started = Instant::now();
+        let result = stage.run(workspace, extra);
+        times.push((stage, started.elapsed()));
+        if let Err(source) = result {
+            eprint!("{}", table(&times));
+            return Err(Error::Stage { stage, source: Box::new(source) });
+        }
+    }
+    eprint!("{}", table(&times));
+    Ok(())
+}
+
+fn table(times: &[(Stage, Duration)]) -> String {
+    let line =
+        |name: &dyn fmt::Display, time: Duration| format!("x: {name:<14}{:>8.1} s\n", time.as_secs_f64());
+    let total = times.iter().map(|(_, time)| *time).sum();
+    times.iter().map(|(stage, time)| line(stage, *time)).collect::<String>() + &line(&"in all", total)
+}
+
+fn fetch(workspace: &Workspace) -> Result<(), Error> {
+    packages::ensure_qemu()?;
+    for suite in Suite::ALL {
+        let shelf = Shelf::new(&workspace.debian(), suite);
+        shelf.hypervisor()?;
+        shelf.piece(Piece::Headers)?;
+    }
+    Ok(())
+}
+
+fn check_rules(workspace: &Workspace) -> Result<(), Error> {
+    let violations = rules::check(workspace)?;
+    for violation in &violations {
+        eprintln!("{violation}");
+    }
+    if violations.is_empty() { Ok(()) } else { Err(Error::Rules { count: violations.len() }) }
+}
+
+fn clippy(workspace: &Workspace) -> Result<(), Error> {
+    let host = workspace.crates_in(&[&workspace::HOST_FOLDERS[..], &workspace::SYSTEM_FOLDERS].concat())?;
+    process::run(cargo::host(workspace, "clippy").args(cargo::packages(&host)).args([
+        "--all-targets",
+        "--all-features",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
+    let uks = workspace.crates_in(&workspace::UK_FOLDERS)?;
+    process::run(
+        cargo::unikernel(workspace, "clippy").args(cargo::packages(&uks)).args(["--", "--deny", "warnings"]),
+    )?;
+    Ok(())
+}
+
+fn documentation(workspace: &Workspace) -> Result<(), Error> {
+    process::run(&mut cargo::documentation(workspace))?;
+    Ok(())
+}
+
+fn unit(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
+    let host = workspace.crates_in(&workspace::HOST_FOLDERS)?;
+    let mut command = cargo::host(workspace, "test");
+    command.args(cargo::packages(&host)).args(["--all-features", "--"]).args(extra);
+    Ok(process::run(&mut command)?)
+}
+
+fn headers(workspace: &Workspace) -> Result<(), Error> {
+    for suite in Suite::ALL {
+        let folder = Shelf::new(&workspace.debian(), suite).piece(Piece::Headers)?.join("usr/include");
+        let mut command = cargo::host(workspace, "test");
+        command.args(["--package", "xen-abi", "--test", "headers"]).env("XEN_HEADERS", folder);
+        process::run(&mut command)?;
+    }
+    Ok(())
+}
+
+fn system(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
+    packages::ensure_qemu()?;
+    for suite in Suite::ALL {
+        Shelf::new(&workspace.debian(), suite).hypervisor()?;
+    }
+    image::build(workspace)?;
+    let mut command = cargo::system(workspace, "test", "rvmm-tests");
+    Ok(process::run(command.arg("--").args(extra))?)
+}
