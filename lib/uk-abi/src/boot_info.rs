@@ -99,11 +99,13 @@ pub struct BootInfo {
     pub p2m: Area,
     /// The heap.
     pub heap: Area,
+    /// Memory for devices: machine-contiguous within 2 MiB, and mapped like the heap. Empty where there is none.
+    pub dma: Area,
     /// Where granted pages can be mapped.
     pub grant_window: Area,
 }
 
-const _: () = assert!(size_of::<BootInfo>() == 224 && size_of::<BootInfo>() <= PAGE_SIZE);
+const _: () = assert!(size_of::<BootInfo>() == 240 && size_of::<BootInfo>() <= PAGE_SIZE);
 
 /// Why a boot info page is not one that this unikernel can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,7 +195,7 @@ impl BootInfo {
         self.validate_areas()
     }
 
-    /// The areas lie in RAM in their order, the windows where the layout has them, and p2m has an entry for every page.
+    /// The areas lie in RAM in their order, or are empty; p2m has an entry for every page; the window is where it belongs.
     fn validate_areas(&self) -> Result<(), BootInfoError> {
         let ram = Area { va: layout::RAM_BASE, pages: self.ram_pages };
         if ram.end() > layout::SHARED_INFO_VA {
@@ -206,8 +208,12 @@ impl BootInfo {
             ("recovery box", self.recovery_box, 0),
             ("p2m", self.p2m, (self.ram_pages * 8).div_ceil(PAGE_SIZE as u64)),
             ("heap", self.heap, 0),
+            ("DMA memory", self.dma, 0),
         ];
         for (name, area, least) in in_order {
+            if area.pages == 0 && least == 0 {
+                continue;
+            }
             if !area.is_within(from, ram.end()) || area.pages < least {
                 return Err(BootInfoError::Area { name, found: area });
             }

@@ -42,3 +42,9 @@ pub const BAR_WINDOW_VA: u64 = 0x3060_0000;
 
 /// The most pages that the BAR window can have: one L1 table of 512 entries each 2 MiB, two of them.
 pub const BAR_WINDOW_MAX_PAGES: usize = 1024;
+
+/// Bytes from a unikernel's entry point to its trap stubs, one for each of the 256 vectors.
+pub const TRAP_STUBS: u64 = 64;
+
+/// Bytes from one trap stub to the next.
+pub const TRAP_STUB_SIZE: u64 = 16;

@@ -41,3 +41,12 @@ pub(crate) fn open(memory: &Mortal) -> (Small<'_>, OpenReport) {
 pub(crate) fn text(text: &str) -> Text {
     Text(text.to_string())
 }
+
+/// Words of the box's header, and of a slot.
+pub(crate) const HEADER: usize = 8;
+pub(crate) const SLOT: usize = (WORDS - HEADER) / SLOTS;
+
+/// Where a word of copy `copy` of the record in `slot` is, counted from its type.
+pub(crate) fn word(slot: usize, copy: usize, word: usize) -> usize {
+    HEADER + slot * SLOT + copy * SLOT / 2 + word
+}

@@ -1,16 +1,12 @@
 //! Memory that somebody else has written to: found, reported, and never taken for a value.
 
-use crate::common::{Request, SLOTS, Text, WORDS, open, text};
+use crate::common::{HEADER, Request, SLOT, SLOTS, Text, WORDS, open, text, word};
 use proptest::prelude::*;
 use recovery_box::{Lost, Origin, ReadError, Record, Scrubbed};
 use uk_abi::testing::Mortal;
 
 /// Shows where the box has not written.
 const UNTOUCHED: u64 = 0xa5a5_5a5a_a5a5_5a5a;
-
-/// Words of the box's header, and of a slot.
-const HEADER: usize = 8;
-const SLOT: usize = (WORDS - HEADER) / SLOTS;
 
 /// A box with three records, and three free slots, in memory that was not zero before.
 fn filled() -> Mortal {
@@ -25,11 +21,6 @@ fn filled() -> Mortal {
 
 fn value(key: u32) -> Text {
     Text(format!("record {key}"))
-}
-
-/// The word of copy `copy` of the record in `slot`, counted from its type.
-fn word(slot: usize, copy: usize, word: usize) -> usize {
-    HEADER + slot * SLOT + copy * SLOT / 2 + word
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Random operations, restarts and resets, against a map.
 
-use crate::common::{PAYLOAD, Request, SLOTS, Small, Text, WORDS, open};
+use crate::common::{PAYLOAD, Request, SLOTS, Small, Text, WORDS, open, word};
 use proptest::prelude::*;
 use recovery_box::{Origin, PutError, Scrubbed};
 use std::collections::HashMap;
@@ -134,6 +134,13 @@ proptest! {
             prop_assert_eq!(report.origin, Origin::Kept);
             let found = Model::of(&small);
             prop_assert!(found == old || found == new, "after {life} stores: {found:?}");
+            // After the repair each copy suffices.
+            for copy in 0..2 {
+                for slot in 0..SLOTS {
+                    memory.flip(word(slot, copy, 2), 1);
+                }
+                prop_assert_eq!(&Model::of(&open(&memory).0), &found);
+            }
             if !died {
                 prop_assert_eq!(found, new);
                 break;

@@ -2,6 +2,7 @@ use super::*;
 use proptest::prelude::*;
 use std::string::ToString;
 use std::vec;
+use std::vec::Vec;
 
 const PAGE: u64 = PAGE_SIZE as u64;
 
@@ -24,7 +25,8 @@ fn example() -> BootInfo {
         log: area(4),
         recovery_box: area(8),
         p2m: area(2),
-        heap: area(1024 - 160),
+        heap: area(1024 - 164),
+        dma: area(4),
         grant_window: Area { va: layout::GRANT_WINDOW_VA, pages: 512 },
         ..BootInfo::new("probe.0", "rate=5", BootReason::First)
     }
@@ -33,7 +35,7 @@ fn example() -> BootInfo {
 #[test]
 fn a_page_as_root_writes_it_is_valid() {
     let info = example();
-    assert_eq!(info.heap.end(), layout::RAM_BASE + 1024 * PAGE, "the example fills its RAM");
+    assert_eq!(info.dma.end(), layout::RAM_BASE + 1024 * PAGE, "the example fills its RAM");
     assert_eq!(info.validate(), Ok(()));
     assert_eq!((info.name(), info.args()), ("probe.0", "rate=5"));
     assert_eq!(info.boot_reason(), Some(BootReason::First));
@@ -43,8 +45,8 @@ fn a_page_as_root_writes_it_is_valid() {
 #[test]
 fn the_smallest_unikernel_has_no_box_heap_or_window() {
     let mut info = example();
-    for area in [&mut info.recovery_box, &mut info.heap] {
-        area.pages = 0;
+    for area in [&mut info.recovery_box, &mut info.heap, &mut info.dma] {
+        *area = Area::default();
     }
     info.grant_window.pages = 0;
     assert_eq!(info.validate(), Ok(()));
@@ -88,7 +90,8 @@ fn each_mistake_has_its_error() {
     assert_eq!(area(|info| info.log.va += 1), "log ring");
     assert_eq!(area(|info| info.recovery_box.va = info.log.va), "recovery box");
     assert_eq!(area(|info| info.p2m.pages = 1), "p2m");
-    assert_eq!(area(|info| info.heap.pages += 1), "heap");
+    assert_eq!(area(|info| info.heap.pages += 5), "heap");
+    assert_eq!(area(|info| info.dma.pages += 1), "DMA memory");
     assert_eq!(area(|info| info.grant_window.pages = 1025), "grant window");
     let text = with(|info| info.p2m.pages = 1).to_string();
     assert!(text.starts_with("boot info: the p2m cannot be 1 pages at 0x"), "{text}");
@@ -105,9 +108,10 @@ proptest! {
         mixed.extend_from_slice(&bytes[keep..]);
         let info = BootInfo::read_from_bytes(&mixed).expect("of that size");
         if info.validate().is_ok() {
-            let areas = [info.stack, info.log, info.recovery_box, info.p2m, info.heap];
+            let areas = [info.stack, info.log, info.recovery_box, info.p2m, info.heap, info.dma];
+            let areas: Vec<Area> = areas.into_iter().filter(|area| area.pages > 0).collect();
             prop_assert!(areas.windows(2).all(|pair| pair[0].end() <= pair[1].va));
-            prop_assert!(info.heap.end() <= layout::SHARED_INFO_VA);
+            prop_assert!(areas.iter().all(|area| area.end() <= layout::SHARED_INFO_VA));
             prop_assert!(info.p2m.bytes() >= info.ram_pages * 8);
         }
         for index in 0..=MAX_DEVICES {

@@ -102,3 +102,29 @@ fn a_shorter_message_after_a_longer_one() {
     page.crash_message(format_args!("short"));
     assert_eq!(page.crash_report().expect("a report").message().to_string(), String::from("short"));
 }
+
+/// A report that is read while others are written is complete only if it is of one crash.
+#[test]
+fn a_report_that_changes_while_it_is_read_is_not_complete() {
+    let words = zeroed();
+    let page = HealthPage::new(&words);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for crash in 1..50_000 {
+                page.crash_begin();
+                page.crash_at(crash, crash);
+                for register in 0..REGISTERS {
+                    words[word::CRASH_REGISTERS + register].store(crash, Release);
+                }
+                page.crash_complete();
+            }
+        });
+        while !writer.is_finished() {
+            if let Some(report) = page.crash_report().filter(|report| report.complete) {
+                assert_eq!(report.rip, report.vector);
+                assert_eq!(report.registers, [report.vector; REGISTERS]);
+            }
+        }
+    });
+    assert!(page.crash_report().is_some_and(|report| report.complete && report.vector == 49_999));
+}
