@@ -73,19 +73,24 @@ impl Manifest {
         Ok(())
     }
 
-    /// The first recorded file below `part` that is not as recorded, if there is one.
-    pub(crate) fn damage(&self, base: &Path, part: &Path) -> Option<Damage> {
-        let below = self.files.iter().filter(|(path, _)| path.starts_with(part));
-        below.into_iter().find_map(|(path, recorded)| match digest_of(&base.join(path)) {
+    /// Splits off the files below `part`.
+    pub(crate) fn split(self, part: &Path) -> (Manifest, Manifest) {
+        let (below, rest) = self.files.into_iter().partition(|(path, _)| path.starts_with(part));
+        (Manifest { files: below }, Manifest { files: rest })
+    }
+
+    /// The first file that is not as recorded, if there is one.
+    pub(crate) fn damage(&self, base: &Path) -> Option<Damage> {
+        self.files.iter().find_map(|(path, recorded)| match digest_of(&base.join(path)) {
             Ok(found) if found == *recorded => None,
             Ok(_) => Some(Damage::Changed(path.clone())),
             Err(_) => Some(Damage::Missing(path.clone())),
         })
     }
 
-    /// The recorded files below `part`.
-    pub(crate) fn below<'a>(&'a self, part: &'a Path) -> impl Iterator<Item = &'a Path> {
-        self.files.keys().map(PathBuf::as_path).filter(move |path| path.starts_with(part))
+    /// The recorded files.
+    pub(crate) fn into_paths(self) -> Vec<PathBuf> {
+        self.files.into_keys().collect()
     }
 }
 
@@ -131,13 +136,19 @@ mod tests {
     #[test]
     fn an_intact_tree_has_no_damage_and_a_changed_one_names_the_file() {
         let (base, manifest) = recorded();
-        let part = Path::new("tree");
-        assert_eq!(manifest.damage(base.path(), part), None);
+        assert_eq!(manifest.damage(base.path()), None);
         fs::write(base.path().join("tree/deep/a b"), "texT").unwrap();
-        assert_eq!(manifest.damage(base.path(), part), Some(Damage::Changed("tree/deep/a b".into())));
+        assert_eq!(manifest.damage(base.path()), Some(Damage::Changed("tree/deep/a b".into())));
         fs::remove_file(base.path().join("tree/deep/a b")).unwrap();
-        assert_eq!(manifest.damage(base.path(), part), Some(Damage::Missing("tree/deep/a b".into())));
-        assert_eq!(manifest.damage(base.path(), Path::new("tree/empty")), None);
+        assert_eq!(manifest.damage(base.path()), Some(Damage::Missing("tree/deep/a b".into())));
+    }
+
+    #[test]
+    fn a_part_is_split_off_by_its_folder() {
+        let (_base, manifest) = recorded();
+        let (deep, rest) = manifest.split(Path::new("tree/deep"));
+        assert_eq!(deep.into_paths(), [Path::new("tree/deep/a b")]);
+        assert_eq!(rest.into_paths(), [Path::new("tree/empty")]);
     }
 
     #[test]

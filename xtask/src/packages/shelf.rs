@@ -1,5 +1,6 @@
 //! One suite's packages on the disk: got once, recorded, and checked each time.
 
+use std::cell::OnceCell;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,17 +11,22 @@ use super::manifest::{self, Damage, Manifest};
 use super::{PackagesError, Piece, Suite};
 use crate::process;
 
+/// The folder of the package files, below a shelf's.
+const DEBS: &str = "debs";
+
 /// The packages of one suite, under `target/debian/SUITE`.
 #[derive(Debug)]
 pub(crate) struct Shelf {
     suite: Suite,
     folder: PathBuf,
+    /// Set up when the first package has to be downloaded.
+    apt: OnceCell<Apt>,
 }
 
 impl Shelf {
     /// The shelf of `suite` below `debian`; nothing is fetched yet.
     pub(crate) fn new(debian: &Path, suite: Suite) -> Shelf {
-        Shelf { suite, folder: debian.join(suite.name()) }
+        Shelf { suite, folder: debian.join(suite.name()), apt: OnceCell::new() }
     }
 
     /// Xen as QEMU boots it.
@@ -34,21 +40,20 @@ impl Shelf {
         fs::create_dir_all(&self.folder).map_err(|source| self.file_error("", source))?;
         let _one_at_a_time = self.lock()?;
         let unpacked = self.folder.join(piece.folder());
-        let record = self.read_manifest(piece);
-        if let Some(manifest) = &record {
-            let Some(damage) = manifest.damage(&self.folder, Path::new("")) else {
+        let mut packages = None;
+        if let Some(manifest) = self.read_manifest(piece) {
+            let (debs, products) = manifest.split(Path::new(DEBS));
+            let Some(damage) = products.damage(&self.folder) else {
                 return Ok(unpacked);
             };
             let (path, what) = match damage {
                 Damage::Missing(path) => (path, "is missing"),
                 Damage::Changed(path) => (path, "has changed"),
             };
-            eprintln!("x: {} {what}: getting it again", self.folder.join(path).display());
+            eprintln!("x: {} {what}: unpacking it again", self.folder.join(path).display());
+            packages = debs.damage(&self.folder).is_none().then(|| debs.into_paths());
         }
-        let packages = match record.and_then(|manifest| self.intact_packages(&manifest)) {
-            Some(packages) => packages,
-            None => self.download(piece)?,
-        };
+        let packages = packages.map_or_else(|| self.download(piece), Ok)?;
         self.unpack(piece, &packages)?;
         Ok(unpacked)
     }
@@ -68,26 +73,17 @@ impl Shelf {
         self.folder.join(format!("{}.sha256", piece.folder()))
     }
 
-    /// The recorded package files, if every one is as it was downloaded.
-    fn intact_packages(&self, manifest: &Manifest) -> Option<Vec<PathBuf>> {
-        let debs = Path::new("debs");
-        let found: Vec<_> = manifest.below(debs).map(Path::to_path_buf).collect();
-        (!found.is_empty() && manifest.damage(&self.folder, debs).is_none()).then_some(found)
-    }
-
     /// Downloads the packages of `piece`; answers their paths below the shelf.
     fn download(&self, piece: Piece) -> Result<Vec<PathBuf>, PackagesError> {
-        let debs = self.folder.join("debs");
-        fs::create_dir_all(&debs).map_err(|source| self.file_error("debs", source))?;
-        let suite = self.suite.name();
-        eprintln!("x: asking this machine's Debian mirror for {suite}'s {}", piece.folder());
-        let apt = Apt::update(&self.folder.join("apt"), suite)?;
+        let debs = self.folder.join(DEBS);
+        fs::create_dir_all(&debs).map_err(|source| self.file_error(DEBS, source))?;
+        let apt = self.apt()?;
         let mut files = Vec::new();
-        for package in piece.packages(self.suite, &apt)? {
+        for package in piece.packages(self.suite, apt)? {
             let offer = apt.offer(&package)?;
             eprintln!("x: downloading {} (unpacked under target/, not installed)", offer.file);
             apt.download(&package, &debs)?;
-            let file = Path::new("debs").join(&offer.file);
+            let file = Path::new(DEBS).join(&offer.file);
             let found = manifest::digest_of(&self.folder.join(&file))
                 .map_err(|source| self.file_error(&offer.file, source))?;
             if found != offer.sha256 {
@@ -96,6 +92,17 @@ impl Shelf {
             files.push(file);
         }
         Ok(files)
+    }
+
+    /// apt with the suite's lists, as they are on the mirror now.
+    fn apt(&self) -> Result<&Apt, PackagesError> {
+        if let Some(apt) = self.apt.get() {
+            return Ok(apt);
+        }
+        let suite = self.suite.name();
+        eprintln!("x: asking this machine's Debian mirror for the lists of {suite}");
+        let apt = Apt::update(&self.folder.join("apt"), suite)?;
+        Ok(self.apt.get_or_init(|| apt))
     }
 
     /// Unpacks `packages` in place of what `piece` held. The record is written last: an interrupted run leaves none.
@@ -194,12 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_package_is_not_used_again() {
+    fn a_damaged_package_does_not_matter_as_long_as_what_was_in_it_is_intact() {
         let (_base, shelf) = stocked();
-        let manifest = shelf.read_manifest(Piece::Hypervisor).unwrap();
-        assert_eq!(shelf.intact_packages(&manifest), Some(vec!["debs/xen.deb".into()]));
         fs::write(shelf.folder.join("debs/xen.deb"), "!<arch>\n").unwrap();
-        assert_eq!(shelf.intact_packages(&manifest), None);
+        let xen = shelf.hypervisor().unwrap();
+        assert_eq!(fs::read(xen).unwrap(), b"a hypervisor");
     }
 
     #[test]
