@@ -53,12 +53,21 @@ impl Artifacts {
 
     /// What a host with this Xen boots.
     pub fn boot_files(&self, xen: XenVersion) -> BootFiles {
-        let image = self.target.join("image");
         BootFiles {
             xen: self.target.join("debian").join(xen.suite()).join("xen"),
-            root: image.join("root"),
-            archive: image.join("rvmm.archive"),
+            root: self.image("root"),
+            archive: self.image("rvmm.archive"),
         }
+    }
+
+    /// The ELF image of a program.
+    pub fn image(&self, program: &str) -> PathBuf {
+        self.target.join("image").join(program)
+    }
+
+    /// The symbol table of a program.
+    pub fn symbols(&self, program: &str) -> PathBuf {
+        self.image(&format!("{program}.symbols"))
     }
 }
 

@@ -16,7 +16,12 @@ pub fn root() -> Subject {
 
 /// Every component is up.
 pub fn everything_is_up() -> Condition {
-    root().says("everything is up", |what| *what == What::Ready)
+    root().says("says that everything is up", |what| *what == What::Ready)
+}
+
+/// There is nothing left to do: every component is at work, or held, or waits for one that is held.
+pub fn all_is_settled() -> Condition {
+    root().says("says that all is settled", |what| matches!(what, What::Ready | What::Settled))
 }
 
 /// Whom a condition is about.
@@ -162,6 +167,8 @@ mod tests {
             assert!(meets(&condition, &format!("[SD] 1 2 a {event}")), "{condition}");
             assert!(!meets(&condition, "[SD] 1 2 a boot"), "{condition}");
         }
-        assert!(meets(&everything_is_up(), "[SD] 1 2 root ready"));
+        assert!(meets(&everything_is_up(), "[SD] 1 2 root ready healthy=2 held=0 waiting=0"));
+        assert!(!meets(&everything_is_up(), "[SD] 1 2 root settled healthy=1 held=1 waiting=0"));
+        assert!(meets(&all_is_settled(), "[SD] 1 2 root settled healthy=1 held=1 waiting=0"));
     }
 }

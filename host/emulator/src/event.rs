@@ -93,6 +93,18 @@ pub enum What {
         /// From the fault's detection to the first heartbeat.
         since_fault_us: Option<u64>,
     },
+    /// A repair came to nothing.
+    RepairFailed {
+        /// On which rung.
+        rung: Rung,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// A repair must wait, because what the component needs is not healthy.
+    Waiting {
+        /// What it needs.
+        on: Option<String>,
+    },
     /// A rung failed, or was used too often.
     Escalate {
         /// The rung that did not help.
@@ -120,8 +132,12 @@ pub enum What {
     Device,
     /// What is free: pages, event channels, grants.
     Free,
-    /// Every component is up.
+    /// Root has restarted and takes the component over again.
+    Resume,
+    /// There is nothing left to do, and every component is at work.
     Ready,
+    /// There is nothing left to do, and some components are held.
+    Settled,
     /// An event that this crate does not know.
     Other(String),
 }
@@ -214,6 +230,10 @@ impl What {
                 took_us: fields.take("took_us")?,
                 since_fault_us: fields.take("since_fault_us")?,
             },
+            "repair-failed" => {
+                What::RepairFailed { rung: fields.need("rung")?, reason: fields.take("reason")? }
+            }
+            "waiting" => What::Waiting { on: fields.take("on")? },
             "escalate" => What::Escalate { from: fields.need("from")?, to: fields.need("to")? },
             "hold" => What::Hold { reason: fields.take("reason")? },
             "release" => What::Release,
@@ -221,7 +241,9 @@ impl What {
             "log" => What::Log { level: fields.take("level")?, msg: fields.take("msg")?.unwrap_or_default() },
             "device" => What::Device,
             "free" => What::Free,
+            "resume" => What::Resume,
             "ready" => What::Ready,
+            "settled" => What::Settled,
             other => What::Other(other.to_owned()),
         })
     }
@@ -235,6 +257,8 @@ impl What {
             What::Trace { .. } => "trace",
             What::Repair { .. } => "repair",
             What::Repaired { .. } => "repaired",
+            What::RepairFailed { .. } => "repair-failed",
+            What::Waiting { .. } => "waiting",
             What::Escalate { .. } => "escalate",
             What::Hold { .. } => "hold",
             What::Release => "release",
@@ -242,7 +266,9 @@ impl What {
             What::Log { .. } => "log",
             What::Device => "device",
             What::Free => "free",
+            What::Resume => "resume",
             What::Ready => "ready",
+            What::Settled => "settled",
             What::Other(name) => name,
         }
     }
@@ -272,6 +298,11 @@ impl fmt::Display for What {
                 optional(f, "took_us", took_us)?;
                 optional(f, "since_fault_us", since_fault_us)
             }
+            What::RepairFailed { rung, reason } => {
+                write!(f, " rung={rung}")?;
+                optional(f, "reason", reason)
+            }
+            What::Waiting { on } => optional(f, "on", on),
             What::Escalate { from, to } => write!(f, " from={from} to={to}"),
             What::Hold { reason } => optional(f, "reason", reason),
             What::Log { level, .. } => optional(f, "level", level),
@@ -378,6 +409,8 @@ mod tests {
                 took_us,
                 since_fault_us
             }),
+            (rung(), text()).prop_map(|(rung, reason)| What::RepairFailed { rung, reason }),
+            text().prop_map(|on| What::Waiting { on }),
             (rung(), rung()).prop_map(|(from, to)| What::Escalate { from, to }),
             text().prop_map(|reason| What::Hold { reason }),
             (text(), "[ -~]{0,40}").prop_map(|(level, msg)| What::Log { level, msg }),

@@ -37,6 +37,11 @@ pub enum RootFault {
     BlockForever,
 }
 
+impl RootFault {
+    /// All faults.
+    pub const ALL: &'static [RootFault] = RootFault::VARIANTS;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,7 +49,7 @@ mod tests {
     #[test]
     fn every_name_reads_back() {
         assert_eq!(RootFault::BlockForever.to_string(), "block-forever");
-        for fault in RootFault::VARIANTS {
+        for fault in RootFault::ALL {
             assert_eq!(fault.to_string().parse(), Ok(*fault));
         }
     }

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Ipv4Addr;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use smoltcp::iface::{Config, Interface, SocketSet};
@@ -11,6 +11,7 @@ use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxT
 use smoltcp::socket::icmp::{Endpoint, PacketBuffer, PacketMetadata, Socket};
 use smoltcp::time::Instant as Timestamp;
 use smoltcp::wire::{EthernetAddress, Icmpv4Packet, Icmpv4Repr, IpAddress, IpCidr};
+use tempfile::TempDir;
 use thiserror::Error;
 
 /// The address of our machine.
@@ -58,21 +59,33 @@ pub enum LanError {
     },
 }
 
-/// The network. It must listen before the machine whose card is on it starts.
+/// The network. It must be there before the machine whose card is on it starts.
 pub struct Lan {
     listener: UnixListener,
     cable: Option<Cable>,
+    /// Removed with the socket in it when the network ends. The name of a socket must be short, so it lies in none of the folders
+    /// that a test has chosen.
+    folder: TempDir,
 }
 
+/// The name of the socket in its folder.
+const SOCKET: &str = "lan";
+
 impl Lan {
-    /// Listens at `socket`, which must not exist yet.
+    /// A network that nothing is plugged into yet.
     ///
     /// # Errors
-    /// When the socket cannot be made.
-    pub fn listen(socket: &Path) -> Result<Self, LanError> {
-        let listener = UnixListener::bind(socket)?;
+    /// When its socket cannot be made.
+    pub fn new() -> Result<Self, LanError> {
+        let folder = TempDir::with_prefix("rvmm-")?;
+        let listener = UnixListener::bind(folder.path().join(SOCKET))?;
         listener.set_nonblocking(true)?;
-        Ok(Lan { listener, cable: None })
+        Ok(Lan { listener, cable: None, folder })
+    }
+
+    /// The Unix socket that [`Nic::lan`](crate::device::Nic::lan) connects a card to.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join(SOCKET)
     }
 
     /// Sends echo requests to `address` until it answers, for `guard` at most, and returns how many it took.
@@ -258,12 +271,10 @@ mod tests {
 
     #[test]
     fn whoever_is_there_answers_and_nobody_else() {
-        let scratch = tempfile::tempdir().unwrap();
-        let socket = scratch.path().join("lan");
-        let mut lan = Lan::listen(&socket).unwrap();
+        let mut lan = Lan::new().unwrap();
         let (present, absent) = (Ipv4Addr::new(10, 0, 3, 2), Ipv4Addr::new(10, 0, 3, 3));
         let (stop, stopped) = mpsc::channel();
-        let card = UnixStream::connect(&socket).unwrap();
+        let card = UnixStream::connect(lan.socket()).unwrap();
         let machine = std::thread::spawn(move || answer_pings(card, present, &stopped));
         assert!(lan.ping(present, GUARD).unwrap() >= 1);
         let silence = lan.ping(absent, Duration::from_millis(250));
@@ -275,8 +286,7 @@ mod tests {
 
     #[test]
     fn without_a_card_it_is_said() {
-        let scratch = tempfile::tempdir().unwrap();
-        let mut lan = Lan::listen(&scratch.path().join("lan")).unwrap();
+        let mut lan = Lan::new().unwrap();
         let error = lan.ping(OUR_ADDRESS, Duration::ZERO).unwrap_err();
         assert_eq!(error.to_string(), "no card was plugged in within 0 s");
     }

@@ -1,0 +1,7 @@
+//! What the benchmarks share: summaries of samples, and the report with its two shapes, a table for people and JSON for machines.
+//!
+//! Each benchmark is a program of its own, in `bin`.
+
+pub mod provenance;
+pub mod report;
+pub mod summary;

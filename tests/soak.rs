@@ -1,0 +1,46 @@
+//! Many faults in a row, of kinds and at places that a seed decides: all are repaired, and nothing is used up.
+//!
+//! `RVMM_SOAK_FAULTS` says how many (500 if it is not set), `RVMM_SOAK_SEED` which ones.
+
+use std::env;
+use std::str::FromStr;
+
+use emulator::command::Command;
+use rvmm_tests::trial::{Must, Trial, trials};
+use rvmm_tests::{Host, Setup};
+
+/// How many faults unless told otherwise: what a check of every change has time for.
+const DEFAULT_FAULTS: usize = 500;
+
+/// The seed unless told otherwise, so that two runs of the same program do the same.
+const DEFAULT_SEED: u64 = 0x5d5d;
+
+/// A number from the environment.
+fn setting<T: FromStr>(name: &str, default: T) -> T {
+    match env::var(name) {
+        Err(_) => default,
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("expected {name} to be a number, found {text:?}")),
+    }
+}
+
+#[test]
+fn random_faults_are_repaired_and_use_nothing_up() {
+    let (count, seed) =
+        (setting("RVMM_SOAK_FAULTS", DEFAULT_FAULTS), setting("RVMM_SOAK_SEED", DEFAULT_SEED));
+    let mut random = fastrand::Rng::with_seed(seed);
+    let trials: Vec<Trial> = trials().filter(|trial| matches!(trial.must, Must::BeRepaired { .. })).collect();
+    let mut host = Host::boot("soak", Setup::default());
+    let free_before = host.command(Command::Free);
+    for number in 1..=count {
+        let trial = trials[random.usize(..trials.len())];
+        let component = ["probe.a", "probe.b"][random.usize(..2)];
+        if let Err(error) = trial.run(host.emulated(), component) {
+            host.fail(format_args!(
+                "fault {number} of {count}, seed {seed}: {} of {component}: {error}",
+                trial.fault
+            ));
+        }
+    }
+    let free_after = host.command(Command::Free);
+    assert_eq!(free_before, free_after, "after {count} faults, seed {seed}");
+}

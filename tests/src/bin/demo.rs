@@ -1,0 +1,92 @@
+//! Boots a host, breaks everything in it, and shows how it is repaired.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Parser;
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table};
+use emulator::artifacts::XenVersion;
+use emulator::host::Host;
+use rvmm_tests::host::log_directory;
+use rvmm_tests::trial::{Outcome, Trial, TrialError, trials};
+use rvmm_tests::{Setup, setup::Prepared};
+
+/// How long the demonstration may take, whatever happens.
+const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// Boots a host, breaks everything in it, and shows how it is repaired
+#[derive(Parser)]
+struct Options {
+    /// Version of Xen: 4.17 or 4.20
+    #[arg(long, default_value_t = XenVersion::V4_17)]
+    xen: XenVersion,
+    /// Number of processors
+    #[arg(long, default_value_t = 1)]
+    processors: u32,
+    /// No IOMMU: devices are not contained
+    #[arg(long)]
+    no_iommu: bool,
+}
+
+fn main() -> Result<ExitCode> {
+    let Options { xen, processors, no_iommu } = Options::parse();
+    let setup = Setup { xen, processors, iommu: !no_iommu, ..Setup::default() };
+    let directory = log_directory("demo");
+    let Prepared { machine, lan: _lan } = setup.prepare(&directory)?;
+
+    println!("Booting Xen {xen}; the console goes to {}/console.log", directory.display());
+    let switched_on = Instant::now();
+    let mut host = Host::boot(&machine, &directory, LIFETIME)?;
+    println!(
+        "All components are up {:.2} s after power-on. Now every fault, in each probe:",
+        switched_on.elapsed().as_secs_f64()
+    );
+
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header([
+        "component",
+        "fault",
+        "detected after",
+        "repaired by",
+        "recovered after",
+    ]);
+    for column in [2, 4] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut failures = 0;
+    for component in ["probe.a", "probe.b"] {
+        for trial in trials() {
+            let result = trial.run(&mut host, component);
+            failures += usize::from(result.is_err());
+            table.add_row(row(component, &trial, &result));
+        }
+    }
+    println!("{table}");
+    if failures > 0 {
+        println!("{failures} faults did not end as they must.");
+        return Ok(ExitCode::FAILURE);
+    }
+    println!("Every fault ended as it must.");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(component: &str, trial: &Trial, result: &Result<Option<Outcome>, TrialError>) -> [String; 5] {
+    let (detected, rung, recovered) = match result {
+        Ok(Some(outcome)) => (
+            milliseconds(outcome.detected_after_us),
+            outcome.rung.to_string(),
+            milliseconds(outcome.recovered_after_us),
+        ),
+        Ok(None) => ("-".into(), "nobody: endured".into(), "-".into()),
+        Err(error) => ("-".into(), format!("FAILED: {error}"), "-".into()),
+    };
+    [component.into(), trial.fault.to_string(), detected, rung, recovered]
+}
+
+fn milliseconds(us: u64) -> String {
+    format!("{}.{:03} ms", us / 1000, us % 1000)
+}

@@ -1,0 +1,193 @@
+//! A host in a test: whatever goes wrong ends the test, saying what was expected, what happened, and where the logs are.
+
+use std::fmt::{Display, Write};
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use emulator::command::Command;
+use emulator::condition::{Condition, everything_is_up};
+use emulator::event::{Event, Rung, What};
+use emulator::fault::{Fault, RootFault};
+use emulator::host::{self as emulated, Answer, GUARD, HostError};
+use emulator::lan::Lan;
+use emulator::line::Line;
+
+use crate::seats::Seats;
+use crate::setup::{Prepared, Setup, artifacts};
+
+/// How long a host of a test may run, so that nothing is left behind whatever happens.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// How many events a failing test shows.
+const SHOWN: usize = 20;
+
+/// A host that lives as long as its test.
+pub struct Host {
+    host: emulated::Host,
+    lan: Option<Lan>,
+    // Given back after the host is off: fields are dropped in this order.
+    _seats: Seats,
+}
+
+/// Where the host of the test `test` leaves its logs.
+pub fn log_directory(test: &str) -> PathBuf {
+    artifacts().target().join("system-tests").join(test)
+}
+
+impl Host {
+    /// Boots a host for the test called `test`, until everything is up.
+    #[track_caller]
+    pub fn boot(test: &str, setup: Setup) -> Self {
+        let mut host = Host::switch_on(test, setup);
+        host.wait_for(everything_is_up());
+        host.begin_chapter();
+        host
+    }
+
+    /// Switches a host on for the test called `test`.
+    #[track_caller]
+    pub fn switch_on(test: &str, setup: Setup) -> Self {
+        let directory = log_directory(test);
+        let seats = Seats::take(setup.processors as usize);
+        let switched_on = || {
+            let Prepared { machine, lan } = setup.prepare(&directory)?;
+            Ok((emulated::Host::switch_on(&machine, &directory, LIFETIME)?, lan))
+        };
+        match switched_on() {
+            Ok((host, lan)) => Host { host, lan, _seats: seats },
+            Err::<_, anyhow::Error>(error) => panic!("{error:#}\nlogs: {}", directory.display()),
+        }
+    }
+
+    /// From now on, waits look only at what happens from here on.
+    pub fn begin_chapter(&mut self) {
+        self.host.begin_chapter();
+    }
+
+    /// Waits for an event of this chapter.
+    #[track_caller]
+    pub fn wait_for(&self, condition: Condition) -> Event {
+        self.expect(self.host.wait_for(&condition))
+    }
+
+    /// Waits for events of this chapter, in whatever order they come.
+    #[track_caller]
+    pub fn wait_for_all(&self, conditions: impl IntoIterator<Item = Condition>) {
+        for condition in conditions {
+            self.wait_for(condition);
+        }
+    }
+
+    /// Waits for a message of Xen in this chapter that starts with `text`.
+    #[track_caller]
+    pub fn wait_for_xen_to_say(&self, text: &str) {
+        let says = |line: &Line| matches!(line, Line::Xen(said) if said.starts_with(text)).then_some(());
+        self.expect(self.host.wait_line(format!("Xen says {text:?}"), says));
+    }
+
+    /// Fails the test if a fault of anyone was noticed in this chapter.
+    #[track_caller]
+    pub fn has_seen_no_fault(&self) {
+        if let Some(event) = self.host.events().iter().find(|event| matches!(event.what, What::Fault { .. }))
+        {
+            self.fail(format_args!("no fault was expected; found {event}"));
+        }
+    }
+
+    /// Fails the test if `condition` was met in this chapter.
+    #[track_caller]
+    pub fn has_not_seen(&self, condition: Condition) {
+        if let Some(event) = self.host.events().iter().find(|event| condition.is_met_by(event)) {
+            self.fail(format_args!("nothing like this was expected: {condition}; it came as {event}"));
+        }
+    }
+
+    /// Tells the probe `component` to fail.
+    #[track_caller]
+    pub fn inject(&mut self, component: &str, fault: Fault) {
+        self.command(Command::Inject { component: component.into(), fault, argument: None });
+    }
+
+    /// Tells the probe `component` to fail, with the argument of the fault.
+    #[track_caller]
+    pub fn inject_with(&mut self, component: &str, fault: Fault, argument: u64) {
+        self.command(Command::Inject { component: component.into(), fault, argument: Some(argument) });
+    }
+
+    /// Tells root to fail.
+    #[track_caller]
+    pub fn harm_root(&mut self, fault: RootFault) {
+        self.command(Command::SelfHarm { fault });
+    }
+
+    /// Restarts `component` on `rung`, as an operator would.
+    #[track_caller]
+    pub fn restart(&mut self, component: &str, rung: Rung) {
+        self.command(Command::Restart { component: component.into(), rung });
+    }
+
+    /// Releases `component`, as an operator would.
+    #[track_caller]
+    pub fn release(&mut self, component: &str) {
+        self.command(Command::Release { component: component.into() });
+    }
+
+    /// Asks whether `component` beats, and fails the test if it does not.
+    #[track_caller]
+    pub fn ping(&mut self, component: &str) {
+        self.command(Command::Ping { component: component.into() });
+    }
+
+    /// Sends echo requests to `address` on the host's network until it answers.
+    #[track_caller]
+    pub fn expect_answer_from(&mut self, address: Ipv4Addr) {
+        match &mut self.lan {
+            None => self.fail("this host has no network card"),
+            Some(lan) => {
+                if let Err(error) = lan.ping(address, GUARD) {
+                    self.fail(error);
+                }
+            }
+        }
+    }
+
+    /// Gives root a command that it must not refuse.
+    #[track_caller]
+    pub fn command(&mut self, command: Command) -> Answer {
+        let answer = self.host.command(&command);
+        self.expect(answer)
+    }
+
+    /// Switches the host off and waits until it is.
+    #[track_caller]
+    pub fn power_off(mut self) {
+        self.command(Command::PowerOff);
+        self.expect(self.host.wait_for_end());
+    }
+
+    /// The host itself, for what must not end the test when it fails.
+    pub fn emulated(&mut self) -> &mut emulated::Host {
+        &mut self.host
+    }
+
+    #[track_caller]
+    fn expect<T>(&self, result: Result<T, HostError>) -> T {
+        result.unwrap_or_else(|error| self.fail(error))
+    }
+
+    /// Ends the test: says why, what happened last, and where the logs are.
+    #[track_caller]
+    pub fn fail(&self, why: impl Display) -> ! {
+        let events = self.host.events();
+        let mut last = String::new();
+        for event in events.iter().skip(events.len().saturating_sub(SHOWN)) {
+            // Writing to a string does not fail.
+            let _ = writeln!(last, "  {event}");
+        }
+        panic!(
+            "{why}\nthe last events of this chapter:\n{last}logs: {}/console.log",
+            self.host.directory().display()
+        );
+    }
+}

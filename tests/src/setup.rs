@@ -1,0 +1,95 @@
+//! The hosts that tests boot: which Xen, how many processors, with an IOMMU or without, and what they run.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use emulator::artifacts::{Artifacts, XenVersion};
+use emulator::device::{Disk, DiskModel, Nic, NicModel};
+use emulator::lan::Lan;
+use emulator::machine::{BootFiles, MachineConfig};
+
+use crate::system::{PROBES, System};
+
+/// Bytes of a test's disk. The file is sparse.
+const DISK_BYTES: u64 = 64 << 20;
+
+/// What tests vary about a host.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Setup {
+    /// What it runs.
+    pub system: System,
+    /// Which Xen it runs that on.
+    pub xen: XenVersion,
+    /// Whether it has an IOMMU.
+    pub iommu: bool,
+    /// How many processors it has.
+    pub processors: u32,
+    /// Whether it has a network card and a disk.
+    pub devices: bool,
+}
+
+impl Default for Setup {
+    /// The host of whoever does not care.
+    fn default() -> Self {
+        Setup { system: PROBES, xen: XenVersion::V4_17, iommu: true, processors: 1, devices: false }
+    }
+}
+
+/// A machine that is ready to be switched on.
+pub struct Prepared {
+    /// The machine.
+    pub machine: MachineConfig,
+    /// What its network card is plugged into, if it has one.
+    pub lan: Option<Lan>,
+}
+
+impl Setup {
+    /// Makes what the machine needs: its boot archive and its disk, both in `directory`, and its network.
+    ///
+    /// # Errors
+    /// When `./x build` has not been run, or something cannot be written.
+    pub fn prepare(self, directory: &Path) -> Result<Prepared> {
+        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        let archive = directory.join("rvmm.archive");
+        let artifacts = artifacts();
+        let root_memory_mib = self.system.write_archive(&artifacts, &archive)?;
+        let boot = BootFiles { archive, ..artifacts.boot_files(self.xen) };
+        let mut machine = MachineConfig::new(boot)
+            .root_memory_mib(root_memory_mib)
+            .iommu(self.iommu)
+            .processors(self.processors);
+        let mut lan = None;
+        if self.devices {
+            let network = Lan::new()?;
+            machine = machine
+                .nic(Nic::lan(NicModel::Virtio, network.socket()))
+                .disk(Disk::new(DiskModel::Virtio, empty_disk(directory)?));
+            lan = Some(network);
+        }
+        Ok(Prepared { machine, lan })
+    }
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Setup { xen, iommu, processors, .. } = self;
+        let iommu = if *iommu { "iommu" } else { "no-iommu" };
+        write!(f, "xen-{xen}-{iommu}-smp-{processors}")
+    }
+}
+
+/// What `./x build` has built.
+pub fn artifacts() -> Artifacts {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    Artifacts::of_workspace(tests.parent().unwrap_or(tests))
+}
+
+fn empty_disk(directory: &Path) -> Result<std::path::PathBuf> {
+    let path = directory.join("disk.img");
+    File::create(&path)
+        .and_then(|file| file.set_len(DISK_BYTES))
+        .with_context(|| format!("cannot make {}", path.display()))?;
+    Ok(path)
+}

@@ -1,0 +1,90 @@
+//! The systems that tests boot: descriptions of their own, and the unikernels that `./x build` has made.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use description::{ArchiveWriter, Description, Name};
+use emulator::artifacts::Artifacts;
+
+/// Bytes of a page, the unit of memory sizes in a description.
+const PAGE_BYTES: u32 = 4096;
+
+/// A system description.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct System {
+    /// The file that it comes from.
+    file: &'static str,
+    text: &'static str,
+}
+
+/// Two probes that may fail as often as a test likes.
+pub const PROBES: System =
+    System { file: "tests/systems/probes.toml", text: include_str!("../systems/probes.toml") };
+
+/// A chain of three probes and one apart, with few attempts on each rung.
+pub const LADDER: System =
+    System { file: "tests/systems/ladder.toml", text: include_str!("../systems/ladder.toml") };
+
+/// A probe, and two that burn CPU time.
+pub const BUSY: System =
+    System { file: "tests/systems/busy.toml", text: include_str!("../systems/busy.toml") };
+
+impl System {
+    /// The description.
+    ///
+    /// # Errors
+    /// When the text is not one.
+    pub fn description(self) -> Result<Description> {
+        description::text::parse(self.file, self.text).map_err(|report| anyhow!("{report}"))
+    }
+
+    /// Writes the boot archive of this system to `path`, from the images in `artifacts`. Returns the MiB of memory that root gets.
+    ///
+    /// # Errors
+    /// When an image is missing or the file cannot be written.
+    pub fn write_archive(self, artifacts: &Artifacts, path: &Path) -> Result<u32> {
+        let description = self.description()?;
+        let mut writer = ArchiveWriter::new(&description);
+        let mut images: Vec<_> = description.components.iter().map(|component| &component.image).collect();
+        images.sort();
+        images.dedup();
+        for name in images {
+            writer.image(name, read(&artifacts.image(name.as_str()))?);
+            writer.symbols(name, read(&artifacts.symbols(name.as_str()))?);
+        }
+        let root = Name::new("root").map_err(|error| anyhow!("{error}"))?;
+        writer.symbols(&root, read(&artifacts.symbols("root"))?);
+        fs::write(path, writer.finish()).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok((description.host.memory_pages * PAGE_BYTES) >> 20)
+    }
+}
+
+fn read(path: &PathBuf) -> Result<Vec<u8>> {
+    fs::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => anyhow!("{} is not there: run ./x build", path.display()),
+        _ => anyhow!("cannot read {}: {error}", path.display()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_description_is_one() {
+        for system in [PROBES, LADDER, BUSY] {
+            if let Err(report) = system.description() {
+                panic!("{report}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_image_is_said() {
+        let nowhere = Artifacts::in_target("/nonexistent");
+        let error = PROBES.write_archive(&nowhere, Path::new("/nonexistent/archive")).unwrap_err();
+        assert_eq!(error.to_string(), "/nonexistent/image/probe is not there: run ./x build");
+    }
+}

@@ -1,0 +1,192 @@
+//! What each fault of a probe must lead to.
+
+use std::time::{Duration, Instant};
+
+use emulator::command::Command;
+use emulator::condition::all_is_settled;
+use emulator::event::{Event, FaultKind, Rung, What};
+use emulator::fault::Fault;
+use emulator::host::{Host, HostError};
+use emulator::line::Line;
+use thiserror::Error;
+
+/// For how long a fault that is to be endured is watched: many times the deadlines of heartbeats and stalls.
+const LONG_ENOUGH: Duration = Duration::from_millis(500);
+
+/// What must follow a fault.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Must {
+    /// It shows in this way as often as said, and the repair that heals it is on this rung.
+    BeRepaired {
+        /// How it shows.
+        kind: FaultKind,
+        /// How often it shows: a crash loop crashes again and again.
+        times: usize,
+        /// The rung of the last repair.
+        rung: Rung,
+    },
+    /// It is not worth a repair: everybody goes on as before.
+    BeEndured,
+}
+
+/// A fault, and what must follow.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Trial {
+    /// The fault.
+    pub fault: Fault,
+    /// Its argument.
+    pub argument: Option<u64>,
+    /// What must follow.
+    pub must: Must,
+}
+
+/// How a trial went. Times are in microseconds from the injection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Outcome {
+    /// When the fault was noticed.
+    pub detected_after_us: u64,
+    /// The rung that healed it.
+    pub rung: Rung,
+    /// From the beginning of the last repair to the first heartbeat.
+    pub repair_took_us: u64,
+    /// When the component beat again.
+    pub recovered_after_us: u64,
+}
+
+/// Why a trial failed.
+#[derive(Debug, Error)]
+pub enum TrialError {
+    /// The host did not do what it should have.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The fault showed in another way, was repaired by another rung, or its line in the event log lacks a time.
+    #[error("expected {expected}, found {found}")]
+    Otherwise {
+        /// What should have followed.
+        expected: String,
+        /// What did.
+        found: String,
+    },
+}
+
+/// Every fault that a probe without a device can be told to have.
+pub fn trials() -> impl Iterator<Item = Trial> {
+    Fault::ALL.into_iter().filter(|fault| *fault != Fault::RogueDma).map(Trial::of)
+}
+
+impl Trial {
+    /// The trial of `fault`, on a system whose limits are out of reach.
+    pub fn of(fault: Fault) -> Self {
+        let repaired =
+            |kind, rung| Trial { fault, argument: None, must: Must::BeRepaired { kind, times: 1, rung } };
+        match fault {
+            Fault::Panic
+            | Fault::Ud2
+            | Fault::NullStore
+            | Fault::BadSp
+            | Fault::StackOverflow
+            | Fault::HeapCorrupt
+            | Fault::WildData
+            | Fault::WildText
+            | Fault::ExhaustMemory
+            | Fault::RogueDma => repaired(FaultKind::Crash, Rung::MicroReboot),
+            // Its tables no longer map its stack: a restart in place finds nothing to stand on.
+            Fault::WildPt => repaired(FaultKind::Crash, Rung::Rebuild),
+            Fault::TightLoop | Fault::BlockForever => repaired(FaultKind::Hang, Rung::MicroReboot),
+            Fault::BeatNoProgress => repaired(FaultKind::Stall, Rung::MicroReboot),
+            // Each crash follows a heartbeat, so each is a fault of its own.
+            Fault::CrashLoop => Trial {
+                argument: Some(3),
+                must: Must::BeRepaired { kind: FaultKind::Crash, times: 3, rung: Rung::MicroReboot },
+                ..repaired(FaultKind::Crash, Rung::MicroReboot)
+            },
+            // The restart in place has not helped when it crashes again before its first heartbeat.
+            Fault::CrashAtBoot => Trial { argument: Some(1), ..repaired(FaultKind::Crash, Rung::Rebuild) },
+            // Work that is done counts as a heartbeat; floods cost those who flood.
+            Fault::LostHeartbeat | Fault::FloodEvents | Fault::FloodLog => {
+                Trial { fault, argument: None, must: Must::BeEndured }
+            }
+        }
+    }
+
+    /// Injects the fault into `component` and sees what follows. What is endured has no outcome.
+    ///
+    /// # Errors
+    /// When something else follows than must, or nothing.
+    pub fn run(&self, host: &mut Host, component: &str) -> Result<Option<Outcome>, TrialError> {
+        host.begin_chapter();
+        host.command(&Command::Inject {
+            component: component.into(),
+            fault: self.fault,
+            argument: self.argument,
+        })?;
+        match self.must {
+            Must::BeRepaired { kind, times, rung } => {
+                let events = wait_until_settled(host, component, times)?;
+                check(&events, kind, rung).map(Some)
+            }
+            Must::BeEndured => endure(host, component).map(|()| None),
+        }
+    }
+}
+
+/// Waits until `component` has failed `times` times and all is settled again, and returns what was said of it meanwhile.
+fn wait_until_settled(host: &Host, component: &str, times: usize) -> Result<Vec<Event>, HostError> {
+    let settled = all_is_settled();
+    let mut events = Vec::new();
+    let mut faults = 0;
+    host.wait_line(format!("{component} fails {times} times, then all is settled"), |line| {
+        let Line::Event(event) = line else { return None };
+        if event.component == component {
+            faults += usize::from(matches!(event.what, What::Fault { .. }));
+            events.push(event.clone());
+        }
+        (faults >= times && settled.is_met_by(event)).then(|| std::mem::take(&mut events))
+    })
+}
+
+/// Checks the events of one component against what must follow: the first fault and the last repair count.
+fn check(events: &[Event], kind: FaultKind, rung: Rung) -> Result<Outcome, TrialError> {
+    let otherwise =
+        |found: String| TrialError::Otherwise { expected: format!("{kind} repaired by {rung}"), found };
+    let fault = events.iter().find_map(|event| match event.what {
+        What::Fault { kind, injected_us, detected_us, .. } => Some((event, kind, injected_us, detected_us)),
+        _ => None,
+    });
+    let repaired = events.iter().rev().find_map(|event| match event.what {
+        What::Repaired { rung, took_us, .. } => Some((event, rung, took_us)),
+        _ => None,
+    });
+    let (fault, found_kind, injected_us, detected_us) = fault.ok_or_else(|| otherwise("no fault".into()))?;
+    let (repaired, found_rung, took_us) =
+        repaired.ok_or_else(|| otherwise(format!("{found_kind} and no repair")))?;
+    if (found_kind, found_rung) != (kind, rung) {
+        return Err(otherwise(format!("{found_kind} repaired by {found_rung}")));
+    }
+    let no_time =
+        |what: &str, event: &Event| TrialError::Otherwise { expected: what.into(), found: event.to_string() };
+    let injected_us = injected_us.ok_or_else(|| no_time("injected_us", fault))?;
+    let detected_us = detected_us.ok_or_else(|| no_time("detected_us", fault))?;
+    Ok(Outcome {
+        detected_after_us: detected_us.saturating_sub(injected_us),
+        rung,
+        repair_took_us: took_us.ok_or_else(|| no_time("took_us", repaired))?,
+        recovered_after_us: repaired.time_us.saturating_sub(injected_us),
+    })
+}
+
+/// Sees that `component` goes on for a while, and ends the fault.
+fn endure(host: &mut Host, component: &str) -> Result<(), TrialError> {
+    let end = Instant::now() + LONG_ENOUGH;
+    while Instant::now() < end {
+        host.command(&Command::Ping { component: component.into() })?;
+    }
+    let failed = |event: &Event| event.component == component && matches!(event.what, What::Fault { .. });
+    if let Some(event) = host.events().into_iter().find(failed) {
+        let expected = format!("{component} to go on");
+        return Err(TrialError::Otherwise { expected, found: event.to_string() });
+    }
+    host.command(&Command::Restart { component: component.into(), rung: Rung::MicroReboot })?;
+    host.wait_for(&emulator::condition::component(component).is_repaired_by(Rung::MicroReboot))?;
+    Ok(())
+}
