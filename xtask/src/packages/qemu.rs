@@ -10,6 +10,9 @@ const PROGRAM: &str = "qemu-system-x86_64";
 /// The Debian package that it is in.
 const PACKAGE: &str = "qemu-system-x86";
 
+/// A machine that has just been started may be upgrading itself: wait for that, in seconds.
+const LOCK_TIMEOUT: &str = "-oDPkg::Lock::Timeout=300";
+
 /// Why QEMU is not there.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum QemuError {
@@ -84,9 +87,8 @@ fn apt_get(right: Right, arguments: &[&str]) -> Command {
         Right::SilentSudo => &["sudo", "-n"],
     };
     // `env` because sudo drops the variables of its caller.
-    let all =
-        words.iter().chain(&["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]).chain(arguments);
-    let mut all = all.copied();
+    let apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", LOCK_TIMEOUT];
+    let mut all = words.iter().chain(&apt).chain(arguments).copied();
     let mut command = Command::new(all.next().unwrap_or("env"));
     command.args(all);
     command
@@ -118,7 +120,8 @@ mod tests {
             let words = std::iter::once(command.get_program()).chain(command.get_args());
             words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
         };
-        let tail = "env DEBIAN_FRONTEND=noninteractive apt-get -q install qemu-system-x86";
+        let tail =
+            "env DEBIAN_FRONTEND=noninteractive apt-get -q -oDPkg::Lock::Timeout=300 install qemu-system-x86";
         assert_eq!(line(Right::Root), tail);
         assert_eq!(line(Right::Sudo), format!("sudo {tail}"));
         assert_eq!(line(Right::SilentSudo), format!("sudo -n {tail}"));

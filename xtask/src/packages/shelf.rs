@@ -81,11 +81,13 @@ impl Shelf {
         let mut files = Vec::new();
         for package in piece.packages(self.suite, apt)? {
             let offer = apt.offer(&package)?;
+            let file = Path::new(DEBS).join(&offer.file);
+            let path = self.folder.join(&file);
+            // apt takes a file of the right name and size for the right file: a damaged one has to go first.
+            fs::remove_file(&path).or_else(unless_missing).map_err(|source| self.file_error(DEBS, source))?;
             eprintln!("x: downloading {} (unpacked under target/, not installed)", offer.file);
             apt.download(&package, &debs)?;
-            let file = Path::new(DEBS).join(&offer.file);
-            let found = manifest::digest_of(&self.folder.join(&file))
-                .map_err(|source| self.file_error(&offer.file, source))?;
+            let found = manifest::digest_of(&path).map_err(|source| self.file_error(&offer.file, source))?;
             if found != offer.sha256 {
                 return Err(PackagesError::WrongDigest { file: offer.file, asked: offer.sha256, found });
             }
