@@ -5,10 +5,10 @@ use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 
 /// The most devices that one component can have: the boot info page has room for so many.
-pub const MAX_DEVICES: usize = 4;
+pub const MAX_DEVICES: usize = uk_abi::boot_info::MAX_DEVICES;
 
 /// The most bytes of arguments: the boot info page has room for so many.
-pub const MAX_ARGS: usize = 64;
+pub const MAX_ARGS: usize = uk_abi::boot_info::ARGS_MAX;
 
 /// One unikernel (uk) that root builds, watches and revives. It always has one vCPU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,6 +35,15 @@ pub struct Component {
     pub boot_deadline_us: u64,
     /// With work waiting and none completed for so long, in microseconds, a part of it stalls.
     pub stall_deadline_us: u64,
+    /// Silent for so long, in microseconds, it is repaired even if all it lacked was CPU time.
+    pub starved_deadline_us: u64,
+    /// From the order to repair it to the end of the repair, in microseconds, the wait for other repairs included; a
+    /// repair that has not ended by then has failed.
+    pub repair_deadline_us: u64,
+    /// So much CPU time, in microseconds, is enough to beat in: silent with more of it is hung, with less is starved.
+    pub enough_cpu_us: u64,
+    /// Whether useful work counts as a beat.
+    pub work_is_beat: bool,
     /// How often it is repaired before root tries something stronger, or gives up.
     pub limits: Limits,
     /// Where on the ladder its repair starts.
@@ -70,6 +79,14 @@ impl Policy {
 }
 
 impl Component {
+    /// A second without service is bad enough to try a repair, even where it will not help. Where the component may
+    /// be silent for longer anyway, the text form takes that instead.
+    pub const DEFAULT_STARVED_US: u64 = 1_000_000;
+
+    /// A beat takes microseconds; hundreds of times that are no accident of scheduling. Where the deadlines are so
+    /// short that a uk which hangs cannot use so much, the text form takes half of the shorter one instead.
+    pub const DEFAULT_ENOUGH_CPU_US: u64 = 2_000;
+
     /// A component of which only the names are said.
     pub fn new(name: Name, image: Name) -> Self {
         Self {
@@ -91,6 +108,11 @@ impl Component {
             boot_deadline_us: 500_000,
             // A disk may rightly take tens of milliseconds for one request.
             stall_deadline_us: 100_000,
+            starved_deadline_us: Self::DEFAULT_STARVED_US,
+            // Thirty rebuilds of 15 ms each can wait before it, on a host that is slow ten times over.
+            repair_deadline_us: 5_000_000,
+            enough_cpu_us: Self::DEFAULT_ENOUGH_CPU_US,
+            work_is_beat: true,
             limits: Limits::DEFAULT,
             policy: Policy::Coarse,
             capabilities: Capabilities::empty(),

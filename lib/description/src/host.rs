@@ -15,6 +15,11 @@ pub struct Host {
     pub console: Console,
     /// Pages of root's recovery box for the event log; when they are full the oldest events go.
     pub event_log_pages: u32,
+    /// Rebuilds of the whole control plane within `plane_window_us`, whichever component was the culprit; instead of
+    /// one more the culprit is held. Everybody feels these, so they are limited for all components together.
+    pub plane_rebuilds: u8,
+    /// The window in which `plane_rebuilds` are counted, in microseconds.
+    pub plane_window_us: u64,
     /// Root's main part is restarted in place when it has not said for so long, in microseconds, that it is alive.
     pub watchdog_us: u64,
     /// Xen reboots the host when root has not pushed Xen's own watchdog back for so long, in seconds (Xen counts in
@@ -56,6 +61,9 @@ impl Host {
         console: Console::Events,
         // 64 KiB: some five hundred events, enough to tell how a bad hour began.
         event_log_pages: 16,
+        // What two fresh starts of everything within ten minutes did not cure, a third will not.
+        plane_rebuilds: 2,
+        plane_window_us: 600_000_000,
         // Below 50 ms the noise of scheduling causes needless restarts.
         watchdog_us: 100_000,
         // The last resort, behind every restart in place: long enough that it never strikes first.

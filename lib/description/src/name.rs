@@ -4,8 +4,8 @@ use core::fmt;
 use heapless::String;
 use serde::{Deserialize, Serialize};
 
-/// The most bytes in a name: with the NUL it fills the 16 bytes that the boot info page has for it.
-pub const MAX_NAME: usize = 15;
+/// The most bytes in a name: with a NUL it fills what the boot info page has for it.
+pub const MAX_NAME: usize = uk_abi::boot_info::NAME_MAX - 1;
 
 /// A name: 1 to [`MAX_NAME`] bytes of `a-z 0-9 _ . -`, starting with a letter.
 ///

@@ -28,6 +28,7 @@ pub(super) fn check(component: &Component, host: &Host, to: &mut Checker<'_>) {
     check_memory(component, to);
     check_areas(component, to);
     check_times(component, host, to);
+    check_patience(component, to);
     check_limits(&component.limits, component, to);
     to.least(&["weight"], Amount::count(component.weight), 1, "credit2 divides the CPU by weights");
     let unknown = component.capabilities.difference(Capabilities::all());
@@ -132,6 +133,32 @@ fn check_times(component: &Component, host: &Host, to: &mut Checker<'_>) {
     let why = "two check periods of the host: progress is seen by comparing two looks";
     to.least(&["stall-deadline", "host.check-period"], stall, host.check_period_us.saturating_mul(2), why);
     to.most(&["stall-deadline"], stall, 10 * MINUTE, "a stall would go unseen for longer than that");
+}
+
+/// How a starved component is told from a hung one, and how long a repair may take.
+fn check_patience(component: &Component, to: &mut Checker<'_>) {
+    let silences = [component.heartbeat_deadline_us, component.boot_deadline_us];
+    let starved = Amount::Micros(component.starved_deadline_us);
+    let why = "the longer one of the deadlines of heartbeat and boot: before, it is not even late";
+    let least = silences[0].max(silences[1]);
+    to.least(&["starved-deadline", "heartbeat-deadline", "boot-deadline"], starved, least, why);
+    to.most(&["starved-deadline"], starved, 60 * MINUTE, "it would be without service for longer than that");
+
+    let enough = Amount::Micros(component.enough_cpu_us);
+    to.least(&["enough-cpu"], enough, 100, "a beat and the way to it take some of that");
+    let why = "half of the shorter one of the deadlines of heartbeat and boot: a hung uk might use no more until then";
+    let most = silences[0].min(silences[1]) / 2;
+    to.most(&["enough-cpu", "heartbeat-deadline", "boot-deadline"], enough, most, why);
+
+    let repair = Amount::Micros(component.repair_deadline_us);
+    let why = "repairs wait for one another, and a rebuild alone takes some of that";
+    to.least(&["repair-deadline"], repair, 100 * MS, why);
+    to.most(
+        &["repair-deadline"],
+        repair,
+        10 * MINUTE,
+        "a failed repair would go unseen for longer than that",
+    );
 }
 
 fn check_limits(limits: &Limits, component: &Component, to: &mut Checker<'_>) {

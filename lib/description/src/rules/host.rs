@@ -18,6 +18,11 @@ pub(super) fn check(host: &Host, to: &mut Checker<'_>) {
     to.least(&["event-log"], log, 1, "the log is kept in whole pages");
     to.most(&["event-log"], log, MIB, "it is a part of root's recovery box");
 
+    let plane_window = Amount::Micros(host.plane_window_us);
+    to.least(&["plane-window"], plane_window, 1_000 * MS, "bringing everything up takes about a second");
+    let why = "rebuilds more than a day apart have nothing in common";
+    to.most(&["plane-window"], plane_window, 24 * 60 * MINUTE, why);
+
     let watchdog = Amount::Micros(host.watchdog_us);
     to.least(&["watchdog"], watchdog, 50 * MS, "below that the noise of scheduling restarts a healthy root");
     let why = "it must outlast four check periods, since root pushes it back once in each";

@@ -76,6 +76,14 @@ fn read_settings(section: &mut Section<'_, '_>, component: &mut Component) {
     section.set("heartbeat-deadline", &mut component.heartbeat_deadline_us, micros);
     section.set("boot-deadline", &mut component.boot_deadline_us, micros);
     section.set("stall-deadline", &mut component.stall_deadline_us, micros);
+    section.set("repair-deadline", &mut component.repair_deadline_us, micros);
+    // These have to fit the deadlines, so where they are not given they follow them.
+    let silences = [component.heartbeat_deadline_us, component.boot_deadline_us];
+    let starved = Component::DEFAULT_STARVED_US.max(silences[0]).max(silences[1]);
+    component.starved_deadline_us = section.read("starved-deadline", micros).unwrap_or(starved);
+    let enough = Component::DEFAULT_ENOUGH_CPU_US.min(silences[0] / 2).min(silences[1] / 2);
+    component.enough_cpu_us = section.read("enough-cpu", micros).unwrap_or(enough);
+    section.set("work-is-beat", &mut component.work_is_beat, flag);
     section.set("policy", &mut component.policy, choice(&Policy::NAMES));
     section.set("autostart", &mut component.autostart, flag);
     let capabilities = section.list("capabilities", choice(&Capabilities::NAMES));

@@ -11,6 +11,8 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Host {
     section.set("check-period", &mut host.check_period_us, micros);
     section.set("console", &mut host.console, choice(&Console::NAMES));
     section.set("event-log", &mut host.event_log_pages, pages);
+    section.set("plane-rebuilds", &mut host.plane_rebuilds, number);
+    section.set("plane-window", &mut host.plane_window_us, micros);
     section.set("watchdog", &mut host.watchdog_us, micros);
     section.set("host-watchdog", &mut host.host_watchdog_s, seconds);
     section.set("restarts", &mut host.restarts, number);
