@@ -11,7 +11,7 @@ numbers! {
         Enoent = 2,
         /// No such process; in Xen mostly: no such domain or vCPU.
         Esrch = 3,
-        /// Interrupted.
+        /// Interrupted. Private to Xen: no caller sees it.
         Eintr = 4,
         /// Input/output error.
         Eio = 5,
@@ -81,7 +81,7 @@ numbers! {
         Eoverflow = 75,
         /// Invalid byte sequence.
         Eilseq = 84,
-        /// To be restarted: the operation was preempted, and its argument says where it stopped.
+        /// To be restarted. Private to Xen, which resumes a preempted hypercall by itself: no caller sees it.
         Erestart = 85,
         /// Not a socket.
         Enotsock = 88,

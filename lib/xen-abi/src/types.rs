@@ -11,7 +11,7 @@ pub const PAGE_SHIFT: u32 = 12;
 pub const PAGE_SIZE: u64 = 1 << PAGE_SHIFT;
 
 macro_rules! newtypes {
-    ($($(#[$meta:meta])* $name:ident($repr:ident), $format:literal;)*) => {$(
+    ($($(#[$meta:meta])* pub struct $name:ident($repr:ident), $format:literal;)*) => {$(
         $(#[$meta])*
         #[repr(transparent)]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,23 +28,23 @@ macro_rules! newtypes {
 
 newtypes! {
     /// The number of a domain. Values from [`Domid::FIRST_RESERVED`] on have special meanings.
-    Domid(u16), "d{}";
+    pub struct Domid(u16), "d{}";
     /// An index into a domain's grant table: what that domain hands out to let another use a page.
-    GrantRef(u32), "{}";
+    pub struct GrantRef(u32), "{}";
     /// What Xen calls a mapping of a grant; to unmap it, the mapper gives it back.
-    GrantHandle(u32), "{}";
+    pub struct GrantHandle(u32), "{}";
     /// An event channel's number inside one domain. Port 0 is never valid.
-    Port(u32), "{}";
+    pub struct Port(u32), "{}";
     /// The number of a page as a domain counts its own memory, from 0.
-    Pfn(u64), "{:#x}";
+    pub struct Pfn(u64), "{:#x}";
     /// The number of a page of the machine.
-    Mfn(u64), "{:#x}";
+    pub struct Mfn(u64), "{:#x}";
     /// A byte address in the machine's memory: what page tables and devices use.
-    MachineAddr(u64), "{:#x}";
+    pub struct MachineAddr(u64), "{:#x}";
     /// An address in the caller's own address space.
-    VirtAddr(u64), "{:#x}";
+    pub struct VirtAddr(u64), "{:#x}";
     /// The virtual address of a caller's buffer, as it stands inside a hypercall's argument.
-    GuestHandle(u64), "{:#x}";
+    pub struct GuestHandle(u64), "{:#x}";
 }
 
 /// Adds a count of pages or bytes, and measures distances in them.

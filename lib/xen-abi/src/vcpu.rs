@@ -58,7 +58,7 @@ pub const RUNSTATE_UPDATE: u64 = 1 << 63;
 flags! {
     /// How a one-shot timer is set.
     pub struct SingleshotFlags: u32 {
-        /// Once: a time that has passed is an error. Since Xen 4.17 it raises the event at once, flag or not.
+        /// A time that has passed is an error (`-ETIME`). Only up to Xen 4.17.0: later ones raise the event at once.
         const FUTURE = 1 << 0;
     }
 }
@@ -92,7 +92,7 @@ structs! {
     pub struct SetSingleshotTimer: 16 {
         /// When, in ns of system time.
         pub timeout_abs_ns: u64,
-        /// Without effect.
+        /// What if that has passed.
         pub flags: SingleshotFlags,
         /// Zero.
         pub pad: u32,
