@@ -1,4 +1,5 @@
-//! Xen's console (`xen.h`, `HYPERVISOR_console_io`): arguments are the command, a count of bytes, and the buffer.
+//! Xen's console (`xen.h`, `HYPERVISOR_console_io`): arguments are the command, a count of bytes, and the
+//! buffer.
 
 numbers! {
     /// The command of `HYPERVISOR_console_io`. A domain other than dom0 gets `-EPERM`, unless Xen was

@@ -2,7 +2,8 @@
 
 use crate::{Mfn, VirtAddr};
 
-/// Code segment of a PV kernel: 64-bit, ring 3. The one selector of Xen's GDT that `VcpuGuestContext` needs as cs.
+/// Code segment of a PV kernel: 64-bit, ring 3. The one selector of Xen's GDT that `VcpuGuestContext` needs
+/// as cs.
 pub const FLAT_KERNEL_CS: u16 = 0xe033;
 /// Data segment of a PV kernel.
 pub const FLAT_KERNEL_DS: u16 = 0;
@@ -17,8 +18,8 @@ pub const FLAT_USER_DS: u16 = 0;
 /// Stack segment of user mode.
 pub const FLAT_USER_SS: u16 = 0xe02b;
 
-/// cs for a `HYPERVISOR_iret` that stays in kernel mode. With 3 in the lowest two bits, Xen would switch to user mode
-/// and its page tables.
+/// cs for a `HYPERVISOR_iret` that stays in kernel mode. With 3 in the lowest two bits, Xen would switch to
+/// user mode and its page tables.
 pub const IRET_KERNEL_CS: u16 = 0xe030;
 
 /// The first address of what Xen reserves.
@@ -172,7 +173,8 @@ structs! {
         pub pad6: [u16; 3],
     }
 
-    /// The handler of one exception. `HYPERVISOR_set_trap_table` takes an array that ends with an address of 0.
+    /// The handler of one exception. `HYPERVISOR_set_trap_table` takes an array that ends with an address of
+    /// 0.
     pub struct TrapInfo: 16 {
         /// The exception.
         pub vector: u8,

@@ -99,8 +99,8 @@ flags! {
 }
 
 structs! {
-    /// An entry of a version 1 table. The flags go in last, after a barrier; to take a grant back, the flags are
-    /// cleared by compare-and-swap while neither `READING` nor `WRITING` is set.
+    /// An entry of a version 1 table. The flags go in last, after a barrier; to take a grant back, the flags
+    /// are cleared by compare-and-swap while neither `READING` nor `WRITING` is set.
     pub struct GrantEntryV1: 8 {
         /// Type and flags.
         pub flags: GrantFlags,

@@ -1,7 +1,7 @@
 //! The hypercalls (`xen.h`).
 //!
-//! A PV kernel executes `syscall` with the number in rax and arguments in rdi, rsi, rdx, r10 and r8; Xen answers
-//! in rax and clobbers rcx and r11. A negative answer is an error ([`crate::errno`]).
+//! A PV kernel executes `syscall` with the number in rax and arguments in rdi, rsi, rdx, r10 and r8; Xen
+//! answers in rax and clobbers rcx and r11. A negative answer is an error ([`crate::errno`]).
 
 numbers! {
     /// The number of a hypercall.
@@ -14,7 +14,8 @@ numbers! {
         SetGdt = 2,
         /// Sets the stack (ss, rsp) that exceptions in user mode switch to.
         StackSwitch = 3,
-        /// Registers the event, failsafe and syscall callbacks at once; [`Hypercall::CallbackOp`] does it singly.
+        /// Registers the event, failsafe and syscall callbacks at once; [`Hypercall::CallbackOp`] does it
+        /// singly.
         SetCallbacks = 4,
         /// Sets or clears CR0.TS.
         FpuTaskswitch = 5,

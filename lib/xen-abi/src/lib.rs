@@ -1,13 +1,13 @@
 //! Xen's public interface, as an x86-64 PV domain and its builder see it.
 //!
 //! One file here for each of Xen's public headers. The crate only describes: it makes no hypercall, holds no
-//! pointer and has no `unsafe`. Every structure is plain data whose bytes are its meaning (`repr(C)`, zerocopy's
-//! traits, every byte of padding a named field), so that it goes into a hypercall buffer and comes out of one
-//! without conversions. All of them have `Default`, which is all zeroes.
+//! pointer and has no `unsafe`. Every structure is plain data whose bytes are its meaning (`repr(C)`,
+//! zerocopy's traits, every byte of padding a named field), so that it goes into a hypercall buffer and comes
+//! out of one without conversions. All of them have `Default`, which is all zeroes.
 //!
-//! Sizes are asserted here; sizes, offsets and numbers are compared with Xen's own headers in `tests/headers.rs`,
-//! for Xen 4.17 as well as 4.20. Where those two differ, the type in question takes an [`AbiVersion`], which is
-//! probed at run time.
+//! Sizes are asserted here; sizes, offsets and numbers are compared with Xen's own headers in
+//! `tests/headers/`, for Xen 4.17 as well as 4.20. Where those two differ, the type in question takes an
+//! [`AbiVersion`], which is probed at run time.
 //!
 //! Values that Xen writes concurrently (shared info, grant entries, runstate) are described here, and read
 //! through volatile or atomic accesses by whoever maps them.

@@ -2,8 +2,8 @@
 
 /// Declares structures that have C's layout, with their sizes in bytes: `pub struct Name: 24 { fields }`.
 ///
-/// zerocopy's `IntoBytes` refuses implicit padding, so that nothing of the caller's memory leaks into a hypercall
-/// buffer. All zeroes is a valid value of each, and its default.
+/// zerocopy's `IntoBytes` refuses implicit padding, so that nothing of the caller's memory leaks into a
+/// hypercall buffer. All zeroes is a valid value of each, and its default.
 macro_rules! structs {
     ($($(#[$meta:meta])* pub struct $name:ident: $size:literal {
         $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)*

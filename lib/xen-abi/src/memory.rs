@@ -6,8 +6,8 @@ use zerocopy::little_endian::{U32, U64};
 numbers! {
     /// The command of `HYPERVISOR_memory_op`.
     ///
-    /// Those that take a [`MemoryReservation`] answer with the count of extents that were done: fewer than asked for
-    /// means that the next one could not be.
+    /// Those that take a [`MemoryReservation`] answer with the count of extents that were done: fewer than
+    /// asked for means that the next one could not be.
     pub enum MemoryOp: u32 {
         /// Takes a [`MemoryReservation`]: more memory, that no page of the domain refers to yet.
         IncreaseReservation = 0,
@@ -136,8 +136,8 @@ flags! {
 structs! {
     /// Extents of 2^order pages.
     pub struct MemoryReservation: 32 {
-        /// An array of frames. `populate_physmap` reads from it the domain's page numbers and writes to it the
-        /// machine frames; `increase_reservation` only writes, `decrease_reservation` only reads frames.
+        /// An array of frames. `populate_physmap` reads from it the domain's page numbers and writes to it
+        /// the machine frames; `increase_reservation` only writes, `decrease_reservation` only reads frames.
         pub extent_start: GuestHandle,
         /// The array's length.
         pub nr_extents: u64,

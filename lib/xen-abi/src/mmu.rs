@@ -10,7 +10,8 @@ flags! {
         const PRESENT = 1 << 0;
         /// May be written.
         const WRITABLE = 1 << 1;
-        /// May be used in user mode. Xen sets it on every entry of a 64-bit PV domain, whose kernel runs in ring 3.
+        /// May be used in user mode. Xen sets it on every entry of a 64-bit PV domain, whose kernel runs in
+        /// ring 3.
         const USER = 1 << 2;
         /// Write-through.
         const PWT = 1 << 3;
@@ -20,7 +21,8 @@ flags! {
         const ACCESSED = 1 << 5;
         /// Was written.
         const DIRTY = 1 << 6;
-        /// In an L1 entry: selects the page attribute. In L2 and L3: maps a large page, which PV domains cannot.
+        /// In an L1 entry: selects the page attribute. In L2 and L3: maps a large page, which PV domains
+        /// cannot.
         const PAT = 1 << 7;
         /// Not flushed with a new page-table base.
         const GLOBAL = 1 << 8;
@@ -42,7 +44,8 @@ flags! {
         const INVLPG = 2;
         /// The bits of the kind.
         const FLUSHTYPE_MASK = 3;
-        /// On all CPUs; otherwise on the calling one, or on those of a mask whose address is added to the flags.
+        /// On all CPUs; otherwise on the calling one, or on those of a mask whose address is added to the
+        /// flags.
         const ALL = 1 << 2;
     }
 }
@@ -154,8 +157,8 @@ numbers! {
 }
 
 structs! {
-    /// One write to a page table. `HYPERVISOR_mmu_update` takes an array, its length, a pointer for the count of
-    /// those done, and a [`Foreign`] domain.
+    /// One write to a page table. `HYPERVISOR_mmu_update` takes an array, its length, a pointer for the count
+    /// of those done, and a [`Foreign`] domain.
     pub struct MmuUpdate: 16 {
         /// The machine address to write, with an [`MmuUpdateKind`] in the lowest two bits.
         pub ptr: u64,
@@ -163,8 +166,8 @@ structs! {
         pub val: u64,
     }
 
-    /// One extended operation. `HYPERVISOR_mmuext_op` takes an array, its length, a pointer for the count of those
-    /// done, and the domain that owns the frames.
+    /// One extended operation. `HYPERVISOR_mmuext_op` takes an array, its length, a pointer for the count of
+    /// those done, and the domain that owns the frames.
     pub struct MmuextOp: 24 {
         /// An [`MmuextCommand`].
         pub cmd: u32,
@@ -207,8 +210,8 @@ impl Foreign {
     /// The caller's own frames in its own tables.
     pub const NONE: Self = Self { frames: Domid::SELF, tables: Domid::SELF };
 
-    /// The argument: the frames' owner in the low half; the tables' owner plus one in the high half, or nothing
-    /// there if they are the caller's.
+    /// The argument: the frames' owner in the low half; the tables' owner plus one in the high half, or
+    /// nothing there if they are the caller's.
     pub const fn raw(self) -> u32 {
         let tables = if self.tables.0 == Domid::SELF.0 { 0 } else { self.tables.0 as u32 + 1 };
         tables << 16 | self.frames.0 as u32

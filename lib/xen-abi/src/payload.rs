@@ -1,4 +1,5 @@
-//! The unions inside Xen's structures, as aligned bytes that any fitting structure goes into and comes out of.
+//! The unions inside Xen's structures, as aligned bytes that any fitting structure goes into and comes out
+//! of.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

@@ -316,8 +316,8 @@ structs! {
 }
 
 impl MapPirq {
-    /// Maps a message of a device for `domid`: of MSI-X by the table's entry and the address of the table's BAR,
-    /// of MSI with both 0. Xen chooses the pirq.
+    /// Maps a message of a device for `domid`: of MSI-X by the table's entry and the address of the table's
+    /// BAR, of MSI with both 0. Xen chooses the pirq.
     pub fn message(domid: Domid, device: PciDevice, entry: u16, table_base: u64) -> Self {
         Self {
             domid,

@@ -17,7 +17,8 @@ numbers! {
         RemoteShutdown = 4,
         /// Records the reason of a shutdown that is about to happen. Takes a [`Shutdown`].
         ShutdownCode = 5,
-        /// Sets, feeds or stops a watchdog of the calling domain. Takes a [`Watchdog`]; answers the timer's number.
+        /// Sets, feeds or stops a watchdog of the calling domain. Takes a [`Watchdog`]; answers the timer's
+        /// number.
         Watchdog = 6,
         /// Pins the calling vCPU to a physical CPU for a moment. Takes a [`PinOverride`].
         PinOverride = 7,
@@ -47,8 +48,8 @@ structs! {
         pub reason: u32,
     }
 
-    /// Sleeps until one of the ports is pending or the time has come. At most 128 ports. Whether a port is masked
-    /// makes no difference; its pending bit stays set and must be cleared before the next poll.
+    /// Sleeps until one of the ports is pending or the time has come. At most 128 ports. Whether a port is
+    /// masked makes no difference; its pending bit stays set and must be cleared before the next poll.
     pub struct Poll: 24 {
         /// An array of ports.
         pub ports: GuestHandle,

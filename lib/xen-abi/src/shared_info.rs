@@ -106,7 +106,8 @@ flags! {
 }
 
 impl VcpuTimeInfo {
-    /// System time, in ns, when the CPU's counter reads `tsc`. A counter behind the last update gives that time.
+    /// System time, in ns, when the CPU's counter reads `tsc`. A counter behind the last update gives that
+    /// time.
     ///
     /// The record must be a copy that was not torn: `version` even, and the same before and after copying.
     pub fn system_time_at(&self, tsc: u64) -> u64 {

@@ -1,4 +1,5 @@
-//! The quantities that Xen's interface deals in. Each has its own type, because mixing them up is the usual mistake.
+//! The quantities that Xen's interface deals in. Each has its own type, because mixing them up is the usual
+//! mistake.
 
 use core::fmt;
 use core::ops::{Add, Sub};
@@ -148,13 +149,14 @@ impl GuestHandle {
     /// No buffer. Several operations answer with a size or reset something when given it.
     pub const NULL: Self = Self(0);
 
-    /// A handle to something that Xen reads. It does not borrow: who issues the hypercall keeps the thing alive.
+    /// A handle to something that Xen reads. It does not borrow: who issues the hypercall keeps the thing
+    /// alive.
     pub fn to<T: ?Sized>(thing: &T) -> Self {
         Self(core::ptr::from_ref(thing).expose_provenance() as u64)
     }
 
-    /// A handle to something that Xen writes. It does not borrow: who issues the hypercall keeps the thing alive
-    /// and untouched.
+    /// A handle to something that Xen writes. It does not borrow: who issues the hypercall keeps the thing
+    /// alive and untouched.
     pub fn to_mut<T: ?Sized>(thing: &mut T) -> Self {
         Self(core::ptr::from_mut(thing).expose_provenance() as u64)
     }
@@ -166,7 +168,8 @@ impl From<VirtAddr> for GuestHandle {
     }
 }
 
-/// The text in a field that Xen ends with a NUL: the bytes before the first one, all of them if there is none.
+/// The text in a field that Xen ends with a NUL: the bytes before the first one, all of them if there is
+/// none.
 pub fn until_nul(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     &bytes[..end]

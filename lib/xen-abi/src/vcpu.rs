@@ -58,7 +58,8 @@ pub const RUNSTATE_UPDATE: u64 = 1 << 63;
 flags! {
     /// How a one-shot timer is set.
     pub struct SingleshotFlags: u32 {
-        /// A time that has passed is an error (`-ETIME`). Only up to Xen 4.17.0: later ones raise the event at once.
+        /// A time that has passed is an error (`-ETIME`). Only up to Xen 4.17.0: later ones raise the event
+        /// at once.
         const FUTURE = 1 << 0;
     }
 }

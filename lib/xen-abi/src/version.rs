@@ -170,8 +170,8 @@ impl core::fmt::Display for XenVersion {
 
 /// Which form of the unstable interfaces (domctl, sysctl) a Xen speaks.
 ///
-/// Xen refuses a call of the wrong interface version with `-EACCES`. Between two releases the number changes only
-/// if a structure does; of what this crate declares, `createdomain` alone differs.
+/// Xen refuses a call of the wrong interface version with `-EACCES`. Between two releases the number changes
+/// only if a structure does; of what this crate declares, `createdomain` alone differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AbiVersion {
     /// Xen 4.17.
@@ -205,8 +205,8 @@ impl AbiVersion {
         }
     }
 
-    /// What a sysctl states as its interface version. It is one and the same for all of these, so that only a domctl
-    /// (or Xen's release) tells them apart.
+    /// What a sysctl states as its interface version. It is one and the same for all of these, so that only a
+    /// domctl (or Xen's release) tells them apart.
     pub const fn sysctl_interface_version(self) -> u32 {
         match self {
             Self::V4_17 | Self::V4_18 | Self::V4_20 => 0x15,

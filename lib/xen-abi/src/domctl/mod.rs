@@ -1,7 +1,7 @@
 //! Control of a domain (`domctl.h`): building, starting, stopping, inspecting and destroying it.
 //!
-//! A [`Domctl`] carries a command and the structure that belongs to it. Xen refuses one of the wrong interface
-//! version, which therefore comes with each ([`AbiVersion`]). Only dom0 may issue most of them.
+//! A [`Domctl`] carries a command and the structure that belongs to it. Xen refuses one of the wrong
+//! interface version, which therefore comes with each ([`AbiVersion`]). Only dom0 may issue most of them.
 
 mod access;
 mod create;
@@ -26,8 +26,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 numbers! {
     /// The command of a [`Domctl`].
     pub enum DomctlCommand: u32 {
-        /// Makes a domain, paused and without memory: [`CreateDomain`]. `domain` asks for a number, 0 for any, and
-        /// tells the number that it got.
+        /// Makes a domain, paused and without memory: [`CreateDomain`]. `domain` asks for a number, 0 for
+        /// any, and tells the number that it got.
         CreateDomain = 1,
         /// Destroys a domain; Xen itself resumes the work where it was preempted. No argument.
         DestroyDomain = 2,
@@ -35,8 +35,8 @@ numbers! {
         PauseDomain = 3,
         /// Undoes one pause. No argument.
         UnpauseDomain = 4,
-        /// [`DomainInfo`]. If there is no such domain, Xen 4.17 answers for the next one with a higher number, and later
-        /// versions with `-ESRCH`: the number in the answer tells.
+        /// [`DomainInfo`]. If there is no such domain, Xen 4.17 answers for the next one with a higher
+        /// number, and later versions with `-ESRCH`: the number in the answer tells.
         GetDomainInfo = 5,
         /// [`VcpuAffinity`].
         SetVcpuAffinity = 9,
@@ -44,7 +44,8 @@ numbers! {
         ShadowOp = 10,
         /// [`MaxMem`].
         MaxMem = 11,
-        /// [`VcpuContext`]. A null handle resets the vCPU: it forgets its page tables, and what it was blocked in.
+        /// [`VcpuContext`]. A null handle resets the vCPU: it forgets its page tables, and what it was
+        /// blocked in.
         SetVcpuContext = 12,
         /// [`VcpuContext`].
         GetVcpuContext = 13,

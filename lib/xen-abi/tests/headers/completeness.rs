@@ -46,8 +46,8 @@ const NOT_IN_HEADERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// What a line of source declares, in the open or as input of a macro: structures and enums of the module and,
-/// further to the left, its constants and types. What an `impl` declares belongs to a type.
+/// What a line of source declares, in the open or as input of a macro: structures and enums of the module
+/// and, further to the left, its constants and types. What an `impl` declares belongs to a type.
 fn declared(line: &str) -> Option<&str> {
     let words: &[&str] = match line.strip_prefix("    ") {
         Some(_) => &["    pub struct ", "    pub enum "],

@@ -49,7 +49,9 @@ pub(crate) fn fill(table: &mut Table) {
             ADDRESS_BITS_MASK: "XENMEMF_get_address_bits(~0u)", NODE_MASK: "XENMEMF_node(0xfeu)",
             POPULATE_ON_DEMAND: populate_on_demand, EXACT_NODE_REQUEST: exact_node_request, VNODE: vnode,
         }
-        mmu::UvmFlags = "UVMF_" { TLB_FLUSH: TLB_FLUSH, INVLPG: INVLPG, FLUSHTYPE_MASK: FLUSHTYPE_MASK, ALL: ALL }
+        mmu::UvmFlags = "UVMF_" {
+            TLB_FLUSH: TLB_FLUSH, INVLPG: INVLPG, FLUSHTYPE_MASK: FLUSHTYPE_MASK, ALL: ALL
+        }
         physdev::IrqStatus = "XENIRQSTAT_" { NEEDS_EOI: needs_eoi, SHARED: shared }
         physdev::PciDeviceFlags = "XEN_PCI_DEV_" { EXTFN: EXTFN, VIRTFN: VIRTFN, PXM: PXM }
         physdev::MmcfgFlags = "XEN_PCI_MMCFG_" { RESERVED: RESERVED }

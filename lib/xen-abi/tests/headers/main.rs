@@ -2,8 +2,8 @@
 //!
 //! The tables name the C side of each. A C program, made from them and compiled against the headers, prints
 //! what the compiler knows; it must be what the crate says. `XEN_HEADERS` lists the include directories to
-//! compare with, separated as in `PATH`: for instance the `usr/include` of two unpacked libxen-dev packages. Without it,
-//! the system's own headers are used.
+//! compare with, separated as in `PATH`: for instance the `usr/include` of two unpacked libxen-dev packages.
+//! Without it, the system's own headers are used.
 
 #[macro_use]
 mod table;

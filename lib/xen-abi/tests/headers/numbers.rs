@@ -33,7 +33,9 @@ fn domain_side(table: &mut Table) {
             Sysenter: sysenter, Syscall32: syscall32,
         }
         console_io::ConsoleIo = "CONSOLEIO_" { Write: write, Read: read }
-        context::SegmentBase = "SEGBASE_" { Fs: FS, GsUser: GS_USER, GsKernel: GS_KERNEL, GsUserSel: GS_USER_SEL }
+        context::SegmentBase = "SEGBASE_" {
+            Fs: FS, GsUser: GS_USER, GsKernel: GS_KERNEL, GsUserSel: GS_USER_SEL
+        }
         context::VmAssistCommand = "VMASST_CMD_" { Enable: enable, Disable: disable }
         context::VmAssist = "VMASST_TYPE_" {
             FourGbSegments: "VMASST_TYPE_4gb_segments", FourGbSegmentsNotify: "VMASST_TYPE_4gb_segments_notify",
@@ -88,7 +90,9 @@ fn domain_side(table: &mut Table) {
             if defined RegisterRunstatePhysArea: register_runstate_phys_area,
             RegisterVcpuTimePhysArea: register_vcpu_time_phys_area,
         }
-        vcpu::Runstate = "RUNSTATE_" { Running: running, Runnable: runnable, Blocked: blocked, Offline: offline }
+        vcpu::Runstate = "RUNSTATE_" {
+            Running: running, Runnable: runnable, Blocked: blocked, Offline: offline
+        }
         version::XenVersionOp = "XENVER_" {
             Version: version, ExtraVersion: extraversion, CompileInfo: compile_info, Capabilities: capabilities,
             Changeset: changeset, PlatformParameters: platform_parameters, GetFeatures: get_features,
@@ -177,7 +181,9 @@ fn control(table: &mut Table) {
             GetPagingMempoolSize: get_paging_mempool_size, SetPagingMempoolSize: set_paging_mempool_size,
         }
         domctl::DeviceKind = "XEN_DOMCTL_DEV_" { Pci: PCI, Dt: DT }
-        domctl::Trigger = "XEN_DOMCTL_SENDTRIGGER_" { Nmi: NMI, Reset: RESET, Init: INIT, Power: POWER, Sleep: SLEEP }
+        domctl::Trigger = "XEN_DOMCTL_SENDTRIGGER_" {
+            Nmi: NMI, Reset: RESET, Init: INIT, Power: POWER, Sleep: SLEEP
+        }
         domctl::SchedulerId = "XEN_SCHEDULER_" {
             Credit: CREDIT, Credit2: CREDIT2, Arinc653: ARINC653, Rtds: RTDS, Null: NULL,
         }

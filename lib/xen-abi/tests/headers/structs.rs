@@ -49,7 +49,9 @@ fn domain_side(table: &mut Table) {
         }
         context::IretContext = "struct iret_context" { rax, r11, rcx, flags, rip, cs, rflags, rsp, ss }
         event_channel::AllocUnbound = "struct evtchn_alloc_unbound" { dom, remote_dom, port }
-        event_channel::BindInterdomain = "struct evtchn_bind_interdomain" { remote_dom, remote_port, local_port; pad }
+        event_channel::BindInterdomain = "struct evtchn_bind_interdomain" {
+            remote_dom, remote_port, local_port; pad
+        }
         event_channel::BindVirq = "struct evtchn_bind_virq" { virq, vcpu, port }
         event_channel::BindPirq = "struct evtchn_bind_pirq" { pirq, flags, port }
         event_channel::BindIpi = "struct evtchn_bind_ipi" { vcpu, port }
@@ -61,7 +63,9 @@ fn domain_side(table: &mut Table) {
         event_channel::BindVcpu = "struct evtchn_bind_vcpu" { port, vcpu }
         event_channel::Unmask = "struct evtchn_unmask" { port }
         event_channel::Reset = "struct evtchn_reset" { dom }
-        event_channel::InitControl = "struct evtchn_init_control" { control_gfn, offset, vcpu, link_bits, pad: "_pad" }
+        event_channel::InitControl = "struct evtchn_init_control" {
+            control_gfn, offset, vcpu, link_bits, pad: "_pad"
+        }
         event_channel::ExpandArray = "struct evtchn_expand_array" { array_gfn }
         event_channel::SetPriority = "struct evtchn_set_priority" { port, priority }
         mmu::MmuUpdate = "struct mmu_update" { ptr, val }
@@ -98,7 +102,9 @@ fn domain_side(table: &mut Table) {
         vcpu::SetSingleshotTimer = "struct vcpu_set_singleshot_timer" { timeout_abs_ns, flags; pad }
         vcpu::RegisterVcpuInfo = "struct vcpu_register_vcpu_info" { mfn, offset, rsvd }
         vcpu::GetPhysid = "struct vcpu_get_physid" { phys_id }
-        version::CompileInfo = "struct xen_compile_info" { compiler, compile_by, compile_domain, compile_date }
+        version::CompileInfo = "struct xen_compile_info" {
+            compiler, compile_by, compile_domain, compile_date
+        }
         version::PlatformParameters = "struct xen_platform_parameters" { virt_start }
         version::FeatureInfo = "struct xen_feature_info" { submap_idx, submap }
     }
@@ -110,12 +116,20 @@ fn grants_and_memory(table: &mut Table) {
         grant_table::MapGrantRef = "struct gnttab_map_grant_ref" {
             host_addr, flags, grant_ref: "ref", dom, status, handle, dev_bus_addr
         }
-        grant_table::UnmapGrantRef = "struct gnttab_unmap_grant_ref" { host_addr, dev_bus_addr, handle, status; pad }
-        grant_table::SetupTable = "struct gnttab_setup_table" { dom, nr_frames, status, frame_list; pad0, pad1 }
+        grant_table::UnmapGrantRef = "struct gnttab_unmap_grant_ref" {
+            host_addr, dev_bus_addr, handle, status; pad
+        }
+        grant_table::SetupTable = "struct gnttab_setup_table" {
+            dom, nr_frames, status, frame_list; pad0, pad1
+        }
         grant_table::CopySide = "struct gnttab_copy_ptr" { ref_or_frame: "u", domid, offset; pad }
         grant_table::GrantCopy = "struct gnttab_copy" { source, dest, len, flags, status; pad }
-        grant_table::QuerySize = "struct gnttab_query_size" { dom, nr_frames, max_nr_frames, status; pad0, pad1 }
-        grant_table::UnmapAndReplace = "struct gnttab_unmap_and_replace" { host_addr, new_addr, handle, status; pad }
+        grant_table::QuerySize = "struct gnttab_query_size" {
+            dom, nr_frames, max_nr_frames, status; pad0, pad1
+        }
+        grant_table::UnmapAndReplace = "struct gnttab_unmap_and_replace" {
+            host_addr, new_addr, handle, status; pad
+        }
         grant_table::SetVersion = "struct gnttab_set_version" { version }
         grant_table::GetVersion = "struct gnttab_get_version" { dom, pad, version }
         grant_table::SwapGrantRef = "struct gnttab_swap_grant_ref" { ref_a, ref_b, status; pad }
@@ -124,7 +138,9 @@ fn grants_and_memory(table: &mut Table) {
         }
         memory::MemoryExchange = "struct xen_memory_exchange" { give: "in", take: "out", nr_exchanged }
         memory::MemoryDomain = "struct xen_memory_domain" { domid }
-        memory::MachphysMfnList = "struct xen_machphys_mfn_list" { max_extents, extent_start, nr_extents; pad0, pad1 }
+        memory::MachphysMfnList = "struct xen_machphys_mfn_list" {
+            max_extents, extent_start, nr_extents; pad0, pad1
+        }
         memory::MachphysMapping = "struct xen_machphys_mapping" { v_start, v_end, max_mfn }
         memory::AddToPhysmap = "struct xen_add_to_physmap" { domid, size, space, idx, gpfn }
         memory::RemoveFromPhysmap = "struct xen_remove_from_physmap" { domid, gpfn; pad }
@@ -155,7 +171,9 @@ fn devices(table: &mut Table) {
         }
         physdev::SetupGsi = "struct physdev_setup_gsi" { gsi, triggering, polarity; pad }
         physdev::GetFreePirq = "struct physdev_get_free_pirq" { kind: "type", pirq }
-        physdev::PciMmcfgReserved = "struct physdev_pci_mmcfg_reserved" { address, segment, start_bus, end_bus, flags }
+        physdev::PciMmcfgReserved = "struct physdev_pci_mmcfg_reserved" {
+            address, segment, start_bus, end_bus, flags
+        }
         physdev::PciDeviceAdd = "struct physdev_pci_device_add" { seg, bus, devfn, flags, physfn; pad }
         physdev::PciDevice = "struct physdev_pci_device" { seg, bus, devfn }
         #[if "defined(PHYSDEVOP_pci_device_reset)"]
@@ -183,7 +201,9 @@ fn domctl(table: &mut Table) {
         }
         domctl::Bitmap = "struct xenctl_bitmap" { bitmap, nr_bits; pad }
         domctl::VcpuContext = "struct xen_domctl_vcpucontext" { vcpu, ctxt; pad }
-        domctl::VcpuInfo = "struct xen_domctl_getvcpuinfo" { vcpu, online, blocked, running, cpu_time, cpu; pad0, pad1 }
+        domctl::VcpuInfo = "struct xen_domctl_getvcpuinfo" {
+            vcpu, online, blocked, running, cpu_time, cpu; pad0, pad1
+        }
         domctl::VcpuAffinity = "struct xen_domctl_vcpuaffinity" { vcpu, flags, cpumap_hard, cpumap_soft }
         domctl::MaxVcpus = "struct xen_domctl_max_vcpus" { max }
         domctl::SetDomainHandle = "struct xen_domctl_setdomainhandle" { handle }
@@ -198,12 +218,20 @@ fn domctl(table: &mut Table) {
         domctl::SetVirqHandler = "struct xen_domctl_set_virq_handler" { virq }
         domctl::Credit = "struct xen_domctl_sched_credit" { weight, cap }
         domctl::Rtds = "struct xen_domctl_sched_rtds" { period, budget, flags }
-        domctl::SchedulerVcpus = "__typeof__(((struct xen_domctl_scheduler_op *)0)->u.v)" { vcpus, nr_vcpus, padding }
+        domctl::SchedulerVcpus = "__typeof__(((struct xen_domctl_scheduler_op *)0)->u.v)" {
+            vcpus, nr_vcpus, padding
+        }
         domctl::SchedulerOp = "struct xen_domctl_scheduler_op" { sched_id, cmd, u }
         domctl::IrqPermission = "struct xen_domctl_irq_permission" { pirq, allow_access, pad }
-        domctl::IomemPermission = "struct xen_domctl_iomem_permission" { first_mfn, nr_mfns, allow_access; pad }
-        domctl::IoportPermission = "struct xen_domctl_ioport_permission" { first_port, nr_ports, allow_access; pad }
-        domctl::AssignDevice = "struct xen_domctl_assign_device" { dev, flags, machine_sbdf: "u.pci.machine_sbdf"; pad }
+        domctl::IomemPermission = "struct xen_domctl_iomem_permission" {
+            first_mfn, nr_mfns, allow_access; pad
+        }
+        domctl::IoportPermission = "struct xen_domctl_ioport_permission" {
+            first_port, nr_ports, allow_access; pad
+        }
+        domctl::AssignDevice = "struct xen_domctl_assign_device" {
+            dev, flags, machine_sbdf: "u.pci.machine_sbdf"; pad
+        }
         domctl::MaxMem = "struct xen_domctl_max_mem" { max_memkb }
         domctl::GetPageFrameInfo3 = "struct xen_domctl_getpageframeinfo3" { num, array }
         domctl::PagingMempool = "struct xen_domctl_paging_mempool" { size }
@@ -215,7 +243,9 @@ fn domctl(table: &mut Table) {
 fn sysctl(table: &mut Table) {
     structs! { table;
         sysctl::Sysctl = "struct xen_sysctl" { cmd, interface_version, u }
-        sysctl::ReadConsole = "struct xen_sysctl_readconsole" { clear, incremental, index, buffer, count; pad0, pad1 }
+        sysctl::ReadConsole = "struct xen_sysctl_readconsole" {
+            clear, incremental, index, buffer, count; pad0, pad1
+        }
         sysctl::Physinfo = "struct xen_sysctl_physinfo" {
             threads_per_core, cores_per_socket, nr_cpus, max_cpu_id, nr_nodes, max_node_id, cpu_khz, capabilities,
             arch_capabilities, pad, total_pages, free_pages, scrub_pages, outstanding_pages, max_mfn, hw_cap
@@ -227,12 +257,18 @@ fn sysctl(table: &mut Table) {
         sysctl::DebugKeys = "struct xen_sysctl_debug_keys" { keys, nr_keys; pad }
         sysctl::CpuInfo = "struct xen_sysctl_cpuinfo" { idletime }
         sysctl::GetCpuInfo = "struct xen_sysctl_getcpuinfo" { max_cpus, info, nr_cpus; pad0, pad1 }
-        sysctl::AvailHeap = "struct xen_sysctl_availheap" { min_bitwidth, max_bitwidth, node, avail_bytes; pad }
+        sysctl::AvailHeap = "struct xen_sysctl_availheap" {
+            min_bitwidth, max_bitwidth, node, avail_bytes; pad
+        }
         sysctl::CpuHotplug = "struct xen_sysctl_cpu_hotplug" { cpu, op }
         sysctl::Cputopo = "struct xen_sysctl_cputopo" { core, socket, node }
         sysctl::CputopoInfo = "struct xen_sysctl_cputopoinfo" { num_cpus, cputopo; pad }
-        sysctl::CpupoolOp = "struct xen_sysctl_cpupool_op" { op, cpupool_id, sched_id, domid, cpu, n_dom, cpumap }
-        sysctl::CreditSchedule = "struct xen_sysctl_credit_schedule" { tslice_ms, ratelimit_us, vcpu_migr_delay_us }
+        sysctl::CpupoolOp = "struct xen_sysctl_cpupool_op" {
+            op, cpupool_id, sched_id, domid, cpu, n_dom, cpumap
+        }
+        sysctl::CreditSchedule = "struct xen_sysctl_credit_schedule" {
+            tslice_ms, ratelimit_us, vcpu_migr_delay_us
+        }
         sysctl::Credit2Schedule = "struct xen_sysctl_credit2_schedule" { ratelimit_us }
         sysctl::SchedulerOp = "struct xen_sysctl_scheduler_op" { cpupool_id, sched_id, cmd, u; pad }
     }

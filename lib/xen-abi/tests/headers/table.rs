@@ -48,9 +48,9 @@ pub(crate) fn size_of_field<T, F>(_: fn(&T) -> &F) -> i64 {
     size_of::<F>() as i64
 }
 
-/// Structures: `module::Type = "C type" { field, field: c_field, ...; padding }`. Each field's offset and size, and
-/// the whole's size. A field that the table leaves out does not compile. Behind the semicolon comes what C leaves unnamed, or
-/// names as padding.
+/// Structures: `module::Type = "C type" { field, field: c_field, ...; padding }`. Each field's offset and
+/// size, and the whole's size. A field that the table leaves out does not compile. Behind the semicolon comes
+/// what C leaves unnamed, or names as padding.
 macro_rules! structs {
     ($table:ident; $($(#[if $condition:literal])? $module:ident::$type:ident = $c:literal {
         $($field:ident $(: $c_field:literal)?),* $(; $($pad:ident),+)?
