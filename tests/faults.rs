@@ -14,7 +14,7 @@ fn faults_are_repaired(setup: Setup) {
             failures.push(format!("{}: {error}", trial.fault));
         }
         host.has_not_seen(component("probe.b").fails());
-        host.ping("probe.b");
+        host.is_beating("probe.b");
     }
     if !failures.is_empty() {
         host.fail(failures.join("\n"));

@@ -43,7 +43,7 @@ fn who_cannot_be_revived_is_held_and_the_rest_runs_on() {
     host.wait_for(component("apart").is_held());
     host.wait_for(all_is_settled());
     for other in ["base", "middle", "top"] {
-        host.ping(other);
+        host.is_beating(other);
     }
 }
 
@@ -57,7 +57,7 @@ fn who_was_held_runs_again_when_it_is_released() {
     host.wait_for(component("apart").is_released());
     host.wait_for(component("apart").is_repaired_by(Rung::Rebuild));
     host.wait_for(everything_is_up());
-    host.ping("apart");
+    host.is_beating("apart");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn all_fail_at_once_and_all_come_back() {
     host.wait_for_all(all.map(|name| component(name).is_repaired()));
     host.wait_for(everything_is_up());
     for name in all {
-        host.ping(name);
+        host.is_beating(name);
     }
 }
 
@@ -107,6 +107,6 @@ fn what_fails_during_the_repair_of_what_it_needs_waits_for_it() {
     host.wait_for_all(["base", "top", "apart"].map(|name| component(name).is_repaired()));
     host.wait_for(everything_is_up());
     for name in ["base", "middle", "top", "apart"] {
-        host.ping(name);
+        host.is_beating(name);
     }
 }

@@ -9,7 +9,7 @@ use emulator::command::Command;
 use emulator::condition::{Condition, everything_is_up};
 use emulator::event::{Event, Rung, What};
 use emulator::fault::{Fault, RootFault};
-use emulator::host::{self as emulated, Answer, GUARD, HostError};
+use emulator::host::{self as emulated, Answer, GUARD, HostError, Pulse};
 use emulator::lan::Lan;
 use emulator::line::Line;
 
@@ -133,10 +133,18 @@ impl Host {
         self.command(Command::Release { component: component.into() });
     }
 
-    /// Asks whether `component` beats, and fails the test if it does not.
+    /// Waits until `component` beats again, and fails the test if it was restarted meanwhile.
     #[track_caller]
-    pub fn ping(&mut self, component: &str) {
-        self.command(Command::Ping { component: component.into() });
+    pub fn is_beating(&mut self, component: &str) {
+        let beaten = self.host.wait_for_beat(component);
+        self.expect(beaten);
+    }
+
+    /// The pulse of `component`.
+    #[track_caller]
+    pub fn pulse(&mut self, component: &str) -> Pulse {
+        let pulse = self.host.pulse(component);
+        self.expect(pulse)
     }
 
     /// Sends echo requests to `address` on the host's network until it answers.

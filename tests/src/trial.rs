@@ -179,7 +179,7 @@ fn check(events: &[Event], kind: FaultKind, rung: Rung) -> Result<Outcome, Trial
 fn endure(host: &mut Host, component: &str) -> Result<(), TrialError> {
     let end = Instant::now() + LONG_ENOUGH;
     while Instant::now() < end {
-        host.command(&Command::Ping { component: component.into() })?;
+        host.pulse(component)?;
     }
     let failed = |event: &Event| event.component == component && matches!(event.what, What::Fault { .. });
     if let Some(event) = host.events().into_iter().find(failed) {

@@ -18,8 +18,8 @@ pub enum XenVersion {
 }
 
 impl XenVersion {
-    /// The release of Debian that it comes from.
-    fn suite(self) -> &'static str {
+    /// The release of Debian that it comes from, by the name that Debian's archive knows it by.
+    pub fn suite(self) -> &'static str {
         match self {
             XenVersion::V4_17 => "bookworm",
             XenVersion::V4_20 => "trixie",

@@ -90,7 +90,7 @@ pub enum What {
         rung: Rung,
         /// From the repair's start to the first heartbeat.
         took_us: Option<u64>,
-        /// From the fault's detection to the first heartbeat.
+        /// From the moment when the reason for it was found to the first heartbeat; for root itself, from the injection.
         since_fault_us: Option<u64>,
     },
     /// A repair came to nothing.

@@ -3,7 +3,7 @@
 use strum::{Display, EnumString, VariantArray};
 pub use uk_abi::fault::Fault;
 
-/// A way for root itself to fail.
+/// A way for root itself to fail. (Root has no heap that could be overwritten.)
 #[derive(Clone, Copy, Debug, Display, EnumString, Eq, Hash, PartialEq, VariantArray)]
 #[strum(serialize_all = "kebab-case")]
 pub enum RootFault {
@@ -19,8 +19,6 @@ pub enum RootFault {
     TrashData,
     /// Its zeroed data overwritten.
     TrashBss,
-    /// Its heap overwritten.
-    TrashHeap,
     /// Its stack overwritten.
     TrashStack,
     /// A Rust panic.
@@ -38,7 +36,7 @@ pub enum RootFault {
 }
 
 impl RootFault {
-    /// All faults.
+    /// Every fault.
     pub const ALL: &'static [RootFault] = RootFault::VARIANTS;
 }
 

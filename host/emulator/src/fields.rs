@@ -1,6 +1,6 @@
 //! The `key=value` part of an event line.
 //!
-//! Values hold no spaces, except that of `msg`, which runs to the end of the line.
+//! A value ends at the next word that has a `=` in it; that of `msg` runs to the end of the line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ const REST_OF_LINE: &str = "msg";
 /// Why a field could not be used.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum FieldError {
-    /// A word of the line is not `key=value`.
+    /// The first word of the line is not `key=value`.
     #[error("expected key=value, found {found:?}")]
     NotAField {
         /// The word.
@@ -77,18 +77,22 @@ impl FromStr for Fields {
     type Err = FieldError;
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
-        let mut fields = Vec::new();
+        let mut fields: Vec<(String, String)> = Vec::new();
         let mut rest = text.trim_start_matches(' ');
         while !rest.is_empty() {
             let (word, after) = rest.split_once(' ').unwrap_or((rest, ""));
-            let Some((key, value)) = word.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-                return Err(FieldError::NotAField { found: word.to_owned() });
-            };
-            if key == REST_OF_LINE {
-                fields.push((key.to_owned(), rest[REST_OF_LINE.len() + 1..].to_owned()));
-                break;
+            match (word.split_once('='), fields.last_mut()) {
+                (Some((REST_OF_LINE, _)), _) => {
+                    fields.push((REST_OF_LINE.to_owned(), rest[REST_OF_LINE.len() + 1..].to_owned()));
+                    break;
+                }
+                (Some((key, value)), _) if !key.is_empty() => fields.push((key.to_owned(), value.to_owned())),
+                (_, Some((_, value))) => {
+                    value.push(' ');
+                    value.push_str(word);
+                }
+                (_, None) => return Err(FieldError::NotAField { found: word.to_owned() }),
             }
-            fields.push((key.to_owned(), value.to_owned()));
             rest = after.trim_start_matches(' ');
         }
         Ok(Fields(fields))
@@ -118,6 +122,13 @@ mod tests {
         assert_eq!(fields.get("level"), Some("warn"));
         assert_eq!(fields.get("msg"), Some("a b=c  d"));
         assert_eq!(fields.get("b"), None);
+    }
+
+    #[test]
+    fn a_value_ends_where_the_next_field_starts() {
+        let fields: Fields = "box=kept: 3 records  n=4".parse().unwrap();
+        assert_eq!(fields.get("box"), Some("kept: 3 records"));
+        assert_eq!(fields.get_as("n"), Some(4));
     }
 
     #[test]

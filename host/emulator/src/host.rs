@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ChildStdin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -11,6 +11,7 @@ use crate::command::{Command, MAX_LINE};
 use crate::condition::{Condition, everything_is_up};
 use crate::console::{Console, Position, WaitError};
 use crate::event::Event;
+use crate::fields::Fields;
 use crate::line::Line;
 use crate::machine::MachineConfig;
 use crate::qemu::{Qemu, SpawnError};
@@ -35,6 +36,12 @@ pub enum HostError {
         what: String,
         /// Why the wait ended.
         error: WaitError,
+    },
+    /// A component was to beat and was restarted instead.
+    #[error("{component} was to beat on, it was restarted")]
+    Died {
+        /// Which one.
+        component: String,
     },
     /// A command has more bytes than Xen's receive buffer.
     #[error("a command of {MAX_LINE} bytes at most was expected, found: {0}")]
@@ -145,6 +152,38 @@ impl Host {
         }
     }
 
+    /// Asks for the pulse of a component.
+    ///
+    /// # Errors
+    /// When root does not answer, or not with a pulse.
+    pub fn pulse(&mut self, component: &str) -> Result<Pulse, HostError> {
+        let command = Command::Ping { component: component.into() };
+        let answer = self.command(&command)?;
+        Pulse::read(&answer).ok_or_else(|| HostError::Refused { command, answer: answer.lines.join("; ") })
+    }
+
+    /// Waits until a component has beaten again, in the same life.
+    ///
+    /// # Errors
+    /// When it does not within [`GUARD`], or has begun another life.
+    pub fn wait_for_beat(&mut self, component: &str) -> Result<(), HostError> {
+        let end = Instant::now() + GUARD;
+        let first = self.pulse(component)?;
+        loop {
+            let pulse = self.pulse(component)?;
+            if pulse.incarnation != first.incarnation {
+                return Err(HostError::Died { component: component.into() });
+            }
+            if pulse.beats > first.beats {
+                return Ok(());
+            }
+            if Instant::now() >= end {
+                let what = format!("{component} beats");
+                return Err(HostError::Wait { what, error: WaitError::TimedOut(GUARD) });
+            }
+        }
+    }
+
     /// Waits until the machine has switched itself off.
     ///
     /// # Errors
@@ -167,6 +206,22 @@ impl Host {
     }
 }
 
+/// How a component lives.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Pulse {
+    /// How often it has beaten.
+    pub beats: u64,
+    /// How often it has been started.
+    pub incarnation: u64,
+}
+
+impl Pulse {
+    fn read(answer: &Answer) -> Option<Self> {
+        let fields: Fields = answer.lines.first()?.parse().ok()?;
+        Some(Pulse { beats: fields.get_as("beats")?, incarnation: fields.get_as("incarnation")? })
+    }
+}
+
 /// What root answered.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Answer {
@@ -185,5 +240,20 @@ impl Answer {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_ends_with_ok_or_an_error() {
+        let mut lines = Vec::new();
+        assert_eq!(Answer::add(&mut lines, "beats=4 incarnation=2"), None);
+        assert_eq!(Answer::add(&mut lines, "ok"), Some(Ok(())));
+        assert_eq!(Pulse::read(&Answer { lines }), Some(Pulse { beats: 4, incarnation: 2 }));
+        assert_eq!(Answer::add(&mut Vec::new(), "error no such rung"), Some(Err("no such rung".into())));
+        assert_eq!(Pulse::read(&Answer { lines: vec!["beats=4".into()] }), None);
     }
 }
