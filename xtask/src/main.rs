@@ -17,10 +17,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use emulator::artifacts::XenVersion;
+use strum::VariantArray;
 
 use error::Error;
-use packages::{Piece, Shelf, Suite};
-use programs::RunOptions;
+use packages::{Piece, Shelf};
+use programs::{HostOptions, RunOptions};
 use stages::Stage;
 use workspace::Workspace;
 
@@ -35,11 +37,7 @@ struct Options {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Boot a host, break everything in it, and watch it being repaired
-    Demo {
-        /// Arguments for the demo
-        #[arg(last = true)]
-        extra: Vec<String>,
-    },
+    Demo(HostOptions),
     /// Check everything: style, rules, documentation, unit tests, hosts in QEMU
     Test {
         /// The stages to run; all of them if none is named
@@ -89,7 +87,7 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<(), Error> {
     let workspace = Workspace::here();
     match task {
-        Task::Demo { extra } => programs::demo(&workspace, &extra),
+        Task::Demo(options) => programs::demo(&workspace, &options),
         Task::Test { stages, extra } if stages.is_empty() => {
             stages::run(&workspace, Stage::value_variants(), &extra)
         }
@@ -107,8 +105,8 @@ fn perform(task: Task) -> Result<(), Error> {
 
 fn fetch(workspace: &Workspace) -> Result<(), Error> {
     packages::ensure_qemu()?;
-    for suite in Suite::ALL {
-        let shelf = Shelf::new(&workspace.debian(), suite);
+    for &xen in XenVersion::VARIANTS {
+        let shelf = Shelf::new(&workspace.debian(), xen);
         for piece in Piece::ALL {
             let folder = shelf.piece(piece)?;
             println!("{}", folder.display());

@@ -11,45 +11,13 @@ mod mirror;
 mod qemu;
 mod shelf;
 
-use clap::ValueEnum;
+use emulator::artifacts::XenVersion;
 
 use apt::Apt;
 
 pub(crate) use error::PackagesError;
 pub(crate) use qemu::{QemuError, ensure_qemu};
 pub(crate) use shelf::Shelf;
-
-/// A Debian release, whose Xen R-VMM is tested on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Suite {
-    /// Debian 12, with Xen 4.17.
-    #[value(name = "4.17")]
-    Bookworm,
-    /// Debian 13, with Xen 4.20.
-    #[value(name = "4.20")]
-    Trixie,
-}
-
-impl Suite {
-    /// Every suite.
-    pub(crate) const ALL: [Suite; 2] = [Suite::Bookworm, Suite::Trixie];
-
-    /// The name that Debian's archive knows it by.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Suite::Bookworm => "bookworm",
-            Suite::Trixie => "trixie",
-        }
-    }
-
-    /// The version of Xen in it.
-    pub(crate) fn xen_version(self) -> &'static str {
-        match self {
-            Suite::Bookworm => "4.17",
-            Suite::Trixie => "4.20",
-        }
-    }
-}
 
 /// Packages that are needed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,9 +44,9 @@ impl Piece {
     }
 
     /// The packages that it is made of.
-    fn packages(self, suite: Suite, apt: &Apt) -> Result<Vec<String>, PackagesError> {
+    fn packages(self, xen: XenVersion, apt: &Apt) -> Result<Vec<String>, PackagesError> {
         Ok(match self {
-            Piece::Hypervisor => vec![format!("xen-hypervisor-{}-amd64", suite.xen_version())],
+            Piece::Hypervisor => vec![format!("xen-hypervisor-{xen}-amd64")],
             Piece::Headers => vec!["libxen-dev".to_owned()],
             Piece::Guest => {
                 // The cloud kernel has Xen's frontends and none of the hardware drivers, so it is the smallest.

@@ -11,9 +11,10 @@ use emulator::artifacts::{Artifacts, XenVersion};
 use emulator::device::{Disk, DiskModel, Nic, NicModel};
 use emulator::machine::MachineConfig;
 use emulator::qemu::Qemu;
+use strum::VariantArray;
 
 use crate::error::Error;
-use crate::packages::{self, Shelf, Suite};
+use crate::packages::{self, Shelf};
 use crate::workspace::Workspace;
 use crate::{cargo, image, process};
 
@@ -22,44 +23,48 @@ const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// Bytes of the disk that `run` gives the host. The file is sparse: it takes up what is written to it.
 const DISK_BYTES: u64 = 256 << 20;
 
-/// The host that `run` boots.
+/// The host to boot.
 #[derive(Debug, Args)]
-pub(crate) struct RunOptions {
-    /// Version of Xen
-    #[arg(long, value_enum, default_value = "4.17")]
-    xen: Suite,
+pub(crate) struct HostOptions {
+    /// Version of Xen: 4.17 or 4.20
+    #[arg(long, default_value_t = XenVersion::V4_17)]
+    xen: XenVersion,
     /// Number of processors
     #[arg(long, default_value_t = 1)]
     processors: u32,
-    /// Memory in MiB
-    #[arg(long, default_value_t = 512)]
-    memory: u32,
     /// No IOMMU: devices are not contained
     #[arg(long)]
     no_iommu: bool,
 }
 
-/// Gets what every host needs: QEMU, the hypervisor of `suite`, and the image.
-fn prepare(workspace: &Workspace, suites: &[Suite]) -> Result<(), Error> {
+/// The host that `run` boots.
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    #[command(flatten)]
+    host: HostOptions,
+    /// Memory in MiB
+    #[arg(long, default_value_t = 512)]
+    memory: u32,
+}
+
+/// Gets what a host needs: QEMU, each of the hypervisors, and the image.
+pub(crate) fn prepare(workspace: &Workspace, versions: &[XenVersion]) -> Result<(), Error> {
     packages::ensure_qemu()?;
-    for &suite in suites {
-        Shelf::new(&workspace.debian(), suite).hypervisor()?;
+    for &xen in versions {
+        Shelf::new(&workspace.debian(), xen).hypervisor()?;
     }
     Ok(image::build(workspace)?)
 }
 
 /// Boots a host with its serial console on this terminal, and one network card and one disk.
 pub(crate) fn run(workspace: &Workspace, options: &RunOptions) -> Result<(), Error> {
-    prepare(workspace, &[options.xen])?;
+    let HostOptions { xen, processors, no_iommu } = options.host;
+    prepare(workspace, &[xen])?;
     let folder = workspace.target().join("run");
-    let xen = match options.xen {
-        Suite::Bookworm => XenVersion::V4_17,
-        Suite::Trixie => XenVersion::V4_20,
-    };
     let config = MachineConfig::new(Artifacts::in_target(workspace.target()).boot_files(xen))
-        .processors(options.processors)
+        .processors(processors)
         .memory_mib(options.memory)
-        .iommu(!options.no_iommu)
+        .iommu(!no_iommu)
         .nic(Nic::user(NicModel::Virtio))
         .disk(Disk::new(DiskModel::Virtio, disk(&folder)?).persistent());
     eprintln!(
@@ -100,10 +105,13 @@ impl<W: Write> Write for Flushed<W> {
 }
 
 /// Shows R-VMM at work: every fault, injected and repaired.
-pub(crate) fn demo(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
-    prepare(workspace, &[Suite::Bookworm])?;
+pub(crate) fn demo(workspace: &Workspace, options: &HostOptions) -> Result<(), Error> {
+    let HostOptions { xen, processors, no_iommu } = options;
+    prepare(workspace, &[*xen])?;
     let mut command = cargo::system(workspace, "run", "rvmm-tests");
-    command.args(["--quiet", "--bin", "demo", "--"]).args(extra);
+    command.args(["--quiet", "--bin", "demo", "--"]);
+    command.arg(format!("--xen={xen}")).arg(format!("--processors={processors}"));
+    command.args(no_iommu.then_some("--no-iommu"));
     Ok(process::run(&mut command)?)
 }
 
@@ -114,7 +122,7 @@ pub(crate) fn bench(
     json: Option<&Path>,
     extra: &[String],
 ) -> Result<(), Error> {
-    prepare(workspace, &Suite::ALL)?;
+    prepare(workspace, XenVersion::VARIANTS)?;
     let mut command = cargo::system(workspace, "run", "rvmm-bench");
     command.args(["--quiet", "--release", "--bin", name, "--"]).args(extra);
     if let Some(json) = json {

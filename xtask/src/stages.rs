@@ -1,14 +1,18 @@
 //! What `test` and `lint` do, one stage after the other; the first that fails ends the run.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
+use emulator::artifacts::XenVersion;
+use strum::VariantArray;
 
 use crate::error::Error;
-use crate::packages::{self, Piece, Shelf, Suite};
+use crate::packages::{self, Piece, Shelf};
 use crate::workspace::{self, Workspace};
-use crate::{cargo, image, process, rules};
+use crate::{cargo, process, programs, rules};
 
 /// One step of checking R-VMM, in the order of a full run: cheap and telling ones first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -23,10 +27,8 @@ pub(crate) enum Stage {
     Clippy,
     /// The documentation, without a warning.
     Documentation,
-    /// Unit, property and model tests of what runs on this machine.
+    /// Unit, property and model tests of what runs on this machine, and the headers of each Xen against `xen-abi`.
     Unit,
-    /// `xen-abi` against the headers of each Xen.
-    Headers,
     /// Hosts booted in QEMU.
     System,
 }
@@ -43,7 +45,6 @@ impl Stage {
             Stage::Clippy => clippy(workspace),
             Stage::Documentation => documentation(workspace),
             Stage::Unit => unit(workspace, extra),
-            Stage::Headers => headers(workspace),
             Stage::System => system(workspace, extra),
         }
     }
@@ -82,8 +83,8 @@ fn table(times: &[(Stage, Duration)]) -> String {
 
 fn fetch(workspace: &Workspace) -> Result<(), Error> {
     packages::ensure_qemu()?;
-    for suite in Suite::ALL {
-        let shelf = Shelf::new(&workspace.debian(), suite);
+    for &xen in XenVersion::VARIANTS {
+        let shelf = Shelf::new(&workspace.debian(), xen);
         shelf.hypervisor()?;
         shelf.piece(Piece::Headers)?;
     }
@@ -120,28 +121,23 @@ fn documentation(workspace: &Workspace) -> Result<(), Error> {
 }
 
 fn unit(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
-    let host = workspace.crates_in(&workspace::HOST_FOLDERS)?;
+    let crates = workspace.crates_in(&[&workspace::HOST_FOLDERS[..], &["bench"]].concat())?;
+    let mut headers = Vec::new();
+    for &xen in XenVersion::VARIANTS {
+        headers.push(Shelf::new(&workspace.debian(), xen).piece(Piece::Headers)?.join("usr/include"));
+    }
     let mut command = cargo::host(workspace, "test");
-    command.args(cargo::packages(&host)).args(["--all-features", "--"]).args(extra);
-    Ok(process::run(&mut command)?)
+    command.args(cargo::packages(&crates)).args(["--all-features", "--"]).args(extra);
+    Ok(process::run(command.env("XEN_HEADERS", separated(&headers)))?)
 }
 
-fn headers(workspace: &Workspace) -> Result<(), Error> {
-    for suite in Suite::ALL {
-        let folder = Shelf::new(&workspace.debian(), suite).piece(Piece::Headers)?.join("usr/include");
-        let mut command = cargo::host(workspace, "test");
-        command.args(["--package", "xen-abi", "--test", "headers"]).env("XEN_HEADERS", folder);
-        process::run(&mut command)?;
-    }
-    Ok(())
+/// Folders as in `PATH`.
+fn separated(folders: &[PathBuf]) -> OsString {
+    folders.iter().map(|folder| folder.as_os_str()).collect::<Vec<_>>().join(OsStr::new(":"))
 }
 
 fn system(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
-    packages::ensure_qemu()?;
-    for suite in Suite::ALL {
-        Shelf::new(&workspace.debian(), suite).hypervisor()?;
-    }
-    image::build(workspace)?;
+    programs::prepare(workspace, XenVersion::VARIANTS)?;
     let mut command = cargo::system(workspace, "test", "rvmm-tests");
     Ok(process::run(command.arg("--").args(extra))?)
 }

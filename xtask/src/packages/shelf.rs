@@ -8,8 +8,9 @@ use std::process::Command;
 
 use super::apt::Apt;
 use super::manifest::{self, Damage, Manifest};
-use super::{PackagesError, Piece, Suite};
+use super::{PackagesError, Piece};
 use crate::process;
+use emulator::artifacts::XenVersion;
 
 /// The folder of the package files, below a shelf's.
 const DEBS: &str = "debs";
@@ -17,16 +18,16 @@ const DEBS: &str = "debs";
 /// The packages of one suite, under `target/debian/SUITE`.
 #[derive(Debug)]
 pub(crate) struct Shelf {
-    suite: Suite,
+    xen: XenVersion,
     folder: PathBuf,
     /// Set up when the first package has to be downloaded.
     apt: OnceCell<Apt>,
 }
 
 impl Shelf {
-    /// The shelf of `suite` below `debian`; nothing is fetched yet.
-    pub(crate) fn new(debian: &Path, suite: Suite) -> Shelf {
-        Shelf { suite, folder: debian.join(suite.name()), apt: OnceCell::new() }
+    /// The shelf of the suite with `xen`, below `debian`; nothing is fetched yet.
+    pub(crate) fn new(debian: &Path, xen: XenVersion) -> Shelf {
+        Shelf { xen, folder: debian.join(xen.suite()), apt: OnceCell::new() }
     }
 
     /// Xen as QEMU boots it.
@@ -79,7 +80,7 @@ impl Shelf {
         fs::create_dir_all(&debs).map_err(|source| self.file_error(DEBS, source))?;
         let apt = self.apt()?;
         let mut files = Vec::new();
-        for package in piece.packages(self.suite, apt)? {
+        for package in piece.packages(self.xen, apt)? {
             let offer = apt.offer(&package)?;
             let file = Path::new(DEBS).join(&offer.file);
             let path = self.folder.join(&file);
@@ -101,7 +102,7 @@ impl Shelf {
         if let Some(apt) = self.apt.get() {
             return Ok(apt);
         }
-        let suite = self.suite.name();
+        let suite = self.xen.suite();
         eprintln!("x: asking this machine's Debian mirror for the lists of {suite}");
         let apt = Apt::update(&self.folder.join("apt"), suite)?;
         Ok(self.apt.get_or_init(|| apt))
@@ -121,7 +122,7 @@ impl Shelf {
         };
         for package in packages {
             process::run(Command::new("dpkg-deb").arg("-x").arg(self.folder.join(package)).arg(&folder))
-                .map_err(|source| PackagesError::Unpack { suite: self.suite.name(), source })?;
+                .map_err(|source| PackagesError::Unpack { suite: self.xen.suite(), source })?;
             add(package)?;
         }
         add(Path::new(piece.folder()))?;
@@ -167,7 +168,7 @@ mod tests {
     /// A shelf that holds the hypervisor piece as if it had been downloaded: one hand-made package.
     fn stocked() -> (tempfile::TempDir, Shelf) {
         let base = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(base.path(), Suite::Bookworm);
+        let shelf = Shelf::new(base.path(), XenVersion::V4_17);
         let tree = base.path().join("tree");
         fs::create_dir_all(tree.join("boot")).unwrap();
         fs::create_dir_all(tree.join("DEBIAN")).unwrap();
