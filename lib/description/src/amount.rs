@@ -25,7 +25,8 @@ impl fmt::Display for Amount {
             Self::Micros(us) => match us {
                 _ if us == 0 || us % 1_000 != 0 => write!(f, "{us} us"),
                 _ if us % 1_000_000 != 0 => write!(f, "{} ms", us / 1_000),
-                _ => write!(f, "{} s", us / 1_000_000),
+                _ if us % 60_000_000 != 0 => write!(f, "{} s", us / 1_000_000),
+                _ => write!(f, "{} min", us / 60_000_000),
             },
         }
     }

@@ -45,11 +45,11 @@ impl Map {
         let key = place.key();
         let mut notes = Vec::new();
         // The value may stand in [defaults], or nowhere.
-        if !origin.holds(key) {
+        if !origin.holds(key) && *problem != Problem::NoComponents {
             notes.push(format!("note: for {who}"));
-        }
-        if !origin.has(key) {
-            notes.push(format!("note: {key} is not given, so its default holds"));
+            if !origin.has(key) {
+                notes.push(format!("note: {key} is not given, so its default holds"));
+            }
         }
         findings.note(origin.place(key), format!("{key}: {}", problem.explain(description)), notes);
     }

@@ -1,6 +1,7 @@
 //! A table of the text, read key by key.
 
 use super::finding::{Complaint, Findings};
+use super::value::mismatch;
 use core::ops::Range;
 use std::collections::HashMap;
 use toml::Spanned;
@@ -132,7 +133,7 @@ impl<'t, 'f> Section<'t, 'f> {
         key: &'static str,
         parse: impl Fn(&DeValue<'_>) -> Result<T, Complaint>,
     ) -> Vec<(T, Range<usize>)> {
-        let elements = self.elements(key, "a list needed, such as [\"a\", \"b\"]");
+        let elements = self.elements(key, "a list such as [\"a\", \"b\"]");
         let read = |element: &Value<'t>| {
             Some((self.accept(key, element, parse(element.get_ref()))?, element.span()))
         };
@@ -149,7 +150,7 @@ impl<'t, 'f> Section<'t, 'f> {
         let inner_table = |outer: Option<&'t DeTable<'t>>| outer.and_then(|table| table.get(last_part(key)));
         let given = [inner_table(self.own), inner_table(self.defaults)];
         for value in given.into_iter().flatten().filter(|value| !value.get_ref().is_table()) {
-            self.refuse(key, value, "a table needed");
+            self.refuse(key, value, "a table");
         }
         let [own, defaults] = given.map(|value| value.and_then(|value| value.get_ref().as_table()));
         let mut inner = Section::new(own, span, self.findings);
@@ -170,9 +171,9 @@ impl<'t, 'f> Section<'t, 'f> {
         read: impl Fn(&mut Section<'t, '_>) -> T,
     ) -> Vec<(T, Origin)> {
         let mut results = Vec::new();
-        for element in self.elements(key, "a list of tables needed") {
+        for element in self.elements(key, "a list of tables, [[...]] or [{ ... }],") {
             let Some(table) = element.get_ref().as_table() else {
-                self.refuse(key, element, "a table needed");
+                self.refuse(key, element, "a table");
                 continue;
             };
             let mut inner = Section::new(Some(table), element.span(), self.findings);
@@ -250,8 +251,8 @@ impl<'t, 'f> Section<'t, 'f> {
     }
 
     fn refuse(&mut self, key: &'static str, value: &Value<'t>, needed: &str) {
-        let found = value.get_ref().type_str();
-        self.findings.add(value.span(), format!("{key}: {needed}, {found} found"));
+        let complaint = mismatch(needed, value.get_ref());
+        self.findings.add(value.span(), format!("{key}: {}", complaint.what));
         self.origin.unread.push(key);
     }
 }
@@ -260,13 +261,16 @@ fn last_part(key: &'static str) -> &'static str {
     key.rsplit('.').next().unwrap_or(key)
 }
 
-/// The known word that a mistaken one was probably meant to be.
+/// The known word that a mistaken one was probably meant to be: at most every third letter is wrong, missing, too many
+/// or swapped with the next.
 pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
-    let likeness = |candidate: &str| strsim::jaro_winkler(&word.to_lowercase(), &candidate.to_lowercase());
-    let scored = known.into_iter().map(|candidate| (likeness(candidate), candidate));
+    let word = word.to_lowercase();
+    let most = (word.chars().count() / 3).max(1);
+    let scored =
+        known.into_iter().map(|candidate| (strsim::damerau_levenshtein(&word, candidate), candidate));
     scored
-        .filter(|(score, _)| *score > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(mistakes, _)| *mistakes <= most)
+        .min_by_key(|(mistakes, _)| *mistakes)
         .map(|(_, candidate)| candidate)
 }
 

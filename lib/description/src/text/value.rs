@@ -153,7 +153,8 @@ fn too_large(value: &DeValue<'_>, most: &str) -> Complaint {
     Complaint::new(format!("{} found, less than {most} needed", shown(value)))
 }
 
-fn mismatch(needed: &str, value: &DeValue<'_>) -> Complaint {
+/// A value of another kind than is needed.
+pub(super) fn mismatch(needed: &str, value: &DeValue<'_>) -> Complaint {
     Complaint::new(format!("{} found, {needed} needed", shown(value)))
 }
 
@@ -161,7 +162,15 @@ fn mismatch(needed: &str, value: &DeValue<'_>) -> Complaint {
 fn shown(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => format!("{text:?}"),
-        DeValue::Integer(number) => format!("the number {}", number.as_str()),
+        DeValue::Integer(number) => {
+            let prefix = match number.radix() {
+                16 => "0x",
+                8 => "0o",
+                2 => "0b",
+                _ => "",
+            };
+            format!("the number {prefix}{}", number.as_str())
+        }
         DeValue::Float(number) => format!("the number {}", number.as_str()),
         DeValue::Boolean(yes) => format!("{yes}"),
         DeValue::Datetime(_) => "a date".into(),

@@ -192,6 +192,7 @@ fn amounts_are_shown_in_the_largest_whole_unit() {
         (Amount::Micros(1), "1 us"),
         (Amount::Micros(2_000), "2 ms"),
         (Amount::Micros(3_000_000), "3 s"),
+        (Amount::Micros(120_000_000), "2 min"),
         (Amount::Count(7), "7"),
     ];
     for (amount, text) in shown {

@@ -112,8 +112,8 @@ fn quoted(text: &str) -> String {
 /// Sizes in the largest unit that is whole.
 fn pages(pages: u32) -> String {
     match pages {
-        _ if pages % (256 * 1024) == 0 => format!("\"{} GiB\"", pages / (256 * 1024)),
-        _ if pages % 256 == 0 => format!("\"{} MiB\"", pages / 256),
+        _ if pages.is_multiple_of(256 * 1024) => format!("\"{} GiB\"", pages / (256 * 1024)),
+        _ if pages.is_multiple_of(256) => format!("\"{} MiB\"", pages / 256),
         _ => format!("\"{} KiB\"", u64::from(pages) * 4),
     }
 }
@@ -121,9 +121,9 @@ fn pages(pages: u32) -> String {
 /// Times in the largest unit that is whole.
 fn micros(us: u64) -> String {
     match us {
-        _ if us % 60_000_000 == 0 => format!("\"{} min\"", us / 60_000_000),
-        _ if us % 1_000_000 == 0 => format!("\"{}s\"", us / 1_000_000),
-        _ if us % 1_000 == 0 => format!("\"{} ms\"", us / 1_000),
+        _ if us.is_multiple_of(60_000_000) => format!("\"{} min\"", us / 60_000_000),
+        _ if us.is_multiple_of(1_000_000) => format!("\"{}s\"", us / 1_000_000),
+        _ if us.is_multiple_of(1_000) => format!("\"{} ms\"", us / 1_000),
         _ => format!("\"{us} us\""),
     }
 }
