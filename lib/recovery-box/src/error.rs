@@ -79,7 +79,8 @@ impl core::error::Error for ReadError {}
 /// What the memory was before it was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Zeros where the header should be, and no record: formatted. Only to be expected when the host has just come up.
+    /// Zeros where the header should be, and no record: formatted. Only to be expected when the host has just
+    /// come up.
     Fresh,
     /// A box of this shape: kept.
     Kept,
@@ -103,9 +104,11 @@ pub struct OpenReport {
     pub origin: Origin,
     /// Records that can be read.
     pub records: usize,
-    /// Slots (and header) whose copies differed, by a write that was interrupted or by damage: mended, with nothing lost.
+    /// Slots (and header) whose copies differed, by a write that was interrupted or by damage: mended, with
+    /// nothing lost.
     pub mended: usize,
-    /// Slots with both copies damaged: a record may have been lost with each. See [`RecoveryBox::lost`](crate::RecoveryBox::lost).
+    /// Slots with both copies damaged: a record may have been lost with each. See
+    /// [`RecoveryBox::lost`](crate::RecoveryBox::lost).
     pub lost: usize,
     /// Records that were there twice; the later ones were kept.
     pub duplicates: usize,

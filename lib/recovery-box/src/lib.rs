@@ -1,8 +1,9 @@
 #![no_std]
 //! The recovery box: records that outlive the program that wrote them.
 //!
-//! A program that may be reset at any instruction puts here what its next incarnation must know, *before* the effect is
-//! visible to anybody. The memory is a range of words that the reset keeps. What is found there is checked, never trusted.
+//! A program that may be reset at any instruction puts here what its next incarnation must know, *before* the
+//! effect is visible to anybody. The memory is a range of words that the reset keeps. What is found there is
+//! checked, never trusted.
 //!
 //! ```text
 //! header A | header B | slot 0 A | slot 0 B | slot 1 A | slot 1 B | ...         format version, slots, payload size
@@ -11,18 +12,20 @@
 //!        16     16        32       48         16         64 bits         PAYLOAD bytes at most
 //! ```
 //!
-//! **Two copies, always written A first.** A reset tears at most one of them, and the other holds the value as it was
-//! before or as it shall be. At rest both are the same, so that one that is damaged is mended from the other. Hence one
-//! rule to read a slot: A if its checksum is right, else B if its is, else the record is lost, and reported.
+//! **Two copies, always written A first.** A reset tears at most one of them, and the other holds the value
+//! as it was before or as it shall be. At rest both are the same, so that one that is damaged is mended from
+//! the other. Hence one rule to read a slot: A if its checksum is right, else B if its is, else the record is
+//! lost, and reported.
 //!
-//! **A put costs the record, not the box.** Where each record is stands in an index in ordinary memory, made anew by
-//! [`RecoveryBox::open`].
+//! **A put costs the record, not the box.** Where each record is stands in an index in ordinary memory, made
+//! anew by [`RecoveryBox::open`].
 //!
-//! **A record says what it is.** [`Record::TYPE`] and [`Record::VERSION`] stand in each record, and a program that expects another
-//! version gets an error instead of a value. The checksum covers slot, type, version, key and sequence too: a copy in the wrong
-//! place is as bad as a torn one.
+//! **A record says what it is.** [`Record::TYPE`] and [`Record::VERSION`] stand in each record, and a program
+//! that expects another version gets an error instead of a value. The checksum covers slot, type, version,
+//! key and sequence too: a copy in the wrong place is as bad as a torn one.
 //!
-//! All slots of a box have the same size. A program with small and large records divides its pages into two boxes.
+//! All slots of a box have the same size. A program with small and large records divides its pages into two
+//! boxes.
 
 mod error;
 mod header;
@@ -147,8 +150,8 @@ impl<W: Words, const SLOTS: usize, const PAYLOAD: usize> RecoveryBox<W, SLOTS, P
         self.slots.write(slot, &Header { sequence: self.sequence, ..Header::FREE }, &[]);
     }
 
-    /// Puts `value` under `key`, in place of what was there. When this returns, the value survives a reset; a reset before
-    /// that leaves the old value or the new one. Stores that follow become visible after it.
+    /// Puts `value` under `key`, in place of what was there. When this returns, the value survives a reset; a
+    /// reset before that leaves the old value or the new one. Stores that follow become visible after it.
     ///
     /// # Errors
     /// The box is full, or the value does not fit in a slot: then the box is as it was.
@@ -230,7 +233,8 @@ impl<W: Words, const SLOTS: usize, const PAYLOAD: usize> RecoveryBox<W, SLOTS, P
         self.index.used().next().is_none()
     }
 
-    /// Checks one slot, the next in turn, and mends it if it can be mended. To be called when there is nothing better to do.
+    /// Checks one slot, the next in turn, and mends it if it can be mended. To be called when there is
+    /// nothing better to do.
     pub fn scrub_step(&mut self) -> Scrubbed {
         let slot = self.scrub_next;
         self.scrub_next = (slot + 1) % SLOTS;
@@ -251,8 +255,8 @@ impl<W: Words, const SLOTS: usize, const PAYLOAD: usize> RecoveryBox<W, SLOTS, P
         }
     }
 
-    /// The slots whose records were lost before the box was opened. They stay as they are, and are reported by each open, until
-    /// [`discard_lost`](Self::discard_lost).
+    /// The slots whose records were lost before the box was opened. They stay as they are, and are reported
+    /// by each open, until [`discard_lost`](Self::discard_lost).
     pub fn lost(&self) -> impl Iterator<Item = Lost> {
         self.index.lost().map(|slot| self.lost_slot(slot))
     }
@@ -261,7 +265,8 @@ impl<W: Words, const SLOTS: usize, const PAYLOAD: usize> RecoveryBox<W, SLOTS, P
         Lost { slot, record: self.slots.presumed_id(slot) }
     }
 
-    /// Makes the slots of lost records usable again, once their loss has been dealt with. Returns how many there were.
+    /// Makes the slots of lost records usable again, once their loss has been dealt with. Returns how many
+    /// there were.
     pub fn discard_lost(&mut self) -> usize {
         let lost = self.index.lost().count();
         for slot in 0..SLOTS {

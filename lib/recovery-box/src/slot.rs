@@ -1,13 +1,13 @@
 //! Slots: each holds one record, twice.
 //!
 //! # The checksum
-//! XXH3, 64 bits, over the payload, seeded with the checksum of everything else. The damage to be found is a wild store, a page of
-//! rubbish, half a record: arbitrary, where any good 64-bit checksum misses one case in 2^64. A CRC-64 would promise more
-//! for a few flipped bits alone, and takes ten times as long.
+//! XXH3, 64 bits, over the payload, seeded with the checksum of everything else. The damage to be found is a
+//! wild store, a page of rubbish, half a record: arbitrary, where any good 64-bit checksum misses one case in
+//! 2^64. A CRC-64 would promise more for a few flipped bits alone, and takes ten times as long.
 //!
 //! # Orderings
-//! Every store is a `Release`: neither compiler nor processor lets copy B get ahead of copy A, nor a store to A ahead of the
-//! mending of B. On x86-64 these are plain stores.
+//! Every store is a `Release`: neither compiler nor processor lets copy B get ahead of copy A, nor a store to
+//! A ahead of the mending of B. On x86-64 these are plain stores.
 
 use core::sync::atomic::Ordering::{Acquire, Release};
 use uk_abi::Words;
@@ -156,7 +156,8 @@ impl<W: Words, const SLOTS: usize, const PAYLOAD: usize> Slots<W, SLOTS, PAYLOAD
 
     /// Writes a record into both copies.
     ///
-    /// If B has been damaged while it was at rest it is mended first: a reset that tears A must find the old value in B.
+    /// If B has been damaged while it was at rest it is mended first: a reset that tears A must find the old
+    /// value in B.
     pub(crate) fn write(&self, slot: usize, header: &Header, payload: &[u8]) {
         if self.read(slot, Copy::B).is_none() {
             self.mend(slot);

@@ -99,7 +99,8 @@ pub struct BootInfo {
     pub p2m: Area,
     /// The heap.
     pub heap: Area,
-    /// Memory for devices: machine-contiguous within 2 MiB, and mapped like the heap. Empty where there is none.
+    /// Memory for devices: machine-contiguous within 2 MiB, and mapped like the heap. Empty where there is
+    /// none.
     pub dma: Area,
     /// Where granted pages can be mapped.
     pub grant_window: Area,
@@ -195,7 +196,8 @@ impl BootInfo {
         self.validate_areas()
     }
 
-    /// The areas lie in RAM in their order, or are empty; p2m has an entry for every page; the window is where it belongs.
+    /// The areas lie in RAM in their order, or are empty; p2m has an entry for every page; the window is
+    /// where it belongs.
     fn validate_areas(&self) -> Result<(), BootInfoError> {
         let ram = Area { va: layout::RAM_BASE, pages: self.ram_pages };
         if ram.end() > layout::SHARED_INFO_VA {

@@ -1,7 +1,7 @@
 //! The crash report: what a dying unikernel leaves in its health page.
 //!
-//! It is written by trap stubs and by the panic handler of a program that is broken, so it is made of plain words, may end
-//! at any point, and says by its sequence whether it did:
+//! It is written by trap stubs and by the panic handler of a program that is broken, so it is made of plain
+//! words, may end at any point, and says by its sequence whether it did:
 //!
 //! ```text
 //! sequence   0: nothing   odd: begun, parts are missing   even: complete
@@ -11,8 +11,8 @@
 //!            add qword ptr [health + CRASH_SEQUENCE], 1      complete
 //! ```
 //!
-//! A panic begins the report with its message; the trap that ends the panic adds the registers and completes it. Root
-//! clears it before each start, so what has not been written is 0.
+//! A panic begins the report with its message; the trap that ends the panic adds the registers and completes
+//! it. Root clears it before each start, so what has not been written is 0.
 
 use crate::health::{HealthPage, word};
 use crate::text::{Line, Printable};
@@ -88,7 +88,8 @@ impl fmt::Display for CrashReport {
     }
 }
 
-/// The unikernel's side: what is not done by the stubs. Each call is safe at any time and touches nothing but the page.
+/// The unikernel's side: what is not done by the stubs. Each call is safe at any time and touches nothing but
+/// the page.
 impl HealthPage<'_> {
     /// Begins the report, unless it has been begun already.
     pub fn crash_begin(&self) {
@@ -141,8 +142,8 @@ impl HealthPage<'_> {
         self.set(word::CRASH_SEQUENCE, 0);
     }
 
-    /// Copies the report, if one was begun. The unikernel need not have stopped: a report that changes meanwhile is not
-    /// complete.
+    /// Copies the report, if one was begun. The unikernel need not have stopped: a report that changes
+    /// meanwhile is not complete.
     pub fn crash_report(&self) -> Option<CrashReport> {
         let before = self.get(word::CRASH_SEQUENCE);
         if before == 0 {

@@ -44,7 +44,8 @@ faults! {
     Ud2 = 2, "ud2";
     /// A store through a null pointer.
     NullStore = 3, "null-store";
-    /// The stack pointer is set to an address that is not mapped, then used: no frame can be pushed for the exception.
+    /// The stack pointer is set to an address that is not mapped, then used: no frame can be pushed for the
+    /// exception.
     BadSp = 4, "bad-sp";
     /// Recursion runs through the end of the stack into its guard.
     StackOverflow = 5, "stack-overflow";

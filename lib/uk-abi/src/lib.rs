@@ -8,16 +8,17 @@
 //! log ring     the unikernel                     root              what it has to say
 //! ```
 //!
-//! The two sides are different domains that may run on different processors at the same moment, and the one may be
-//! broken in any way. So shared words are [`Words`]: atomics, read once and checked, with nothing that a reader has to
-//! trust. A page of zeros is a valid health page and a valid, empty log ring.
+//! The two sides are different domains that may run on different processors at the same moment, and the one
+//! may be broken in any way. So shared words are [`Words`]: atomics, read once and checked, with nothing that
+//! a reader has to trust. A page of zeros is a valid health page and a valid, empty log ring.
 //!
 //! # Memory orderings
-//! Each word has one writer. A writer publishes with a `Release` store (or add) and a reader looks with an `Acquire` load, so that
-//! who sees a counter, a flag or a ring index also sees all that was written before it. On x86-64 both are plain `mov`s:
-//! they only hold the compiler to the order that the processor keeps anyway. Nothing here needs the order of a store
-//! and a *later* load of another word (the one thing that would take a fence): whoever must be woken is woken by an
-//! event channel, whose hypercall and locked bit operations are full barriers.
+//! Each word has one writer at a time. A writer publishes with a `Release` store (or add) and a reader looks
+//! with an `Acquire` load, so that who sees a counter, a flag or a ring index also sees all that was written
+//! before it. On x86-64 such loads and stores are plain `mov`s: they only hold the compiler to the order that
+//! the processor keeps anyway. Nothing here needs the order of a store and a *later* load of another word (the
+//! one thing that would take a fence): whoever must be woken is woken by an event channel, whose hypercall and
+//! locked bit operations are full barriers.
 
 #[cfg(any(test, feature = "testing"))]
 extern crate std;

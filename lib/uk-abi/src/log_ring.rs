@@ -10,11 +10,11 @@
 //! record:  mark (16) | level (8) | 0 (8) | bytes (32)    time in us    text, eight bytes a word, little-endian
 //! ```
 //!
-//! - A writer can be reset between any two stores. All it keeps is in `head`, one word, and a record does not exist before
-//!   `head` says so: the next incarnation simply writes over what was not finished.
+//! - A writer can be reset between any two stores. All it keeps is in `head`, one word, and a record does not
+//!   exist before `head` says so: the next incarnation simply writes over what was not finished.
 //! - A record that finds no room is dropped and counted. Nobody waits, and what has been said stays.
-//! - Root takes a bounded number of bytes at a time, reads each word once, and believes nothing. Where `head` or a
-//!   record makes no sense it goes on at `head`, and says how much it has skipped.
+//! - Root takes a bounded number of bytes at a time, reads each word once, and believes nothing. Where `head`
+//!   or a record makes no sense it goes on at `head`, and says how much it has skipped.
 
 use crate::Words;
 use crate::text::Line;
@@ -125,7 +125,8 @@ impl<W: Words> Ring<W> {
 
 /// The unikernel's side.
 ///
-/// There must be one at a time, and a write must not be interrupted by another; a trap that never returns may write.
+/// There must be one at a time, and a write must not be interrupted by another; a trap that never returns may
+/// write.
 #[derive(Clone, Copy, Debug)]
 pub struct LogWriter<W> {
     ring: Ring<W>,
@@ -143,7 +144,8 @@ impl<W: Words> LogWriter<W> {
         Ok(LogWriter { ring })
     }
 
-    /// Writes one record, or counts it as dropped. The text is cut to [`TEXT_MAX`] bytes. Returns whether it was written.
+    /// Writes one record, or counts it as dropped. The text is cut to [`TEXT_MAX`] bytes. Returns whether it
+    /// was written.
     pub fn write(&self, level: Level, time_us: u64, text: fmt::Arguments<'_>) -> bool {
         let mut line = Line::<TEXT_MAX>::new();
         // An error only says that the line is full.
@@ -212,8 +214,8 @@ pub struct LogReader<W> {
 }
 
 impl<W: Words> LogReader<W> {
-    /// Goes on where the ring says that root ended: in zeroed memory at the start. Wherever that is, the first drain
-    /// finds its way.
+    /// Goes on where the ring says that root ended: in zeroed memory at the start. Wherever that is, the
+    /// first drain finds its way.
     pub fn new(words: W) -> Result<Self, RingTooSmall> {
         let ring = Ring::new(words)?;
         let tail = ring.words.load(TAIL, Relaxed);
@@ -245,8 +247,8 @@ impl<W: Words> LogReader<W> {
         }
         drained.more = left > 0;
         self.tail = head.wrapping_sub(left);
-        // Release: the records have been read before the writer may use their words again. Stored even if nothing was read,
-        // for the unikernel may have damaged it.
+        // Release: the records have been read before the writer may use their words again. Stored even if
+        // nothing was read, for the unikernel may have damaged it.
         words.store(TAIL, self.tail, Release);
         let dropped = words.load(DROPPED, Relaxed);
         drained.dropped = dropped.wrapping_sub(self.dropped);

@@ -5,8 +5,8 @@ use core::cell::Cell;
 use core::sync::atomic::Ordering;
 use std::vec::Vec;
 
-/// Words that take so many stores and then no more, as if the writer had been reset at that point. What it does
-/// afterwards leaves no trace.
+/// Words that take so many stores and then no more, as if the writer had been reset at that point. What it
+/// does afterwards leaves no trace.
 #[derive(Debug)]
 pub struct Mortal {
     words: Vec<Cell<u64>>,

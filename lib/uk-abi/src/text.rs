@@ -57,8 +57,8 @@ impl<const N: usize> Default for Line<N> {
 }
 
 impl<const N: usize> Write for Line<N> {
-    /// Appends `text`, or as much of it as fits. Once something has been cut nothing more is taken, and the error ends the
-    /// formatting early.
+    /// Appends `text`, or as much of it as fits. Once something has been cut nothing more is taken, and the
+    /// error ends the formatting early.
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let fits = text.floor_char_boundary(N - self.len);
         self.bytes[self.len..self.len + fits].copy_from_slice(&text.as_bytes()[..fits]);

@@ -4,8 +4,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Memory that somebody else may write at any moment, as 64-bit words.
 ///
-/// A word is the unit that is never torn: it is read and written whole, and a reset falls between two stores. Pages are
-/// `&[AtomicU64]`; tests put memory in its place that dies after so many stores.
+/// A word is the unit that is never torn: it is read and written whole, and a reset falls between two stores.
+/// Pages are `&[AtomicU64]`; tests put memory in its place that dies after so many stores.
 pub trait Words {
     /// How many words there are. Never changes.
     fn count(&self) -> usize;

@@ -101,8 +101,8 @@ proptest! {
         prop_assert_eq!(Model::of(&small), model);
     }
 
-    /// A reset after each store in turn of one operation, and then after each store of the repair: every record is as it was
-    /// before the operation or as it is after it, and no other record has changed.
+    /// A reset after each store in turn of one operation, and then after each store of the repair: every
+    /// record is as it was before the operation or as it is after it, and no other record has changed.
     #[test]
     fn a_reset_at_any_store_leaves_old_or_new(
         before in prop::collection::vec(step(), 0..25),
@@ -116,7 +116,8 @@ proptest! {
             for step in &before {
                 old.apply(step, &mut small, &memory);
             }
-            // One copy of something may have been damaged before: a reset on top of that must not lose it either.
+            // One copy of something may have been damaged before: a reset on top of that must not lose it
+            // either.
             if let Some((word, mask)) = damaged {
                 memory.flip(word, mask);
             }

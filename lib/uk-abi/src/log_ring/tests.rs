@@ -113,6 +113,28 @@ fn a_damaged_tail_does_not_cost_what_was_said() {
 }
 
 #[test]
+fn what_is_no_record_is_skipped_and_not_delivered() {
+    let memory = Mortal::zeroed(SMALL);
+    let writer = LogWriter::new(&memory).expect("room");
+    let mut reader = LogReader::new(&memory).expect("room");
+    writer.write(Level::Info, 0, format_args!("overwritten"));
+    memory.flip(RING, 1 << 50);
+    assert_eq!(drain(&mut reader, u64::MAX), (vec![], Drained { skipped: 32, ..Drained::default() }));
+}
+
+#[test]
+fn a_head_that_is_too_far_away_is_rubbish() {
+    let memory = Mortal::zeroed(SMALL);
+    let writer = LogWriter::new(&memory).expect("room");
+    let mut reader = LogReader::new(&memory).expect("room");
+    while writer.write(Level::Info, 0, format_args!("flood")) {}
+    let words = &memory;
+    words.store(HEAD, (SMALL - RING) as u64 + 1, Relaxed);
+    let (texts, drained) = drain(&mut reader, u64::MAX);
+    assert_eq!((texts.len(), drained.skipped), (0, (SMALL - RING) as u64 * 8), "more than the ring can hold");
+}
+
+#[test]
 fn the_next_incarnation_mends_a_damaged_head_itself() {
     let memory = Mortal::zeroed(SMALL);
     let mut reader = LogReader::new(&memory).expect("room");
@@ -122,7 +144,8 @@ fn the_next_incarnation_mends_a_damaged_head_itself() {
     assert_eq!(drain(&mut reader, u64::MAX).0, ["it was not me"]);
 }
 
-/// A reset after any single store: the record is there or is not, and the next incarnation's records are not harmed.
+/// A reset after any single store: the record is there or is not, and the next incarnation's records are not
+/// harmed.
 #[test]
 fn a_reset_at_any_store_leaves_whole_records() {
     for life in 0.. {
@@ -186,7 +209,8 @@ proptest! {
         let memory = Mortal::zeroed(words);
         let mut reader = LogReader::new(&memory).expect("room");
         let mut writer = LogWriter::new(&memory).expect("room");
-        // Texts that were written, each with whether it surely was; drops that surely, or perhaps, were counted.
+        // Texts that were written, each with whether it surely was; drops that surely, or perhaps, were
+        // counted.
         let mut queue = VecDeque::new();
         let (mut surely, mut perhaps, mut reported) = (0, 0, 0);
         for (number, step) in steps.into_iter().enumerate() {
