@@ -17,6 +17,9 @@ use crate::fields::{FieldError, Fields};
 /// What every event line starts with.
 pub const TAG: &str = "[SD] ";
 
+/// What stands for the sequence number of an event that has none.
+const NO_NUMBER: &str = "-";
+
 /// The rungs of the repair ladder, cheapest first.
 #[derive(Clone, Copy, Debug, Display, EnumString, Eq, Hash, Ord, PartialEq, PartialOrd, VariantArray)]
 #[strum(serialize_all = "kebab-case")]
@@ -145,8 +148,8 @@ pub enum What {
 /// One line of the event log.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Event {
-    /// Counts every event of this boot.
-    pub seq: u64,
+    /// Counts every event of this boot. The last words of a dying root have no number.
+    pub seq: Option<u64>,
     /// When root logged it.
     pub time_us: u64,
     /// A component's name, or `root`.
@@ -190,7 +193,10 @@ impl FromStr for Event {
     fn from_str(line: &str) -> Result<Self, EventError> {
         let body = line.strip_prefix(TAG).ok_or_else(|| EventError::NoTag { found: line.to_owned() })?;
         let mut words = body.splitn(5, ' ');
-        let seq = number(words.next(), "a sequence number")?;
+        let seq = match words.next() {
+            Some(NO_NUMBER) => None,
+            text => Some(number(text, "a sequence number")?),
+        };
         let time_us = number(words.next(), "a time in microseconds")?;
         let component = word(words.next(), "a component's name")?.to_owned();
         let name = word(words.next(), "an event's name")?;
@@ -318,7 +324,10 @@ fn optional<T: fmt::Display>(f: &mut fmt::Formatter<'_>, key: &str, value: &Opti
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Event { seq, time_us, component, what, fields } = self;
-        write!(f, "{TAG}{seq} {time_us} {component} {what}")?;
+        match seq {
+            Some(seq) => write!(f, "{TAG}{seq} {time_us} {component} {what}")?,
+            None => write!(f, "{TAG}{NO_NUMBER} {time_us} {component} {what}")?,
+        }
         if fields.iter().next().is_some() {
             write!(f, " {fields}")?;
         }
@@ -339,7 +348,7 @@ mod tests {
     fn a_fault_line_is_read() {
         let line = "[SD] 41 2000345 probe.a fault kind=crash injected_us=2000100 detected_us=2000280 cause=ud2 rip=0x20134a";
         let event: Event = line.parse().unwrap();
-        assert_eq!((event.seq, event.time_us, event.component.as_str()), (41, 2_000_345, "probe.a"));
+        assert_eq!((event.seq, event.time_us, event.component.as_str()), (Some(41), 2_000_345, "probe.a"));
         assert_eq!(
             event.what,
             What::Fault {
@@ -365,9 +374,10 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_event_is_kept() {
-        let line = "[SD] 7 12 root checked pages=12";
+    fn an_unknown_event_is_kept_even_without_a_number() {
+        let line = "[SD] - 12 root checked pages=12";
         let event: Event = line.parse().unwrap();
+        assert_eq!(event.seq, None);
         assert_eq!(event.what, What::Other("checked".into()));
         assert_eq!(event.fields.get_as("pages"), Some(12));
         assert_eq!(event.to_string(), line);
@@ -422,7 +432,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_written_reads_back(
-            seq: u64,
+            seq: Option<u64>,
             time_us: u64,
             component in "[a-z][a-z0-9.]{0,14}",
             what in what(),

@@ -72,7 +72,7 @@ mod tests {
     fn an_event_is_found_behind_a_prefix() {
         for raw in ["[SD] 1 2 root boot", "(d0) [SD] 1 2 root boot\r\n", "(XEN) half a [SD] 1 2 root boot"] {
             match Line::read(raw) {
-                Line::Event(event) => assert_eq!((event.seq, event.what), (1, What::Boot)),
+                Line::Event(event) => assert_eq!((event.seq, event.what), (Some(1), What::Boot)),
                 other => panic!("{raw:?} was read as {other:?}"),
             }
         }
