@@ -40,6 +40,28 @@ pub(crate) fn kernel() -> Range<u64> {
     range(&raw const __kernel_start, &raw const __kernel_end)
 }
 
+/// Main's data.
+pub(crate) fn data() -> Range<u64> {
+    range(&raw const __data_start, &raw const __data_end)
+}
+
+/// Main's bss.
+pub(crate) fn bss() -> Range<u64> {
+    range(&raw const __bss_start, &raw const __bss_end)
+}
+
+/// Main's stack.
+pub(crate) fn stack() -> Range<u64> {
+    range(&raw const __stack_bottom, &raw const __stack_top)
+}
+
+/// The boot archive: the module that Xen loaded beside root.
+pub fn archive() -> &'static [u8] {
+    let archive = &crate::info().archive;
+    // SAFETY: the range is Xen's, mapped read-only for both halves of root for as long as it runs.
+    unsafe { core::slice::from_raw_parts(archive.start as *const u8, (archive.end - archive.start) as usize) }
+}
+
 /// What main may write but for its stack: its data, its bss.
 pub(crate) fn main_data() -> Range<u64> {
     range(&raw const __kernel_end, &raw const __stack_guard)
@@ -60,7 +82,7 @@ pub(crate) fn stack_top() -> u64 {
 /// # Safety
 /// Once, at boot, before main has run.
 pub(crate) unsafe fn keep_main_data() {
-    let data = range(&raw const __data_start, &raw const __data_end);
+    let data = data();
     // SAFETY: the linker script reserves SIZEOF(.data) bytes at __data_copy, apart from .data.
     unsafe {
         core::ptr::copy_nonoverlapping(
@@ -76,8 +98,7 @@ pub(crate) unsafe fn keep_main_data() {
 /// # Safety
 /// Main must not run, and nothing of what it held there may be used again.
 pub(crate) unsafe fn reset_main_data() {
-    let data = range(&raw const __data_start, &raw const __data_end);
-    let bss = range(&raw const __bss_start, &raw const __bss_end);
+    let (data, bss) = (data(), bss());
     // SAFETY: the ranges are the linker script's, and the caller vouches for main.
     unsafe {
         core::ptr::copy_nonoverlapping(

@@ -45,6 +45,19 @@ pub struct Death {
     pub message: heapless::String<MESSAGE_LEN>,
 }
 
+impl core::fmt::Display for Death {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let rip = self.rip;
+        match self.cause {
+            DeathCause::Exception { vector, error, cr2 } => {
+                write!(f, "vector={vector} error={error:#x} rip={rip:#x} cr2={cr2:#x}")
+            }
+            DeathCause::Hang => write!(f, "rip={rip:#x}"),
+            DeathCause::Panic => write!(f, "msg={}", self.message),
+        }
+    }
+}
+
 /// What the recovery kernel tells main.
 #[derive(Debug)]
 pub struct KernelInfo {

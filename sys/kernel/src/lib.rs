@@ -21,6 +21,7 @@ mod cell;
 pub mod console;
 pub mod control;
 mod entry;
+pub mod harm;
 mod image;
 pub mod info;
 mod panic;
@@ -32,7 +33,8 @@ mod trap;
 mod watchdog;
 pub mod window;
 
-pub use image::recovery_words;
+pub use boot::shared_info;
+pub use image::{archive, recovery_words};
 pub use info::{Death, DeathCause, KernelInfo, info};
 pub use pv;
 pub use trap::now_us;

@@ -1,7 +1,7 @@
 //! Starting main, and starting it afresh.
 
 use crate::entry::kernel_enter_main;
-use crate::info::{Death, DeathCause, INFO};
+use crate::info::{Death, INFO};
 use crate::{image, reboot, watchdog};
 
 /// How often main may die before its first beat until the host is rebooted: what kills it that
@@ -26,7 +26,7 @@ pub(crate) unsafe fn restart(death: Death) -> ! {
     if since_beat > DEATHS_BEFORE_FIRST_BEAT || since_tick > DEATHS_BETWEEN_TICKS {
         reboot::reboot(format_args!(
             "root died {since_beat} times before its first beat, {since_tick} times in a moment, last of {}",
-            Cause(&death.cause)
+            death
         ));
     }
     // SAFETY: in kernel mode, by the caller's promise, and no other reference to INFO lives.
@@ -47,18 +47,5 @@ pub(crate) unsafe fn start() -> ! {
     unsafe {
         image::reset_main_data();
         kernel_enter_main(root_main as *const () as u64, image::stack_top() - 8)
-    }
-}
-
-/// A cause as one word or two.
-struct Cause<'a>(&'a DeathCause);
-
-impl core::fmt::Display for Cause<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self.0 {
-            DeathCause::Exception { vector, .. } => write!(f, "exception {vector}"),
-            DeathCause::Hang => f.write_str("a hang"),
-            DeathCause::Panic => f.write_str("a panic"),
-        }
     }
 }

@@ -81,7 +81,7 @@ pub(crate) unsafe extern "C" fn trap(saved: *const Saved) -> ! {
 
 /// Follows main's frame pointers from `rbp`, as far as they stay inside its stack.
 pub(crate) fn backtrace(mut rbp: u64) -> heapless::Vec<u64, BACKTRACE_LEN> {
-    let stack = image::main_stack_and_box().start..image::stack_top();
+    let stack = image::stack();
     let mut addresses = heapless::Vec::new();
     while rbp.is_multiple_of(8) && stack.contains(&rbp) && rbp + 16 <= stack.end {
         // SAFETY: both words lie inside main's stack, which is mapped for the kernel too.

@@ -9,7 +9,7 @@ use core::arch::global_asm;
 use core::mem::offset_of;
 use uk_abi::boot_info::{Area, BootInfo};
 use uk_abi::health::byte;
-use uk_abi::layout::{BOOT_INFO_VA, HEALTH_VA};
+use uk_abi::layout::{BOOT_INFO_VA, HEALTH_VA, TRAP_STUB_SIZE, TRAP_STUBS};
 
 const STACK: usize = BOOT_INFO_VA as usize + offset_of!(BootInfo, stack);
 
@@ -25,13 +25,11 @@ global_asm!(
     "call {start}",
     "ud2",
     //
-    // One stub for each vector, 16 bytes apart.
-    ".globl uk_trap_stubs",
-    ".balign 16",
-    "uk_trap_stubs:",
+    // One stub for each vector; root finds them by their distance from the entry point.
+    ".org {stubs}",
     ".set vector, 0",
     ".rept 256",
-    ".balign 16",
+    ".balign {stub_size}",
     "mov dword ptr [{vector}], vector",
     "jmp 2f",
     ".set vector, vector + 1",
@@ -58,6 +56,8 @@ global_asm!(
     "call {trap}",
     "ud2",
     ".popsection",
+    stubs = const TRAP_STUBS,
+    stub_size = const TRAP_STUB_SIZE,
     stack_va = const STACK + offset_of!(Area, va),
     stack_pages = const STACK + offset_of!(Area, pages),
     start = sym crate::start::start,

@@ -8,7 +8,7 @@ use critical_section::Mutex;
 use heapless::Vec;
 use xen_abi::Port;
 
-pub use pv::event::{alloc_unbound, bind_interdomain, bind_pirq, bind_virq, close, send};
+pub use pv::event::{alloc_unbound, bind_interdomain, bind_pirq, bind_virq, send};
 
 /// Ports that a unikernel can await, which is what one `SCHEDOP_poll` takes.
 pub const MAX_PORTS: usize = 128;
@@ -87,10 +87,13 @@ impl Event {
     }
 }
 
-impl Drop for Event {
-    fn drop(&mut self) {
-        critical_section::with(|cs| AWAITED.borrow_ref_mut(cs).retain(|entry| entry.port != self.port));
-    }
+/// Closes `event`'s port; nobody can wait for it any more.
+///
+/// # Errors
+/// Xen's: the port is not open.
+pub fn close(event: Event) -> pv::Result {
+    critical_section::with(|cs| AWAITED.borrow_ref_mut(cs).retain(|entry| entry.port != event.port));
+    pv::event::close(event.port)
 }
 
 /// Takes pending events and wakes who waits for them; answers whether there was any.

@@ -9,6 +9,7 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
 use embassy_executor::{Spawner, raw};
 use uk_abi::health::BootStage;
+use xen_abi::Port;
 
 /// A task has been woken since the last turn.
 static WOKEN: AtomicBool = AtomicBool::new(false);
@@ -35,6 +36,10 @@ pub(crate) fn run(spawn: impl FnOnce(Spawner)) -> ! {
     health.set_stage(BootStage::Running);
     let period_us = start::boot_info().heartbeat_period_us;
     let mut first = true;
+    // Root rings when it has written to the health page: no need to wait for the next turn.
+    if let Err(error) = event::Event::listen(Port(start::boot_info().doorbell_port)) {
+        panic!("{error}");
+    }
     loop {
         // SAFETY: only here, so never from within itself.
         unsafe { executor.poll() };

@@ -10,8 +10,8 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use uk_abi::fault::Fault;
 use uk_abi::health::{FaultCommand, HealthPage};
 use uk_abi::layout::{PAGE_SIZE, RAM_BASE};
-use xen_abi::Port;
-use xen_abi::mmu::PteFlags;
+use xen_abi::mmu::{Pte, PteFlags};
+use xen_abi::{Mfn, Port, VirtAddr};
 
 /// The executor is not to beat.
 static HEARTBEAT_LOST: AtomicBool = AtomicBool::new(false);
@@ -147,17 +147,17 @@ fn wild_data() {
 fn wild_page_table() {
     let text = &raw const __text_start as u64;
     let p2m = start::words(start::boot_info().p2m);
-    let frame = |address: u64| p2m[(address - RAM_BASE) as usize / PAGE_SIZE].load(Relaxed);
-    let writable = PteFlags::PRESENT | PteFlags::USER | PteFlags::RW;
+    let frame = |address: u64| Mfn(p2m[(address - RAM_BASE) as usize / PAGE_SIZE].load(Relaxed));
+    let writable = PteFlags::PRESENT | PteFlags::USER | PteFlags::WRITABLE;
     // SAFETY: the harm that was asked for, in a life that is to end.
-    let changed = unsafe { pv::mmu::update_va_mapping(text, frame(text) << 12 | writable.bits()) };
+    let changed = unsafe { pv::mmu::update_va_mapping(VirtAddr(text), Pte::new(frame(text), writable)) };
     if let Err(error) = changed {
         log::error!("text cannot be made writable: {error}");
     }
     wild_store(text);
     for page in (start::stack().start..start::stack().end).step_by(PAGE_SIZE) {
         // SAFETY: as above; it ends when the page of this very frame is gone.
-        let _ = unsafe { pv::mmu::update_va_mapping(page, 0) };
+        let _ = unsafe { pv::mmu::update_va_mapping(VirtAddr(page), Pte::EMPTY) };
     }
     ud2()
 }

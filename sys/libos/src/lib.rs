@@ -17,19 +17,16 @@ extern crate alloc;
 
 pub mod clock;
 mod critical;
-pub mod dma;
 mod entry;
 pub mod event;
 mod executor;
 pub mod fault;
-pub mod grant;
 mod heap;
 mod log_ring;
 mod start;
 mod time_driver;
 mod trap;
 mod uk;
-mod window;
 
 pub use embassy_executor::{self, Spawner, task};
 pub use embassy_time as time;

@@ -3,8 +3,8 @@
 use crate::start;
 use core::cell::UnsafeCell;
 use core::panic::PanicInfo;
-use uk_abi::crash::cause;
 use core::sync::atomic::Ordering::Relaxed;
+use uk_abi::crash::cause;
 use uk_abi::health::{HealthPage, word};
 use xen_abi::sched::ShutdownReason;
 

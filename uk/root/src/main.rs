@@ -1,18 +1,39 @@
-//! Root.
+//! Root: the privileged domain that builds the unikernels, watches them, and revives them.
+//!
+//! With Xen it is what everything else stands on, so it keeps to these rules:
+//!
+//! - it allocates nothing: all it needs has its place when it starts;
+//! - it waits for nobody: every step on behalf of a component is bounded, whatever the component does;
+//! - it parses no text but the operator's commands, and nothing that a guest wrote;
+//! - it trusts no component: what it reads from them is bounded and checked;
+//! - it can die at any instruction: what it must know afterwards is in its recovery box before it acts,
+//!   and what it finds there is checked against Xen's own books.
+//!
+//! One turn of [`host::Host::turn`] is all there is: look at every component, tell the monitor, do what
+//! it decides, print what happened, wait.
+
 #![no_std]
 #![no_main]
+
+mod books;
+mod command;
+mod component;
+mod crash_log;
+mod events;
+mod host;
+mod life;
+mod micro_reboot;
+mod policy;
+mod rebuild;
+mod scratch;
+mod self_harm;
+mod watch;
 
 kernel::main!(main);
 
 fn main() -> ! {
-    kernel::console::write("root: hello\n");
-    let mut n = 0u64;
+    let mut host = host::Host::start();
     loop {
-        n += 1;
-        let until = kernel::now_us() * 1000 + 10_000_000;
-        kernel::call::wait(&[], until);
-        if n % 100 == 0 {
-            kernel::console::write("root: tick\n");
-        }
+        host.turn();
     }
 }

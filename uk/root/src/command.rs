@@ -1,0 +1,189 @@
+//! The operator's commands on Xen's console, one line each. Answers have the tag [RC]; the last line of
+//! an answer is `ok`, or `error` with the reason.
+//!
+//! Whoever has the serial line has the host: commands are obeyed only where the description says so.
+
+use crate::host::Host;
+use crate::self_harm;
+use core::fmt::{Arguments, Write};
+use core::str::FromStr;
+use heapless::String;
+use kernel::console;
+use kernel::harm::Harm;
+use kernel::pv::event;
+use monitor::{ComponentId, Event, Phase, Rung};
+use uk_abi::fault::Fault;
+use xen_abi::event_channel::PortState;
+use xen_abi::sched::ShutdownReason;
+use xen_abi::{Domid, Port};
+
+/// Bytes of a line at most.
+const LINE: usize = 120;
+
+/// Ports that `free` looks through, of root and of each component: more than either uses.
+const PORTS_COUNTED: u32 = 128;
+
+/// The operator's console.
+pub struct Console {
+    obeys: bool,
+    line: String<LINE>,
+}
+
+impl Console {
+    /// A console whose commands are obeyed or not.
+    pub fn new(obeys: bool) -> Self {
+        Self { obeys, line: String::new() }
+    }
+
+    /// Takes typed bytes in until a line is complete, and answers it.
+    fn take(&mut self, byte: u8) -> Option<String<LINE>> {
+        match byte {
+            b'\r' | b'\n' => Some(core::mem::take(&mut self.line)).filter(|line| !line.is_empty()),
+            // What is too long for a command is cut, and then is none.
+            b' '..=b'~' => {
+                let _ = self.line.push(byte.into());
+                None
+            }
+            _ => None,
+        }
+    }
+}
+
+fn answer(line: Arguments<'_>) {
+    let mut text = String::<200>::new();
+    // A name is 15 bytes, a number 20: what is too long is cut.
+    let _ = write!(text, "[RC] {line}");
+    console::write(&text);
+    console::write("\n");
+}
+
+impl Host {
+    /// Reads what was typed and obeys complete lines.
+    pub fn obey(&mut self) {
+        let mut buffer = [0; 64];
+        for &byte in console::read(&mut buffer) {
+            if let Some(line) = self.console.take(byte)
+                && self.console.obeys
+            {
+                // What happened before the command was given is to be read before its answer.
+                while self.events.print_one() {}
+                match self.command(&line) {
+                    Ok(()) => answer(format_args!("ok")),
+                    Err(reason) => answer(format_args!("error {reason}")),
+                }
+            }
+        }
+    }
+
+    fn command(&mut self, line: &str) -> Result<(), &'static str> {
+        let mut words = line.split_ascii_whitespace();
+        let verb = words.next().ok_or("say what to do")?;
+        match verb {
+            "inject" => {
+                let index = self.component(words.next())?;
+                let fault =
+                    words.next().and_then(|word| Fault::from_str(word).ok()).ok_or("no such fault")?;
+                let argument =
+                    words.next().map_or(Ok(0), u64::from_str).map_err(|_| "the argument is no number")?;
+                self.inject(index, fault, argument)
+            }
+            "status" => {
+                self.status();
+                Ok(())
+            }
+            "restart" => {
+                let component = self.id(words.next())?;
+                let rung =
+                    words.next().and_then(|word| Rung::ALL.into_iter().find(|rung| rung.name() == word));
+                self.tell(Event::OperatorRestart { component, rung: rung.ok_or("no such rung")? });
+                self.do_actions();
+                Ok(())
+            }
+            "release" => {
+                let component = self.id(words.next())?;
+                self.tell(Event::OperatorRelease { component });
+                self.do_actions();
+                Ok(())
+            }
+            "ping" => {
+                let index = self.component(words.next())?;
+                self.components[index].ring();
+                let health = self.components[index].health().ok_or("it has no domain")?;
+                answer(format_args!(
+                    "beats={} incarnation={}",
+                    health.beats(),
+                    self.components[index].incarnation
+                ));
+                Ok(())
+            }
+            "free" => self.free(),
+            "selfharm" => {
+                let harm =
+                    words.next().and_then(|word| Harm::from_str(word).ok()).ok_or("no such fault of root")?;
+                answer(format_args!("ok"));
+                self_harm::commit(&mut self.books, harm);
+                Err("root survived that without a restart")
+            }
+            "poweroff" => {
+                answer(format_args!("ok"));
+                kernel::pv::sched::shutdown(ShutdownReason::Poweroff);
+                Err("Xen refused")
+            }
+            _ => Err(
+                "no such command; there are inject, status, restart, release, ping, free, selfharm, poweroff",
+            ),
+        }
+    }
+
+    fn component(&self, name: Option<&str>) -> Result<usize, &'static str> {
+        let name = name.ok_or("say which component")?;
+        self.components.iter().position(|component| component.name == name).ok_or("no such component")
+    }
+
+    fn id(&self, name: Option<&str>) -> Result<ComponentId, &'static str> {
+        ComponentId::new(self.component(name)?).ok_or("no such component")
+    }
+
+    fn inject(&mut self, index: usize, fault: Fault, argument: u64) -> Result<(), &'static str> {
+        let component = &self.components[index];
+        let health = component.health().ok_or("it has no domain")?;
+        health.inject(fault, argument);
+        component.ring();
+        Ok(())
+    }
+
+    fn status(&self) {
+        for component in &self.components {
+            let Some(id) = ComponentId::new(component.index) else { continue };
+            let state = match self.monitor.phase(id) {
+                Phase::Unstarted => "unstarted",
+                Phase::Down => "down",
+                Phase::Waiting { .. } => "waiting",
+                Phase::Repairing { .. } => "repairing",
+                Phase::Starting { .. } => "starting",
+                Phase::Healthy => "healthy",
+                Phase::Held { .. } => "held",
+            };
+            let beats = component.health().map_or(0, |health| health.beats_since_start());
+            answer(format_args!(
+                "{} state={state} domid={} incarnation={} beats={beats}",
+                component.name,
+                component.domid().0,
+                component.incarnation
+            ));
+        }
+    }
+
+    /// What must stay the same however often components are repaired.
+    fn free(&self) -> Result<(), &'static str> {
+        let physinfo = self.control.physinfo().map_err(|_| "Xen does not say")?;
+        let open = |domain: Domid| {
+            let state = |port| event::status(domain, Port(port)).ok().and_then(|status| status.state());
+            (1..PORTS_COUNTED).filter(|port| !matches!(state(*port), None | Some(PortState::Closed))).count()
+        };
+        let evtchns: usize =
+            open(Domid::SELF) + self.components.iter().map(|c| open(c.domid())).sum::<usize>();
+        answer(format_args!("pages={} evtchns={evtchns}", physinfo.free_pages));
+        Ok(())
+    }
+}

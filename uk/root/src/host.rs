@@ -1,0 +1,363 @@
+//! The host: all that root knows, and one turn of what it does.
+
+use crate::books::{self, Books, DomainRecord, Kept, MAX_EXTENTS, MonitorRecord, PortsRecord};
+use crate::command::Console;
+use crate::component::{Component, Domain, EXTENT_PAGES};
+use crate::crash_log::{self, Crash};
+use crate::events::EventLog;
+use crate::life::RepairError;
+use crate::scratch::Scratch;
+use crate::{micro_reboot, policy, rebuild};
+use builder::UkPlan;
+use description::Archive;
+use description::{Console as ConsoleUse, Description};
+use heapless::Vec;
+use kernel::control::Control;
+use kernel::pv::event;
+use kernel::window::{SLOT_PAGES, Slot};
+use kernel::{call, now_us};
+use monitor::{Action, Actions, ComponentId, Event, MAX_COMPONENTS, Method, Monitor, PlaneLimit, Report};
+use static_cell::StaticCell;
+use xen_abi::event_channel::PortState;
+use xen_abi::virq::Virq;
+use xen_abi::{Domid, Mfn, Port};
+
+/// The description lives as long as root does.
+static DESCRIPTION: StaticCell<Description> = StaticCell::new();
+
+/// All that root knows.
+pub struct Host {
+    /// Xen.
+    pub control: Control,
+    /// The boot archive, as Xen loaded it beside root.
+    pub archive: Archive<'static>,
+    /// What the host is to be.
+    pub description: &'static Description,
+    /// The components, in the order of the description.
+    pub components: Vec<Component, MAX_COMPONENTS>,
+    /// The decision maker.
+    pub monitor: Monitor,
+    /// What it has decided and what is not done yet.
+    pub actions: Actions,
+    /// What a new life of root must know.
+    pub books: Books,
+    /// The event log.
+    pub events: EventLog,
+    /// Where recovery boxes wait during a rebuild.
+    pub scratch: Scratch,
+    /// The operator's console.
+    pub console: Console,
+    /// Where `VIRQ_DOM_EXC` and `VIRQ_CONSOLE` arrive.
+    ports: [Port; 2],
+    /// When to look at the components next.
+    next_check_us: u64,
+}
+
+impl Host {
+    /// Reads the boot archive and root's books, and takes over or builds every component.
+    ///
+    /// # Panics
+    /// Where root cannot work at all: without its archive, or with a Xen that it does not know. The recovery
+    /// kernel then reboots the host and says why.
+    pub fn start() -> Self {
+        let started_us = now_us();
+        let archive = match Archive::parse(kernel::archive()) {
+            Ok(archive) => archive,
+            Err(error) => panic!("the boot archive: {error}"),
+        };
+        let first = kernel::info().lives == 1;
+        if first && let Err(error) = archive.verify() {
+            panic!("the boot archive: {error}");
+        }
+        let description: &Description = match archive.description() {
+            Ok(description) => DESCRIPTION.init(description),
+            Err(error) => panic!("the boot archive: {error}"),
+        };
+        let control = match Control::probe() {
+            Ok(control) => control,
+            Err(error) => panic!("this Xen speaks none of the interfaces that root knows: {error}"),
+        };
+        let kept = Kept::divide();
+        let (mut books, found) = books::open(kept.books);
+        let mut events = EventLog::open(kept.events, description.host.console != ConsoleUse::Off);
+        let ports = ports(&mut books);
+        let scratch = Scratch::new(kept.scratch);
+        if let Err(error) = control.set_weight(Domid::DOM0, description.host.weight) {
+            events.note(started_us, "root", format_args!("weight refused msg={error}"));
+        }
+        let mut host = Self {
+            control,
+            archive,
+            description,
+            components: components(&archive, description, &scratch),
+            monitor: monitor(description),
+            actions: Actions::default(),
+            books,
+            events,
+            scratch,
+            console: Console::new(description.host.console == ConsoleUse::Commands),
+            ports,
+            next_check_us: started_us,
+        };
+        if first {
+            host.note_boot();
+        } else {
+            host.take_over();
+            crash_log::note_own_death(&mut host, started_us, &found);
+        }
+        host.tell(Event::Boot);
+        host
+    }
+
+    fn note_boot(&mut self) {
+        let version = kernel::pv::version::xen_version().unwrap_or_default();
+        let (major, minor) = version;
+        let count = self.components.len();
+        self.note("root", format_args!("boot xen={major}.{minor} components={count}"));
+    }
+
+    /// Finds the domains that the last life of root left, and checks what is said of them.
+    fn take_over(&mut self) {
+        for index in 0..self.components.len() {
+            let Some(id) = ComponentId::new(index) else { continue };
+            let record = self.books.get::<DomainRecord>(index as u32).ok().flatten();
+            let component = &mut self.components[index];
+            let sound = record.is_some_and(|record| adopt(component, &self.control, &record));
+            let saved = self.books.get::<MonitorRecord>(index as u32).ok().flatten();
+            let saved = saved.filter(|_| sound || component.domain.is_none()).map(|record| record.0);
+            self.tell(Event::Resume { component: id, saved: saved.as_ref() });
+            if !sound && self.monitor.phase(id) == monitor::Phase::Healthy {
+                self.tell(Event::Crashed { component: id });
+            }
+        }
+        // A crash between the two lives has rung for nobody.
+        self.look_for_crashes();
+    }
+
+    /// Notes an event of now.
+    pub fn note(&mut self, who: &str, what: core::fmt::Arguments<'_>) {
+        self.events.note(now_us(), who, what);
+    }
+
+    /// The name of a component.
+    pub fn name(&self, id: ComponentId) -> &'static str {
+        self.components.get(id.index()).map_or("?", |component| component.name)
+    }
+
+    /// Tells the monitor of an event; what it decides is in [`Host::actions`].
+    pub fn tell(&mut self, event: Event<'_>) {
+        self.monitor.handle(now_us(), event, &mut self.actions);
+    }
+
+    /// One turn: waits for something to do, looks around, does it.
+    pub fn turn(&mut self) {
+        let mut ports = Vec::<Port, { call::MAX_PORTS }>::new();
+        ports.extend(self.ports);
+        let doorbells = self.doorbells();
+        ports.extend(doorbells.iter().map(|(_, port)| *port));
+        // Lines that are not printed yet are work, but the least urgent: no waiting then.
+        let until_us = if self.events.is_printed() { self.next_check_us } else { now_us() };
+        let fired = call::wait(&ports, until_us.saturating_mul(1000).max(1));
+        if fired & 1 != 0 {
+            self.look_for_crashes();
+        }
+        self.do_actions();
+        for (bit, (index, _)) in doorbells.iter().enumerate() {
+            if fired >> (bit + 2) & 1 != 0 {
+                self.components[*index].doorbell_rings += 1;
+            }
+        }
+        if fired & 2 != 0 {
+            self.obey();
+        }
+        let now = now_us();
+        if now >= self.next_check_us {
+            self.next_check_us = now + self.description.host.check_period_us;
+            self.observe_all(now);
+            self.tell(Event::Tick);
+            self.do_actions();
+            self.drain_logs(now);
+        }
+        self.events.print_one();
+    }
+
+    /// Does what the monitor has decided. Reports are noted when everything else is done.
+    pub fn do_actions(&mut self) {
+        let mut reports = Vec::<Report, { monitor::MAX_ACTIONS }>::new();
+        let mut crashes = Vec::<Crash, 4>::new();
+        loop {
+            self.save_changes();
+            let Some(action) = self.actions.pop() else { break };
+            match action {
+                Action::Repair(repair) => {
+                    call::beat();
+                    let index = repair.component.index();
+                    crash_log::collect(&self.components[index], &mut crashes);
+                    let done = self.repair(index, repair.method);
+                    if let Err(error) = &done {
+                        let rung = repair.rung.name();
+                        self.note(
+                            self.name(repair.component),
+                            format_args!("refused rung={rung} msg={error}"),
+                        );
+                    }
+                    self.tell(if done.is_ok() {
+                        Event::RepairDone(repair)
+                    } else {
+                        Event::RepairFailed(repair)
+                    });
+                }
+                Action::Boost { component } => self.boost(component),
+                Action::Probe { component } => self.probe(component),
+                Action::Hold { component } => {
+                    // A domain that cannot even be paused is dying or gone.
+                    let _ = self.control.pause(self.components[component.index()].domid());
+                }
+                Action::Report(report) => {
+                    // As many as the queue can hold; more come only after repairs that took their time.
+                    let _ = reports.push(report);
+                }
+            }
+        }
+        let now = now_us();
+        for report in &reports {
+            self.note_report(now, report);
+        }
+        for crash in &crashes {
+            crash_log::note(self, crash);
+        }
+    }
+
+    fn note_report(&mut self, now: u64, report: &Report) {
+        let who = report.component().map_or("root", |component| self.name(component));
+        let components = &self.components;
+        let line = report.line(|id| components.get(id.index()).map_or("?", |component| component.name));
+        match *report {
+            Report::Fault { component, .. } => {
+                match self.components[component.index()].injected_us {
+                    Some(at) => self.events.note(now, who, format_args!("{line} injected_us={at}")),
+                    None => self.events.note(now, who, format_args!("{line}")),
+                };
+            }
+            Report::Repaired { repair, .. } => {
+                let incarnation = self.components[repair.component.index()].incarnation;
+                self.events.note(now, who, format_args!("{line} incarnation={incarnation}"));
+            }
+            _ => self.events.note(now, who, format_args!("{line}")),
+        }
+    }
+
+    fn repair(&mut self, index: usize, method: Method) -> Result<(), RepairError> {
+        let component = &mut self.components[index];
+        match method {
+            Method::RestartPart { part } => {
+                let health = component.health().ok_or(RepairError::NoDomain)?;
+                health.request_part_restart(part.into());
+                component.ring();
+                Ok(())
+            }
+            Method::MicroReboot => {
+                micro_reboot::micro_reboot(component, &self.control)?;
+                component.record(&mut self.books, true);
+                Ok(())
+            }
+            Method::Rebuild => rebuild::rebuild(component, &self.control, &mut self.books, &self.scratch),
+        }
+    }
+
+    /// Writes what the monitor must not forget to the books, before root acts on it.
+    fn save_changes(&mut self) {
+        for id in self.monitor.take_changed().iter() {
+            if let Some(saved) = self.monitor.saved(id) {
+                // The books have room for a record of each component.
+                let _ = self.books.put(id.index() as u32, &MonitorRecord(*saved));
+            }
+        }
+    }
+}
+
+/// The components of the description, each with its plan and its part of the window.
+fn components(
+    archive: &Archive<'static>,
+    description: &'static Description,
+    scratch: &Scratch,
+) -> Vec<Component, MAX_COMPONENTS> {
+    let mut components = Vec::new();
+    for (index, described) in description.components.iter().enumerate() {
+        let name = described.name.as_str();
+        let Some(image) = archive.image(&described.image) else {
+            panic!("{name}: the boot archive has no image {}", described.image)
+        };
+        let plan = match UkPlan::new(image, &Component::params(described)) {
+            Ok(plan) => plan,
+            Err(error) => panic!("{name}: {error}"),
+        };
+        if described.box_pages as usize > scratch.pages() {
+            let (asked, most) = (described.box_pages, scratch.pages());
+            panic!("{name}: a recovery box of {asked} pages, but root has room for {most} while it rebuilds");
+        }
+        if plan.areas().heap.start.0 as usize >= SLOT_PAGES || plan.memory_pages() % EXTENT_PAGES != 0 {
+            panic!("{name}: its memory must be whole extents of 2 MiB, and all but its heap fit 8 MiB");
+        }
+        if plan.memory_pages() > MAX_EXTENTS as u64 * EXTENT_PAGES {
+            panic!("{name}: root keeps books on {MAX_EXTENTS} extents of 2 MiB for a component, not more");
+        }
+        let Some(slot) = Slot::take(index) else { panic!("{name}: there is no slot {index} in the window") };
+        let component = Component::new(index, name, described, plan, slot);
+        // The description has no more components than this has room for.
+        let _ = components.push(component);
+    }
+    components
+}
+
+fn monitor(description: &Description) -> Monitor {
+    let policies: Vec<_, MAX_COMPONENTS> = description.components.iter().map(policy::of).collect();
+    match Monitor::new(&policies, PlaneLimit::DEFAULT) {
+        Ok(monitor) => monitor,
+        Err(error) => panic!("the system description: {error}"),
+    }
+}
+
+/// Root's event channels: those of its last life where they are still what they were.
+fn ports(books: &mut Books) -> [Port; 2] {
+    let virqs = [Virq::DomExc, Virq::Console];
+    if let Ok(Some(record)) = books.get::<PortsRecord>(0) {
+        let is = |port: Port, virq: Virq| {
+            event::status(Domid::SELF, port).is_ok_and(|s| s.state() == Some(PortState::Virq(virq.raw())))
+        };
+        let ports = record.ports();
+        if is(ports[0], virqs[0]) && is(ports[1], virqs[1]) {
+            return ports;
+        }
+    }
+    let ports = virqs.map(|virq| match event::bind_virq(virq) {
+        Ok(port) => port,
+        Err(error) => panic!("{virq:?} cannot be bound: {error}"),
+    });
+    // The books have room for this one record.
+    let _ = books.put(0, &PortsRecord { dom_exc: ports[0].0, console: ports[1].0 });
+    ports
+}
+
+/// Takes the domain that `record` describes over, if Xen and root's page tables agree with it.
+fn adopt(component: &mut Component, control: &Control, record: &DomainRecord) -> bool {
+    component.incarnation = record.incarnation;
+    let Ok(Some(info)) = control.info(component.domid()) else { return false };
+    let domain = Domain {
+        extents: record.extents.iter().map(|first| Mfn(*first)).collect(),
+        doorbell: Port(record.doorbell),
+        doorbell_there: Port(record.doorbell_there),
+        shared_info: info.shared_info_frame,
+    };
+    let mapped = |page: usize, frame: Mfn| component.slot.frame(page) == Some(frame);
+    let sound = record.complete
+        && (0..component.mapped_pages()).all(|page| mapped(page, domain.frame(xen_abi::Pfn(page as u64))))
+        && mapped(component.shared_info_page(), domain.shared_info)
+        && event::status(Domid::SELF, domain.doorbell).is_ok_and(|status| {
+            status.state() == Some(PortState::Interdomain(component.domid(), domain.doorbell_there))
+        });
+    if sound {
+        component.domain = Some(domain);
+    }
+    sound
+}

@@ -1,0 +1,92 @@
+//! Rung 1: a new life in the same domain, with the same memory, event channels and grant maps.
+
+use crate::component::Component;
+use crate::life::{self, Doing, RepairError};
+use builder::page_table::Level;
+use core::sync::atomic::Ordering::Relaxed;
+use heapless::Vec;
+use kernel::control::Control;
+use uk_abi::boot_info::BootReason;
+use uk_abi::layout::{BAR_WINDOW_VA, GRANT_WINDOW_VA};
+use xen_abi::Pfn;
+use xen_abi::domctl::DomainInfoFlags;
+use xen_abi::mmu::{MmuUpdate, PTE_FRAME_MASK, Pte, PteFlags};
+
+/// Entries mended by one hypercall.
+const BATCH: usize = 64;
+
+/// What of an entry must be as planned. Accessed and dirty are the processor's, global is Xen's.
+const COMPARED: u64 = PTE_FRAME_MASK
+    | PteFlags::PRESENT
+        .union(PteFlags::WRITABLE)
+        .union(PteFlags::USER)
+        .union(PteFlags::PWT)
+        .union(PteFlags::PCD)
+        .union(PteFlags::NX)
+        .bits();
+
+/// Reboots `component` in place.
+///
+/// # Errors
+/// Where Xen refuses a step, or what is left of the domain is not fit for it: a rebuild is needed.
+pub fn micro_reboot(component: &mut Component, control: &Control) -> Result<(), RepairError> {
+    let domid = component.domid();
+    let info = control.info(domid).doing("asking for the domain")?.ok_or(RepairError::NoDomain)?;
+    if component.domain.is_none() || info.flags.contains(DomainInfoFlags::DYING) {
+        return Err(RepairError::NoDomain);
+    }
+    let has_shut_down = info.flags.contains(DomainInfoFlags::SHUTDOWN);
+    if !has_shut_down {
+        control.pause(domid).doing("pausing the domain")?;
+    }
+    let prepared = prepare(component, control);
+    // Whatever happened, each pause is taken back: a rebuild counts on it as little as the next try.
+    let started = if has_shut_down { control.resume(domid) } else { control.unpause(domid) };
+    prepared.and(started.doing("letting the domain run"))
+}
+
+fn prepare(component: &mut Component, control: &Control) -> Result<(), RepairError> {
+    mend_tables(component, control)?;
+    life::load_image(&component.plan, &mut component.slot);
+    life::begin(component, control, BootReason::MicroReboot)
+}
+
+/// Compares the domain's page tables with the plan, and mends what differs at the lowest level: a
+/// wild unikernel can change its mappings by hypercall.
+fn mend_tables(component: &Component, control: &Control) -> Result<(), RepairError> {
+    let Some(domain) = &component.domain else { return Err(RepairError::NoDomain) };
+    let mut planned = [0; 512];
+    let mut updates = Vec::<MmuUpdate, BATCH>::new();
+    for table in component.plan.tables() {
+        // What the grant window maps is the component's own choice, and outlives its lives.
+        if table.level == Level::L1 && (GRANT_WINDOW_VA..BAR_WINDOW_VA).contains(&table.start.0) {
+            continue;
+        }
+        component.plan.fill_table(&table, |pfn: Pfn| domain.frame(pfn), domain.shared_info, &mut planned);
+        let found = component.slot.words(table.pfn.0 as usize, 1);
+        for (index, (planned, found)) in planned.iter().zip(found).enumerate() {
+            if (planned ^ found.load(Relaxed)) & COMPARED == 0 || hypervisor_owns(table.level, index) {
+                continue;
+            }
+            if table.level != Level::L1 {
+                return Err(RepairError::TablesDamaged { table: table.pfn });
+            }
+            let place = domain.frame(table.pfn).addr() + index as u64 * 8;
+            // Never full: it is emptied below as soon as it is.
+            let _ = updates.push(MmuUpdate::write(place, Pte(*planned)));
+            if updates.is_full() {
+                control.update_tables(component.domid(), &updates).doing("mending page tables")?;
+                updates.clear();
+            }
+        }
+    }
+    if updates.is_empty() {
+        return Ok(());
+    }
+    control.update_tables(component.domid(), &updates).doing("mending page tables")
+}
+
+/// Xen keeps entries of its own in every L4 table: those of its part of the address space.
+fn hypervisor_owns(level: Level, index: usize) -> bool {
+    level == Level::L4 && (256..272).contains(&index)
+}
