@@ -162,26 +162,18 @@ proptest! {
         }
     }
 
-    /// One changed byte is noticed, wherever it is, unless it is in the padding that nobody reads.
+    /// One changed byte is noticed, wherever it is, but for the padding that nobody reads.
     #[test]
     fn one_changed_byte_is_noticed(at in any::<prop::sample::Index>(), change in 1..=u8::MAX) {
-        let good = sample();
-        let mut bytes = good.clone();
+        let mut bytes = sample();
         let at = at.index(bytes.len());
+        let directory = 32..32 + 4 * 40;
+        let is_in_blob = bytes[directory.clone()].chunks(40).any(|entry| {
+            let number = |at: usize| u64::from_le_bytes(entry[at..at + 8].try_into().unwrap()) as usize;
+            (number(24)..number(24) + number(32)).contains(&at)
+        });
         bytes[at] ^= change;
-        let archive = Archive::parse(&good).unwrap();
-        let used = |blob: &[u8]| {
-            let start = blob.as_ptr() as usize - good.as_ptr() as usize;
-            (start..start + blob.len()).contains(&at)
-        };
-        let in_blob = used(archive.image("probe").unwrap());
-        let in_directory = at < 24 || (28..32 + 4 * 40).contains(&at);
-        if in_blob || in_directory {
-            prop_assert!(read_all(&bytes).is_err());
-        } else {
-            // Description and symbols, padding, or the reserved word, which the checksum covers too.
-            let _ = read_all(&bytes);
-        }
+        prop_assert_eq!(read_all(&bytes).is_err(), is_in_blob || at < directory.end);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod archive;
 mod assign;
 mod compact;
+mod manual;
 mod mistakes;
 mod order;
 mod strategy;

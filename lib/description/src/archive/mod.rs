@@ -16,8 +16,17 @@
 //! The archive comes from the boot medium and lies in memory that a fault of root could write to, so the reader
 //! believes nothing: every offset is checked, and every read is bounded.
 
-use crate::{DecodeError, Description, MAX_ENCODED, Name, Symbols};
-use core::fmt;
+mod error;
+mod kind;
+#[cfg(feature = "std")]
+mod writer;
+
+pub use error::ArchiveError;
+pub use kind::Kind;
+#[cfg(feature = "std")]
+pub use writer::ArchiveWriter;
+
+use crate::{Description, MAX_ENCODED, Name, Symbols};
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use uk_abi::layout::PAGE_SIZE;
 
@@ -31,64 +40,6 @@ const ENTRY: usize = 40;
 
 /// Sixteen bytes at a time: root checks megabytes before the first uk runs.
 static CRC32: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
-
-/// What a blob is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// The system description in its compact form.
-    Description,
-    /// The ELF image of a unikernel.
-    Image,
-    /// The symbol table of an image.
-    Symbols,
-}
-
-/// Why bytes are no boot archive, or why a part of one is unusable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ArchiveError {
-    /// They do not start as an archive does.
-    NotAnArchive,
-    /// The archive is of another version.
-    WrongVersion {
-        /// Its version; this reader knows one alone.
-        found: u32,
-    },
-    /// More blobs than [`MAX_BLOBS`].
-    TooManyBlobs {
-        /// How many the header says.
-        found: u32,
-    },
-    /// The archive says that it is longer than what is there.
-    Truncated {
-        /// The bytes it says.
-        needed: u64,
-        /// The bytes that are there.
-        found: usize,
-    },
-    /// Header or directory have changed since they were written.
-    CorruptDirectory,
-    /// An entry of the directory is impossible: its name, its kind, or its place.
-    BadEntry {
-        /// The entry's index.
-        index: usize,
-    },
-    /// A blob has changed since it was written.
-    CorruptBlob {
-        /// What it is.
-        kind: Kind,
-        /// Its index in the directory.
-        index: usize,
-    },
-    /// The archive has no blob of this kind, or none of this name.
-    Missing {
-        /// The kind.
-        kind: Kind,
-        /// The name; `None` for the description.
-        name: Option<Name>,
-    },
-    /// The description is unusable.
-    Description(DecodeError),
-}
 
 /// A boot archive, of which header and directory have been checked.
 #[derive(Clone, Copy, Debug)]
@@ -209,14 +160,6 @@ impl<'a> Archive<'a> {
     }
 }
 
-impl Kind {
-    const CODES: [(u32, Self); 3] = [(0, Self::Description), (1, Self::Image), (2, Self::Symbols)];
-
-    fn from_code(code: u32) -> Option<Self> {
-        Self::CODES.iter().find(|(known, _)| *known == code).map(|(_, kind)| *kind)
-    }
-}
-
 /// The checksum of the header, but for the word that holds it, and of the directory.
 fn directory_crc(header: &[u8; HEADER], directory: &[u8]) -> u32 {
     let mut digest = CRC32.digest();
@@ -233,101 +176,4 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 /// The number at a place that the caller knows to be there.
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_le_bytes(*word))
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Description => "description",
-            Self::Image => "image",
-            Self::Symbols => "symbol table",
-        })
-    }
-}
-
-impl fmt::Display for ArchiveError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAnArchive => write!(f, "not a boot archive"),
-            Self::WrongVersion { found } => {
-                write!(f, "a boot archive of version {VERSION} expected, {found} found")
-            }
-            Self::TooManyBlobs { found } => write!(f, "at most {MAX_BLOBS} blobs expected, {found} found"),
-            Self::Truncated { needed, found } => {
-                write!(f, "the boot archive is cut off: {needed} bytes needed, {found} found")
-            }
-            Self::CorruptDirectory => write!(f, "header or directory of the boot archive are corrupt"),
-            Self::BadEntry { index } => {
-                write!(f, "entry {index} of the boot archive's directory is impossible")
-            }
-            Self::CorruptBlob { kind, index } => write!(f, "the {kind} of entry {index} is corrupt"),
-            Self::Missing { kind, name: Some(name) } => write!(f, "the boot archive has no {kind} {name}"),
-            Self::Missing { kind, name: None } => write!(f, "the boot archive has no {kind}"),
-            Self::Description(error) => write!(f, "the description is unusable: {error}"),
-        }
-    }
-}
-
-impl core::error::Error for ArchiveError {}
-
-/// Writes a boot archive.
-#[cfg(feature = "std")]
-#[derive(Debug, Default)]
-pub struct ArchiveWriter {
-    blobs: Vec<(Kind, [u8; 16], Vec<u8>)>,
-}
-
-#[cfg(feature = "std")]
-impl ArchiveWriter {
-    /// An archive with a description and nothing else yet.
-    pub fn new(description: &Description) -> Self {
-        let mut buffer = vec![0; MAX_ENCODED];
-        let used = description.encode(&mut buffer).map_or(0, <[u8]>::len);
-        buffer.truncate(used);
-        Self { blobs: vec![(Kind::Description, [0; 16], buffer)] }
-    }
-
-    /// Adds an ELF image.
-    pub fn image(&mut self, name: &Name, elf: Vec<u8>) -> &mut Self {
-        self.blobs.push((Kind::Image, name.padded(), elf));
-        self
-    }
-
-    /// Adds the symbol table of an image, as [`encode_symbols`](crate::encode_symbols) writes it.
-    pub fn symbols(&mut self, name: &Name, table: Vec<u8>) -> &mut Self {
-        self.blobs.push((Kind::Symbols, name.padded(), table));
-        self
-    }
-
-    /// The archive's bytes.
-    pub fn finish(&self) -> Vec<u8> {
-        let mut directory = Vec::new();
-        let mut offset = (HEADER + self.blobs.len() * ENTRY).next_multiple_of(PAGE_SIZE);
-        for (kind, name, blob) in &self.blobs {
-            let code =
-                Kind::CODES.iter().find(|(_, known)| known == kind).map_or(u32::MAX, |(code, _)| *code);
-            directory.extend(name);
-            directory.extend(code.to_le_bytes());
-            directory.extend(CRC32.checksum(blob).to_le_bytes());
-            directory.extend((offset as u64).to_le_bytes());
-            directory.extend((blob.len() as u64).to_le_bytes());
-            offset += blob.len().next_multiple_of(PAGE_SIZE);
-        }
-        let mut header = [0; HEADER];
-        header[..8].copy_from_slice(&MAGIC);
-        header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        header[12..16].copy_from_slice(&(self.blobs.len() as u32).to_le_bytes());
-        header[16..24].copy_from_slice(&(offset as u64).to_le_bytes());
-        let crc = directory_crc(&header, &directory);
-        header[28..].copy_from_slice(&crc.to_le_bytes());
-
-        let mut bytes = header.to_vec();
-        bytes.extend(directory);
-        for (_, _, blob) in &self.blobs {
-            bytes.resize(bytes.len().next_multiple_of(PAGE_SIZE), 0);
-            bytes.extend(blob);
-        }
-        bytes.resize(offset, 0);
-        bytes
-    }
 }
