@@ -2,15 +2,16 @@
 
 use xen_abi::context::VcpuGuestContext;
 use xen_abi::domctl::{
-    CreateDomain, CreateFlags, DomainInfo, DomainInfoFlags, Domctl, DomctlCommand, MaxMem, Sbdf,
+    CreateDomain, CreateFlags, DomainInfo, DomainInfoFlags, Domctl, DomctlCommand, MaxMem, Sbdf, TscMode,
 };
 use xen_abi::errno::Errno;
 use xen_abi::event_channel::{PortState, Status};
 use xen_abi::grant_table::{CopyFlags, CopyPlace, GrantCopy, GrantError, GrantStatus};
+use xen_abi::memory::MemoryType;
 use xen_abi::mmu::{Foreign, MmuUpdate, Pte, PteFlags};
 use xen_abi::multicall::MulticallEntry;
 use xen_abi::payload::Payload;
-use xen_abi::physdev::{MapPirq, PciDevice};
+use xen_abi::physdev::{MapPirq, PciDevice, Polarity, Triggering};
 use xen_abi::sched::ShutdownReason;
 use xen_abi::shared_info::VcpuTimeInfo;
 use xen_abi::start_info::{DomUConsole, StartInfo};
@@ -66,6 +67,9 @@ fn xens_release_tells_the_form_of_the_interface() {
     assert_eq!(of(4 << 16 | 20), Some(AbiVersion::V4_20));
     assert_eq!(of(4 << 16 | 21), None);
     assert_eq!(of(5 << 16 | 17), None);
+    let numbers =
+        AbiVersion::ALL.iter().map(|v| (v.domctl_interface_version(), v.sysctl_interface_version()));
+    assert_eq!(numbers.collect::<Vec<_>>(), [(0x15, 0x15), (0x16, 0x15), (0x17, 0x15)]);
 }
 
 #[test]
@@ -129,6 +133,33 @@ fn frames_addresses_and_table_entries_convert() {
     assert_eq!(pte.0, 0x8000_000a_bcde_f001);
     assert_eq!((pte.mfn(), pte.flags(), pte.is_present()), (Mfn(0xab_cdef), flags, true));
     assert!(!Pte::EMPTY.is_present());
+}
+
+#[test]
+fn what_xens_headers_do_not_name_has_the_hardwares_and_the_sources_values() {
+    let bits = [
+        (PteFlags::PRESENT, 0x1),
+        (PteFlags::WRITABLE, 0x2),
+        (PteFlags::USER, 0x4),
+        (PteFlags::PWT, 0x8),
+        (PteFlags::PCD, 0x10),
+        (PteFlags::ACCESSED, 0x20),
+        (PteFlags::DIRTY, 0x40),
+        (PteFlags::PAT, 0x80),
+        (PteFlags::GLOBAL, 0x100),
+        (PteFlags::AVAIL0, 0x200),
+        (PteFlags::AVAIL1, 0x400),
+        (PteFlags::AVAIL2, 0x800),
+        (PteFlags::NX, 0x8000_0000_0000_0000),
+    ];
+    assert_eq!(bits.len(), PteFlags::all().iter().count());
+    for (flag, value) in bits {
+        assert_eq!(flag.bits(), value, "{flag:?}");
+    }
+    assert_eq!(MemoryType::ALL.iter().map(|kind| kind.raw()).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+    assert_eq!(TscMode::ALL.iter().map(|mode| mode.raw()).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!((Triggering::Edge.raw(), Triggering::Level.raw()), (0, 1));
+    assert_eq!((Polarity::High.raw(), Polarity::Low.raw()), (0, 1));
 }
 
 #[test]
