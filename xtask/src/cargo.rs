@@ -66,13 +66,6 @@ pub(crate) fn format(workspace: &Workspace) -> Command {
     command
 }
 
-/// `cargo doc` for every crate, in which a warning is an error.
-pub(crate) fn documentation(workspace: &Workspace) -> Command {
-    let mut command = host(workspace, "doc");
-    command.args(["--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");
-    command
-}
-
 /// Downloads the sources of every dependency.
 pub(crate) fn fetch(workspace: &Workspace) -> Command {
     host(workspace, "fetch")

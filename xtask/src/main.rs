@@ -98,7 +98,7 @@ fn perform(task: Task) -> Result<(), Error> {
         Task::Fetch => fetch(&workspace),
         Task::Fmt => Ok(process::run(&mut cargo::format(&workspace))?),
         Task::Lint => stages::run(&workspace, &Stage::LINT, &[]),
-        Task::Doc => Ok(process::run(&mut cargo::documentation(&workspace))?),
+        Task::Doc => stages::run(&workspace, &[Stage::Documentation], &[]),
         Task::Clean => clean(&workspace),
     }
 }

@@ -115,8 +115,16 @@ fn clippy(workspace: &Workspace) -> Result<(), Error> {
     Ok(())
 }
 
+/// Builds the documentation of every crate; a warning is an error.
 fn documentation(workspace: &Workspace) -> Result<(), Error> {
-    process::run(&mut cargo::documentation(workspace))?;
+    let host = workspace.crates_in(&[&workspace::HOST_FOLDERS[..], &workspace::SYSTEM_FOLDERS].concat())?;
+    let uks = workspace.crates_in(&workspace::UK_FOLDERS)?;
+    for (mut command, crates) in
+        [(cargo::host(workspace, "doc"), host), (cargo::unikernel(workspace, "doc"), uks)]
+    {
+        let command = command.args(cargo::packages(&crates)).arg("--no-deps");
+        process::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+    }
     Ok(())
 }
 
