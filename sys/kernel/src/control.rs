@@ -12,7 +12,7 @@ use xen_abi::domctl::{
 };
 use xen_abi::memory::{MemoryOp, MemoryReservation};
 use xen_abi::mmu::{Foreign, MmuUpdate, MmuextOp};
-use xen_abi::sysctl::{Physinfo, SchedId, Sysctl, SysctlCommand};
+use xen_abi::sysctl::{GetDomainInfoList, Physinfo, SchedId, Sysctl, SysctlCommand};
 use xen_abi::{AbiVersion, Domid, GuestHandle, Hypercall, Mfn};
 use zerocopy::{FromZeros, Immutable, IntoBytes};
 
@@ -139,6 +139,24 @@ impl Control {
             Err(error) if error.is(xen_abi::errno::Errno::Esrch) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// What Xen knows of the domains from `first` on, as many as there is room for; one hypercall.
+    ///
+    /// # Errors
+    /// Xen's.
+    pub fn infos<'a>(&self, first: Domid, room: &'a mut [DomainInfo]) -> Result<&'a [DomainInfo]> {
+        let list = GetDomainInfoList {
+            first_domain: first,
+            max_domains: room.len() as u32,
+            buffer: GuestHandle::to_mut(room),
+            ..Default::default()
+        };
+        let mut sysctl = Sysctl::new(SysctlCommand::GetDomainInfoList, self.version, &list);
+        // SAFETY: Xen writes at most max_domains entries to `room`, which lives on.
+        unsafe { call(Hypercall::Sysctl, [arg(&mut sysctl)]) }?;
+        let found = sysctl.payload::<GetDomainInfoList>().num_domains as usize;
+        Ok(&room[..found.min(room.len())])
     }
 
     /// What Xen knows of vCPU 0 of `domain`: its CPU time, whether it is blocked.

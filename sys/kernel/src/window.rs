@@ -132,6 +132,26 @@ impl Slot {
         unsafe { core::ptr::write_bytes(to, 0, len) };
     }
 
+    /// Whether `bytes` are what is at `offset`.
+    ///
+    /// # Panics
+    /// Outside the slot, or where `offset` is no multiple of 8.
+    pub fn holds(&self, offset: usize, bytes: &[u8]) -> bool {
+        assert!(offset.is_multiple_of(8), "comparing from {offset:#x} on, which is no multiple of 8");
+        let found = self.address(offset, bytes.len()).cast::<u64>();
+        let words = bytes.chunks_exact(8);
+        let rest = offset + bytes.len() - words.remainder().len();
+        let mut last = [0; 8];
+        let last = &mut last[..words.remainder().len()];
+        self.read(rest, last);
+        last == words.remainder()
+            && words.enumerate().all(|(index, word)| {
+                // SAFETY: aligned, inside this slot, and read volatile, as another domain may write.
+                let found = unsafe { found.add(index).read_volatile() };
+                found.to_le_bytes() == word
+            })
+    }
+
     /// Copies from `offset` to `bytes`. What another domain writes meanwhile may be mixed in.
     ///
     /// # Panics

@@ -56,6 +56,8 @@ pub struct Domain {
     pub doorbell_there: Port,
     /// Its `shared_info`.
     pub shared_info: Mfn,
+    /// What its page tables come to when they are as planned; 0 while that is not known.
+    pub tables_digest: u64,
 }
 
 impl Domain {

@@ -229,21 +229,30 @@ impl Host {
     }
 
     fn note_report(&mut self, now: u64, report: &Report) {
-        let who = report.component().map_or("root", |component| self.name(component));
-        let components = &self.components;
-        let line = report.line(|id| components.get(id.index()).map_or("?", |component| component.name));
+        let Self { components, events, .. } = self;
+        let name = |id: ComponentId| components.get(id.index()).map_or("?", |component| component.name);
+        let who = report.component().map_or("root", name);
+        let line = report.line(name);
         match *report {
-            Report::Fault { component, .. } => {
-                match self.components[component.index()].injected_us {
-                    Some(at) => self.events.note(now, who, format_args!("{line} injected_us={at}")),
-                    None => self.events.note(now, who, format_args!("{line}")),
-                };
-            }
+            Report::Fault { component, .. } => match components[component.index()].injected_us {
+                Some(at) => events.note(now, who, format_args!("{line} injected_us={at}")),
+                None => events.note(now, who, format_args!("{line}")),
+            },
             Report::Repaired { repair, .. } => {
-                let incarnation = self.components[repair.component.index()].incarnation;
-                self.events.note(now, who, format_args!("{line} incarnation={incarnation}"));
+                let component = &components[repair.component.index()];
+                let first_beat_us =
+                    component.health().and_then(|health| health.first_beat_us()).unwrap_or(now);
+                let incarnation = component.incarnation;
+                events.note(
+                    now,
+                    who,
+                    format_args!("{line} first_beat_us={first_beat_us} incarnation={incarnation}"),
+                );
+                components[repair.component.index()].injected_us = None;
             }
-            _ => self.events.note(now, who, format_args!("{line}")),
+            // What is as it was is no news.
+            Report::Resume { known: true, .. } => {}
+            _ => events.note(now, who, format_args!("{line}")),
         }
     }
 
@@ -348,6 +357,8 @@ fn adopt(component: &mut Component, control: &Control, record: &DomainRecord) ->
         doorbell: Port(record.doorbell),
         doorbell_there: Port(record.doorbell_there),
         shared_info: info.shared_info_frame,
+        // Known again after the next repair.
+        tables_digest: 0,
     };
     let mapped = |page: usize, frame: Mfn| component.slot.frame(page) == Some(frame);
     let sound = record.complete

@@ -57,12 +57,19 @@ impl<T> Doing<T> for Result<T, XenError> {
     }
 }
 
-/// Writes the image: text too, because a device may have written to it.
+/// Writes the image, but for pages that are as they should be. Text may not be: a device may have
+/// written to it. To write it again for nothing would cost two milliseconds under emulation, which
+/// must then translate it again.
 pub fn load_image(plan: &UkPlan<'_>, slot: &mut Slot) {
     for segment in plan.segments() {
-        let start = segment.pages.start.0 as usize * PAGE_SIZE;
-        slot.write(start, segment.bytes);
-        slot.zero(start + segment.bytes.len(), segment.zeros() as usize);
+        let mut offset = segment.pages.start.0 as usize * PAGE_SIZE;
+        for page in segment.bytes.chunks(PAGE_SIZE) {
+            if !slot.holds(offset, page) {
+                slot.write(offset, page);
+            }
+            offset += page.len();
+        }
+        slot.zero(offset, segment.zeros() as usize);
     }
 }
 
@@ -87,8 +94,6 @@ pub fn begin(component: &mut Component, control: &Control, reason: BootReason) -
         health.prepare_start();
         health.set_boot_wanted(true);
     }
-    component.injected_us = None;
-
     let mut context = VcpuGuestContext::default();
     fill_context(&mut context, &component.plan, domain);
     let domid = component.domid();

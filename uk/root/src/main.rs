@@ -16,6 +16,7 @@
 #![no_main]
 
 mod books;
+mod canary;
 mod command;
 mod component;
 mod crash_log;
@@ -29,11 +30,17 @@ mod scratch;
 mod self_harm;
 mod watch;
 
+use static_cell::StaticCell;
+
 kernel::main!(main);
 
+/// All that root knows lies in its bss, which a new life finds cleared.
+static HOST: StaticCell<host::Host> = StaticCell::new();
+
 fn main() -> ! {
-    let mut host = host::Host::start();
+    let host = HOST.init_with(host::Host::start);
     loop {
+        canary::check();
         host.turn();
     }
 }

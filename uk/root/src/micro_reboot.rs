@@ -2,7 +2,9 @@
 
 use crate::component::Component;
 use crate::life::{self, Doing, RepairError};
+use builder::TablePage;
 use builder::page_table::Level;
+use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
 use heapless::Vec;
 use kernel::control::Control;
@@ -14,6 +16,9 @@ use xen_abi::mmu::{MmuUpdate, PTE_FRAME_MASK, Pte, PteFlags};
 
 /// Entries mended by one hypercall.
 const BATCH: usize = 64;
+
+/// Xen keeps entries of its own in every L4 table: those of its part of the address space.
+const HYPERVISOR_ENTRIES: Range<usize> = 256..272;
 
 /// What of an entry must be as planned. Accessed and dirty are the processor's, global is Xen's.
 const COMPARED: u64 = PTE_FRAME_MASK
@@ -51,21 +56,44 @@ fn prepare(component: &mut Component, control: &Control) -> Result<(), RepairErr
     life::begin(component, control, BootReason::MicroReboot)
 }
 
+/// A number for what the domain's page tables say. To compare it costs a third of comparing them with
+/// the plan, entry by entry.
+pub fn digest_tables(component: &Component) -> u64 {
+    let tables = component.plan.tables().filter(|table| !is_grant_window(table));
+    let words = tables.flat_map(|table| {
+        let skipped = if table.level == Level::L4 { HYPERVISOR_ENTRIES } else { 0..0 };
+        let words = component.slot.words(table.pfn.0 as usize, 1).iter().enumerate();
+        words.filter(move |(index, _)| !skipped.contains(index)).map(|(_, word)| word)
+    });
+    // FNV-1a by words: against accidents, not against malice, which Xen's own checks are for.
+    words.fold(0xcbf2_9ce4_8422_2325, |digest, word| {
+        (digest ^ (word.load(Relaxed) & COMPARED)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// What the grant window maps is the component's own choice, and outlives its lives.
+fn is_grant_window(table: &TablePage) -> bool {
+    table.level == Level::L1 && (GRANT_WINDOW_VA..BAR_WINDOW_VA).contains(&table.start.0)
+}
+
 /// Compares the domain's page tables with the plan, and mends what differs at the lowest level: a
 /// wild unikernel can change its mappings by hypercall.
 fn mend_tables(component: &Component, control: &Control) -> Result<(), RepairError> {
     let Some(domain) = &component.domain else { return Err(RepairError::NoDomain) };
+    if domain.tables_digest == digest_tables(component) {
+        return Ok(());
+    }
     let mut planned = [0; 512];
     let mut updates = Vec::<MmuUpdate, BATCH>::new();
     for table in component.plan.tables() {
-        // What the grant window maps is the component's own choice, and outlives its lives.
-        if table.level == Level::L1 && (GRANT_WINDOW_VA..BAR_WINDOW_VA).contains(&table.start.0) {
+        if is_grant_window(&table) {
             continue;
         }
         component.plan.fill_table(&table, |pfn: Pfn| domain.frame(pfn), domain.shared_info, &mut planned);
         let found = component.slot.words(table.pfn.0 as usize, 1);
         for (index, (planned, found)) in planned.iter().zip(found).enumerate() {
-            if (planned ^ found.load(Relaxed)) & COMPARED == 0 || hypervisor_owns(table.level, index) {
+            let is_xens = table.level == Level::L4 && HYPERVISOR_ENTRIES.contains(&index);
+            if is_xens || (planned ^ found.load(Relaxed)) & COMPARED == 0 {
                 continue;
             }
             if table.level != Level::L1 {
@@ -84,9 +112,4 @@ fn mend_tables(component: &Component, control: &Control) -> Result<(), RepairErr
         return Ok(());
     }
     control.update_tables(component.domid(), &updates).doing("mending page tables")
-}
-
-/// Xen keeps entries of its own in every L4 table: those of its part of the address space.
-fn hypervisor_owns(level: Level, index: usize) -> bool {
-    level == Level::L4 && (256..272).contains(&index)
 }

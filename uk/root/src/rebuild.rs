@@ -6,6 +6,7 @@
 use crate::books::Books;
 use crate::component::{Component, Domain, EXTENT_ORDER, EXTENT_PAGES};
 use crate::life::{self, Doing, RepairError};
+use crate::micro_reboot::digest_tables;
 use crate::scratch::Scratch;
 use core::sync::atomic::Ordering::Relaxed;
 use heapless::Vec;
@@ -92,7 +93,8 @@ fn create(component: &mut Component, control: &Control) -> Result<(), RepairErro
     }
     let info = control.info(domid).doing("asking for the domain")?.ok_or(RepairError::NoDomain)?;
     let shared_info = info.shared_info_frame;
-    component.domain = Some(Domain { extents, doorbell: Port(0), doorbell_there: Port(0), shared_info });
+    component.domain =
+        Some(Domain { extents, doorbell: Port(0), doorbell_there: Port(0), shared_info, tables_digest: 0 });
     Ok(())
 }
 
@@ -139,7 +141,13 @@ fn fill(
     control.pin_l4(domid, domain.frame(plan.root_table())).doing("pinning its page tables")?;
     slot.map(at, count, domid, Access::ReadOnly, |n| frame(at + n)).doing("mapping its page tables")?;
     let shared_info: Mfn = domain.shared_info;
-    slot.map(shared_info_page, 1, domid, Access::Writable, |_| shared_info).doing("mapping its shared_info")
+    slot.map(shared_info_page, 1, domid, Access::Writable, |_| shared_info)
+        .doing("mapping its shared_info")?;
+    let digest = digest_tables(component);
+    if let Some(domain) = &mut component.domain {
+        domain.tables_digest = digest;
+    }
+    Ok(())
 }
 
 /// The doorbell, an event channel between root and the domain; the domain need do nothing for it.

@@ -5,8 +5,8 @@ use heapless::Vec;
 use kernel::now_us;
 use monitor::{ComponentId, CpuSample, Event, MAX_COMPONENTS, MAX_PARTS, Observation, Phase, Progress};
 use uk_abi::text::Printable;
-use xen_abi::Port;
-use xen_abi::domctl::DomainInfoFlags;
+use xen_abi::domctl::{DomainInfo, DomainInfoFlags};
+use xen_abi::{Domid, Port};
 
 /// Bytes of one component's log that are read in one check: a burst waits for the next.
 const LOG_BUDGET: u64 = 2048;
@@ -29,12 +29,14 @@ impl Host {
 
     /// Asks Xen which domains have shut down.
     pub fn look_for_crashes(&mut self) {
-        for index in 0..self.components.len() {
-            let Some(id) = ComponentId::new(index) else { continue };
-            if matches!(self.monitor.phase(id), Phase::Healthy | Phase::Starting { .. })
-                && self.has_shut_down(index)
-            {
-                self.note_injection(index);
+        let mut room = [DomainInfo::default(); MAX_COMPONENTS];
+        // Components have the first numbers. Where Xen does not answer, each is asked for when it is late.
+        let Ok(infos) = self.control.infos(Domid(1), &mut room[..self.components.len()]) else { return };
+        for info in infos.iter().filter(|info| info.flags.contains(DomainInfoFlags::SHUTDOWN)) {
+            let id = ComponentId::new(usize::from(info.domain.0) - 1);
+            let Some(id) = id.filter(|id| id.index() < self.components.len()) else { continue };
+            if matches!(self.monitor.phase(id), Phase::Healthy | Phase::Starting { .. }) {
+                self.note_injection(id.index());
                 self.tell(Event::Crashed { component: id });
             }
         }
@@ -53,7 +55,9 @@ impl Host {
     /// Remembers when the component was made to fail, before its health page is cleared.
     fn note_injection(&mut self, index: usize) {
         let injected_us = self.components[index].health().and_then(|health| health.injected_at_us());
-        self.components[index].injected_us = injected_us;
+        if injected_us.is_some() {
+            self.components[index].injected_us = injected_us;
+        }
     }
 
     /// Looks at every component's health page.
