@@ -26,8 +26,8 @@ pub struct Description {
     pub guests: Vec<Guest, MAX_GUESTS>,
 }
 
-// Root holds one of these and has another on its stack while it decodes: it counts on what they take.
-const _: () = assert!(size_of::<Description>() <= 20 * 1024);
+// Root keeps one for its whole life: it counts on what that takes.
+const _: () = assert!(size_of::<Description>() <= 16 * 1024);
 
 /// Why bytes are no description.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,17 +52,27 @@ impl Description {
 
     /// Reads the compact form, which must be of all the bytes, and [checks](Self::check) it.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let (description, rest) =
-            postcard::take_from_bytes::<Self>(bytes).map_err(|_| DecodeError::Malformed)?;
+        let mut description = Self::default();
+        description.decode_from(bytes)?;
+        Ok(description)
+    }
+
+    /// Reads the compact form in place, as [`decode`](Self::decode) does: a description takes kilobytes, and whoever
+    /// has a small stack cannot hand it around. After an error, what it holds is of no meaning.
+    pub fn decode_from(&mut self, bytes: &[u8]) -> Result<(), DecodeError> {
+        let mut rest = bytes;
+        self.host = take(&mut rest)?;
+        take_list(&mut rest, &mut self.components)?;
+        take_list(&mut rest, &mut self.guests)?;
         if !rest.is_empty() {
             return Err(DecodeError::Malformed);
         }
         let mut first = None;
-        description.check(&mut |place, problem| {
+        self.check(&mut |place, problem| {
             first.get_or_insert((place, problem));
         });
         match first {
-            None => Ok(description),
+            None => Ok(()),
             Some((place, problem)) => Err(DecodeError::Refused { place, problem }),
         }
     }
@@ -82,6 +92,25 @@ impl Description {
     pub(crate) fn dependencies(&self) -> Vec<ComponentSet, MAX_COMPONENTS> {
         self.components.iter().map(|component| component.depends_on).collect()
     }
+}
+
+/// Reads one value off the front.
+fn take<'b, T: Deserialize<'b>>(rest: &mut &'b [u8]) -> Result<T, DecodeError> {
+    let (value, behind) = postcard::take_from_bytes(rest).map_err(|_| DecodeError::Malformed)?;
+    *rest = behind;
+    Ok(value)
+}
+
+/// Reads a list off the front, element by element.
+fn take_list<'b, T: Deserialize<'b>, const N: usize>(
+    rest: &mut &'b [u8],
+    list: &mut Vec<T, N>,
+) -> Result<(), DecodeError> {
+    list.clear();
+    for _ in 0..take::<usize>(rest)? {
+        list.push(take(rest)?).map_err(|_| DecodeError::Malformed)?;
+    }
+    Ok(())
 }
 
 impl fmt::Display for DecodeError {

@@ -101,12 +101,19 @@ impl<'a> Archive<'a> {
 
     /// The description, checked and decoded.
     pub fn description(&self) -> Result<Description, ArchiveError> {
+        let mut description = Description::default();
+        self.read_description(&mut description)?;
+        Ok(description)
+    }
+
+    /// The description, checked and decoded in place, for whoever has a small stack.
+    pub fn read_description(&self, description: &mut Description) -> Result<(), ArchiveError> {
         let found = self.entries().enumerate().find(|(_, entry)| entry.kind == Kind::Description);
         let (index, entry) = found.ok_or(ArchiveError::Missing { kind: Kind::Description, name: None })?;
         if CRC32.checksum(entry.blob) != entry.crc {
             return Err(ArchiveError::CorruptBlob { kind: entry.kind, index });
         }
-        Description::decode(entry.blob).map_err(ArchiveError::Description)
+        description.decode_from(entry.blob).map_err(ArchiveError::Description)
     }
 
     /// The first image that a component asks for and the archive has not.
