@@ -187,7 +187,9 @@ impl Host {
     /// Ends the test: says why, what happened last, and where the logs are.
     #[track_caller]
     pub fn fail(&self, why: impl Display) -> ! {
-        let events = self.host.events();
+        let mut events = self.host.events();
+        // What components log can be a flood, and is in the console's log.
+        events.retain(|event| !matches!(event.what, What::Log { .. }));
         let mut last = String::new();
         for event in events.iter().skip(events.len().saturating_sub(SHOWN)) {
             // Writing to a string does not fail.

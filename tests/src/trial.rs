@@ -47,10 +47,15 @@ pub struct Outcome {
     pub detected_after_us: u64,
     /// The rung that healed it.
     pub rung: Rung,
-    /// From the beginning of the last repair to the first heartbeat.
-    pub repair_took_us: u64,
-    /// When the component beat again.
+    /// When the component beat again, after the last repair.
     pub recovered_after_us: u64,
+}
+
+impl Outcome {
+    /// From the detection to the first heartbeat, in microseconds.
+    pub fn repaired_after_us(&self) -> u64 {
+        self.recovered_after_us.saturating_sub(self.detected_after_us)
+    }
 }
 
 /// Why a trial failed.
@@ -88,10 +93,9 @@ impl Trial {
             | Fault::HeapCorrupt
             | Fault::WildData
             | Fault::WildText
+            | Fault::WildPt
             | Fault::ExhaustMemory
             | Fault::RogueDma => repaired(FaultKind::Crash, Rung::MicroReboot),
-            // Its tables no longer map its stack: a restart in place finds nothing to stand on.
-            Fault::WildPt => repaired(FaultKind::Crash, Rung::Rebuild),
             Fault::TightLoop | Fault::BlockForever => repaired(FaultKind::Hang, Rung::MicroReboot),
             Fault::BeatNoProgress => repaired(FaultKind::Stall, Rung::MicroReboot),
             // Each crash follows a heartbeat, so each is a fault of its own.
@@ -154,11 +158,11 @@ fn check(events: &[Event], kind: FaultKind, rung: Rung) -> Result<Outcome, Trial
         _ => None,
     });
     let repaired = events.iter().rev().find_map(|event| match event.what {
-        What::Repaired { rung, took_us, .. } => Some((event, rung, took_us)),
+        What::Repaired { rung, first_beat_us, .. } => Some((event, rung, first_beat_us)),
         _ => None,
     });
     let (fault, found_kind, injected_us, detected_us) = fault.ok_or_else(|| otherwise("no fault".into()))?;
-    let (repaired, found_rung, took_us) =
+    let (repaired, found_rung, first_beat_us) =
         repaired.ok_or_else(|| otherwise(format!("{found_kind} and no repair")))?;
     if (found_kind, found_rung) != (kind, rung) {
         return Err(otherwise(format!("{found_kind} repaired by {found_rung}")));
@@ -167,11 +171,11 @@ fn check(events: &[Event], kind: FaultKind, rung: Rung) -> Result<Outcome, Trial
         |what: &str, event: &Event| TrialError::Otherwise { expected: what.into(), found: event.to_string() };
     let injected_us = injected_us.ok_or_else(|| no_time("injected_us", fault))?;
     let detected_us = detected_us.ok_or_else(|| no_time("detected_us", fault))?;
+    let first_beat_us = first_beat_us.ok_or_else(|| no_time("first_beat_us", repaired))?;
     Ok(Outcome {
         detected_after_us: detected_us.saturating_sub(injected_us),
         rung,
-        repair_took_us: took_us.ok_or_else(|| no_time("took_us", repaired))?,
-        recovered_after_us: repaired.time_us.saturating_sub(injected_us),
+        recovered_after_us: first_beat_us.saturating_sub(injected_us),
     })
 }
 

@@ -91,10 +91,12 @@ pub enum What {
     Repaired {
         /// On which rung.
         rung: Rung,
-        /// From the repair's start to the first heartbeat.
+        /// From the repair's order until root saw the first heartbeat.
         took_us: Option<u64>,
-        /// From the moment when the reason for it was found to the first heartbeat; for root itself, from the injection.
+        /// From the moment when its reason was found until root saw the first heartbeat; for root itself, from the injection.
         since_fault_us: Option<u64>,
+        /// When the component beat for the first time.
+        first_beat_us: Option<u64>,
     },
     /// A repair came to nothing.
     RepairFailed {
@@ -235,6 +237,7 @@ impl What {
                 rung: fields.need("rung")?,
                 took_us: fields.take("took_us")?,
                 since_fault_us: fields.take("since_fault_us")?,
+                first_beat_us: fields.take("first_beat_us")?,
             },
             "repair-failed" => {
                 What::RepairFailed { rung: fields.need("rung")?, reason: fields.take("reason")? }
@@ -299,10 +302,11 @@ impl fmt::Display for What {
                 optional(f, "sym", sym)
             }
             What::Repair { rung } => write!(f, " rung={rung}"),
-            What::Repaired { rung, took_us, since_fault_us } => {
+            What::Repaired { rung, took_us, since_fault_us, first_beat_us } => {
                 write!(f, " rung={rung}")?;
                 optional(f, "took_us", took_us)?;
-                optional(f, "since_fault_us", since_fault_us)
+                optional(f, "since_fault_us", since_fault_us)?;
+                optional(f, "first_beat_us", first_beat_us)
             }
             What::RepairFailed { rung, reason } => {
                 write!(f, " rung={rung}")?;
@@ -414,11 +418,14 @@ mod tests {
             }),
             (any::<u64>(), text()).prop_map(|(n, sym)| What::Trace { n, sym }),
             rung().prop_map(|rung| What::Repair { rung }),
-            (rung(), number(), number()).prop_map(|(rung, took_us, since_fault_us)| What::Repaired {
-                rung,
-                took_us,
-                since_fault_us
-            }),
+            (rung(), number(), number(), number()).prop_map(
+                |(rung, took_us, since_fault_us, first_beat_us)| What::Repaired {
+                    rung,
+                    took_us,
+                    since_fault_us,
+                    first_beat_us
+                }
+            ),
             (rung(), text()).prop_map(|(rung, reason)| What::RepairFailed { rung, reason }),
             text().prop_map(|on| What::Waiting { on }),
             (rung(), rung()).prop_map(|(from, to)| What::Escalate { from, to }),

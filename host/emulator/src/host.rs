@@ -20,6 +20,9 @@ use crate::qemu::{Qemu, SpawnError};
 /// work slows this machine down tenfold.
 pub const GUARD: Duration = Duration::from_secs(30);
 
+/// How Xen says that it stops the machine: the rest of the line says why.
+const STOPPED: &str = "Hardware Dom0 ";
+
 /// What a host could not do.
 #[derive(Debug, Error)]
 pub enum HostError {
@@ -184,14 +187,17 @@ impl Host {
         }
     }
 
-    /// Waits until the machine has switched itself off.
+    /// Waits until Xen has stopped the machine. What ends then depends on how: a reboot ends the emulator; after a halt, which is all
+    /// that Xen does to power off without a dom0 that knows ACPI, the emulator runs on with nothing to do.
     ///
     /// # Errors
-    /// When it still runs after [`GUARD`].
+    /// When the machine still runs after [`GUARD`].
     pub fn wait_for_end(&self) -> Result<(), HostError> {
-        match self.console.wait(self.chapter, GUARD, |_| None::<()>) {
+        let stopped =
+            |line: &Line| matches!(line, Line::Xen(said) if said.starts_with(STOPPED)).then_some(());
+        match self.console.wait(self.chapter, GUARD, stopped) {
             Err(WaitError::Ended) | Ok(()) => Ok(()),
-            Err(error) => Err(HostError::Wait { what: "the host ends".into(), error }),
+            Err(error) => Err(HostError::Wait { what: "the host stops".into(), error }),
         }
     }
 
