@@ -2,6 +2,7 @@
 
 use crate::entry::KERNEL_CALL_BASE;
 use crate::info::{Death, DeathCause, MESSAGE_LEN};
+pub use crate::watchdog::Patience;
 use crate::{boot, image, restart, trap, watchdog};
 use core::arch::asm;
 use xen_abi::{Hypercall, Port};
@@ -12,6 +13,7 @@ pub const MAX_PORTS: usize = 64;
 const WAIT: u64 = KERNEL_CALL_BASE;
 const BEAT: u64 = KERNEL_CALL_BASE + 1;
 const PANICKED: u64 = KERNEL_CALL_BASE + 2;
+const SET_PATIENCE: u64 = KERNEL_CALL_BASE + 3;
 
 /// The hypercalls that main may make, by number. Those that could take the floor from under the
 /// kernel (its trap table, callbacks, stack, descriptor tables) are not among them.
@@ -50,6 +52,15 @@ pub(crate) extern "C" fn kernel_call(number: u64, a: u64, b: u64, c: u64) -> u64
         }
         BEAT => {
             watchdog::sign_of_life();
+            0
+        }
+        SET_PATIENCE => {
+            watchdog::set_patience(Patience {
+                main_us: a,
+                host_s: b as u32,
+                restarts: (b >> 32) as u32,
+                window_us: c,
+            });
             0
         }
         PANICKED => {
@@ -132,6 +143,12 @@ pub fn wait(ports: &[Port], until_ns: u64) -> u64 {
 /// Tells the watchdog that main lives, where a step takes longer than a tick.
 pub fn beat() {
     call(BEAT, 0, 0, 0);
+}
+
+/// Tells the watchdogs how long to wait, and how often main may die.
+pub fn set_patience(patience: Patience) {
+    let Patience { main_us, host_s, restarts, window_us } = patience;
+    call(SET_PATIENCE, main_us, u64::from(restarts) << 32 | u64::from(host_s), window_us);
 }
 
 /// Gives this life of main up.

@@ -10,11 +10,12 @@ use xen_abi::domctl::{
     CreateDomain, Credit, DomainInfo, Domctl, DomctlCommand, MaxMem, MaxVcpus, SchedulerId, SchedulerOp,
     TscInfo, TscMode, VcpuContext, VcpuInfo,
 };
+use xen_abi::errno::Errno;
 use xen_abi::memory::{MemoryOp, MemoryReservation};
 use xen_abi::mmu::{Foreign, MmuUpdate, MmuextOp};
 use xen_abi::sysctl::{GetDomainInfoList, Physinfo, SchedId, Sysctl, SysctlCommand};
 use xen_abi::{AbiVersion, Domid, GuestHandle, Hypercall, Mfn};
-use zerocopy::{FromZeros, Immutable, IntoBytes};
+use zerocopy::{Immutable, IntoBytes};
 
 /// Xen, to one who may control it.
 #[derive(Clone, Copy, Debug)]
@@ -26,14 +27,18 @@ pub struct Control {
 impl Control {
     /// Finds out which form of the interface this Xen speaks, and which scheduler it runs.
     ///
+    /// Xen checks the version that each domctl states. (Sysctls have not changed theirs for long, and
+    /// so tell nothing.)
+    ///
     /// # Errors
     /// Xen's answer to the last form that was tried, if it speaks none of them.
     pub fn probe() -> Result<Self> {
-        let mut answer = Err(xen_abi::errno::Errno::Enosys.into());
+        let mut answer = Err(Errno::Enosys.into());
         for &version in AbiVersion::ALL {
             let mut control = Self { version, scheduler: SchedulerId::Credit2 };
-            answer = control.sysctl::<SchedId>(SysctlCommand::SchedId);
-            if let Ok(found) = answer {
+            answer = control.info(Domid::DOM0);
+            if answer.is_ok() {
+                let found = control.sysctl::<SchedId>(SysctlCommand::SchedId)?;
                 control.scheduler = SchedulerId::from_raw(found.sched_id).unwrap_or(SchedulerId::Credit2);
                 return Ok(control);
             }
@@ -57,7 +62,7 @@ impl Control {
         self.issue(Domctl::bare(command, domain, self.version))
     }
 
-    fn with<T: IntoBytes + Immutable>(
+    pub(crate) fn with<T: IntoBytes + Immutable>(
         &self,
         command: DomctlCommand,
         domain: Domid,
@@ -68,7 +73,7 @@ impl Control {
 
     fn issue(&self, mut domctl: Domctl) -> Result<Domctl> {
         // SAFETY: Xen reads and writes the structure, and what its payload points to, which every
-        // caller in this file keeps alive. They name other domains than root, so that root's own
+        // caller in this crate keeps alive. They name other domains than root, so that root's own
         // memory and control flow stay what they are.
         unsafe { call(Hypercall::Domctl, [arg(&mut domctl)]) }?;
         Ok(domctl)
@@ -91,17 +96,11 @@ impl Control {
     }
 
     /// Destroys `domain`: its memory goes back to Xen, its event channels and grant maps are closed.
-    /// EAGAIN-style continuations are Xen's own business: this returns when it is done.
     ///
     /// # Errors
     /// Xen's.
     pub fn destroy(&self, domain: Domid) -> Result {
-        loop {
-            match self.bare(DomctlCommand::DestroyDomain, domain) {
-                Err(error) if error.is(xen_abi::errno::Errno::Erestart) => {}
-                answer => return answer.map(|_| ()),
-            }
-        }
+        self.bare(DomctlCommand::DestroyDomain, domain).map(|_| ())
     }
 
     /// Stops the vCPUs of `domain`; calls nest.
@@ -136,7 +135,7 @@ impl Control {
         match self.bare(DomctlCommand::GetDomainInfo, domain) {
             // Xen answers for the next domain where there is none with this number.
             Ok(domctl) => Ok(Some(domctl.payload::<DomainInfo>()).filter(|info| info.domain == domain)),
-            Err(error) if error.is(xen_abi::errno::Errno::Esrch) => Ok(None),
+            Err(error) if error.is(Errno::Esrch) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -217,12 +216,7 @@ impl Control {
     /// Xen's.
     pub fn reset_vcpu(&self, domain: Domid) -> Result {
         let payload = VcpuContext { vcpu: 0, pad: 0, ctxt: GuestHandle::NULL };
-        loop {
-            match self.with(DomctlCommand::SetVcpuContext, domain, &payload) {
-                Err(error) if error.is(xen_abi::errno::Errno::Erestart) => {}
-                answer => return answer.map(|_| ()),
-            }
-        }
+        self.with(DomctlCommand::SetVcpuContext, domain, &payload).map(|_| ())
     }
 
     /// Gives `domain` one machine-contiguous extent of 2^`order` pages, its pages from `pfn` on.
@@ -237,7 +231,7 @@ impl Control {
         // SAFETY: Xen reads the structure and the extent, and writes the frame to the extent; the
         // memory is another domain's.
         let done = unsafe { call(Hypercall::MemoryOp, [op, arg(&mut reservation)]) }?;
-        if done == 1 { Ok(Mfn(extent)) } else { Err(xen_abi::errno::Errno::Enomem.into()) }
+        if done == 1 { Ok(Mfn(extent)) } else { Err(Errno::Enomem.into()) }
     }
 
     /// Pins `table` of `domain` as its L4 table: Xen checks all that hangs on it.
@@ -256,10 +250,5 @@ impl Control {
     pub fn update_tables(&self, domain: Domid, updates: &[MmuUpdate]) -> Result {
         // SAFETY: the tables are another domain's; root uses none of them.
         unsafe { pv::mmu::update(updates, Foreign { frames: domain, tables: domain }) }
-    }
-
-    /// An empty context, to fill in: it is too large to be built in place by value.
-    pub fn clear_context(context: &mut VcpuGuestContext) {
-        context.zero();
     }
 }

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `entry` how Xen enters, `boot`, `tables` main's page tables | `call` wait, beat |
 //! | `trap`, `watchdog`, `restart` | `window` other domains' pages, `control` domctls |
-//! | `reboot` the last resort | `console`, `port_io` |
+//! | `reboot` the last resort | `passthrough`, `port_io`, `registers` other domains' devices, `console` |
 
 #![no_std]
 
@@ -25,8 +25,10 @@ pub mod harm;
 mod image;
 pub mod info;
 mod panic;
+mod passthrough;
 pub mod port_io;
 mod reboot;
+mod registers;
 mod restart;
 mod tables;
 mod trap;

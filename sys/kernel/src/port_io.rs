@@ -21,6 +21,15 @@ pub fn config_read(bdf: u16, offset: u8) -> u32 {
     value
 }
 
+/// Writes the aligned word at `offset`; else as [`config_write`]. Command and MSI-X control are words:
+/// what shares a doubleword with them is status, where ones have an effect, or not root's to write.
+pub fn config_write16(bdf: u16, offset: u8, value: u16) {
+    select(bdf, offset);
+    let port = CONFIG_DATA + u16::from(offset & 2);
+    // SAFETY: as in `config_write`.
+    unsafe { asm!("out dx, ax", in("dx") port, in("ax") value, options(nomem, nostack)) };
+}
+
 /// Writes the aligned doubleword at `offset` of the configuration space of device `bdf`.
 /// Xen checks what root may write; with an IOMMU no device reaches memory that is not its domain's.
 pub fn config_write(bdf: u16, offset: u8, value: u32) {

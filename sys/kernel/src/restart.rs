@@ -8,10 +8,6 @@ use crate::{image, reboot, watchdog};
 /// early and that often lies in what a restart keeps, and no further restart will mend it.
 const DEATHS_BEFORE_FIRST_BEAT: u32 = 5;
 
-/// How often main may die between two ticks of the watchdog that saw it alive, until the host is
-/// rebooted: a crash loop that beats now and then.
-const DEATHS_BETWEEN_TICKS: u32 = 64;
-
 unsafe extern "C" {
     /// Made by [`crate::main!`].
     fn root_main() -> !;
@@ -22,11 +18,10 @@ unsafe extern "C" {
 /// # Safety
 /// In kernel mode only; main's stack and data are gone afterwards.
 pub(crate) unsafe fn restart(death: Death) -> ! {
-    let (since_beat, since_tick) = watchdog::count_death();
-    if since_beat > DEATHS_BEFORE_FIRST_BEAT || since_tick > DEATHS_BETWEEN_TICKS {
+    let (before_beat, too_many) = watchdog::count_death();
+    if before_beat > DEATHS_BEFORE_FIRST_BEAT || too_many > 0 {
         reboot::reboot(format_args!(
-            "root died {since_beat} times before its first beat, {since_tick} times in a moment, last of {}",
-            death
+            "root died {before_beat} times before its first beat, or more often than it may, last of {death}"
         ));
     }
     // SAFETY: in kernel mode, by the caller's promise, and no other reference to INFO lives.

@@ -29,6 +29,7 @@ const TABLE_SPAN: u64 = 512 * PAGE;
 pub(crate) const READ_ONLY: PteFlags =
     PteFlags::PRESENT.union(PteFlags::USER).union(PteFlags::ACCESSED).union(PteFlags::NX);
 pub(crate) const WRITABLE: PteFlags = READ_ONLY.union(PteFlags::WRITABLE).union(PteFlags::DIRTY);
+pub(crate) const REGISTERS: PteFlags = WRITABLE.union(PteFlags::PCD).union(PteFlags::PWT);
 const EXECUTABLE: PteFlags = PteFlags::PRESENT.union(PteFlags::USER).union(PteFlags::ACCESSED);
 const TABLE: PteFlags = EXECUTABLE.union(PteFlags::WRITABLE).union(PteFlags::DIRTY);
 

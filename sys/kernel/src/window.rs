@@ -6,7 +6,7 @@
 //! to be true: a new life of main reads from them which frames its last life had mapped.
 
 use crate::info;
-use crate::tables::{READ_ONLY, WINDOW_BASE, WINDOW_TABLES, WRITABLE, window_entry};
+use crate::tables::{READ_ONLY, REGISTERS, WINDOW_BASE, WINDOW_TABLES, WRITABLE, window_entry};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use pv::Result;
 use xen_abi::errno::Errno;
@@ -34,6 +34,8 @@ pub enum Access {
     ReadOnly,
     /// To read and write.
     Writable,
+    /// To read and write the registers of a device, past the caches.
+    Registers,
 }
 
 /// A part of the window, for the pages of one domain. Pages are counted from the start of the slot,
@@ -63,7 +65,11 @@ impl Slot {
         access: Access,
         frame: impl Fn(usize) -> Mfn,
     ) -> Result {
-        let flags = if access == Access::Writable { WRITABLE } else { READ_ONLY };
+        let flags = match access {
+            Access::ReadOnly => READ_ONLY,
+            Access::Writable => WRITABLE,
+            Access::Registers => REGISTERS,
+        };
         self.change(at, count, domain, |n| Pte::new(frame(n), flags))
     }
 
@@ -105,7 +111,7 @@ impl Slot {
         entry.is_present().then(|| entry.mfn())
     }
 
-    fn address(&self, offset: usize, len: usize) -> *mut u8 {
+    pub(crate) fn address(&self, offset: usize, len: usize) -> *mut u8 {
         let end = offset.checked_add(len).filter(|end| *end <= SLOT_PAGES * PAGE);
         assert!(end.is_some(), "{len} bytes at {offset:#x} lie outside a slot of the window");
         (WINDOW_BASE as usize + self.first * PAGE + offset) as *mut u8

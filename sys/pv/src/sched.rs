@@ -1,7 +1,7 @@
 //! Giving up the CPU, and shutting down.
 
 use crate::hypercall::{Result, arg, call};
-use xen_abi::sched::{Poll, SchedOp, Shutdown, ShutdownReason};
+use xen_abi::sched::{Poll, SchedOp, Shutdown, ShutdownReason, Watchdog};
 use xen_abi::{GuestHandle, Hypercall, Port};
 
 /// Waits until an event is pending on one of `ports`, masked or not, or until Xen's system time is
@@ -14,6 +14,18 @@ pub fn poll(ports: &[Port], until_ns: u64) -> Result {
         Poll { ports: GuestHandle::to(ports), nr_ports: ports.len() as u32, timeout: until_ns, pad: 0 };
     // SAFETY: Xen reads the live slice and writes nothing.
     unsafe { call(Hypercall::SchedOp, [u64::from(SchedOp::Poll.raw()), arg(&mut argument)]) }.map(|_| ())
+}
+
+/// Starts a watchdog of Xen's (`id` 0) that shuts this domain down in `timeout_s` seconds, or puts the
+/// one of that number off. Answers the number of a new one.
+///
+/// # Errors
+/// Xen's: no such watchdog, or no room for another.
+pub fn watchdog(id: u32, timeout_s: u32) -> Result<u32> {
+    let mut argument = Watchdog { id, timeout: timeout_s };
+    // SAFETY: Xen reads the structure and writes nothing.
+    unsafe { call(Hypercall::SchedOp, [u64::from(SchedOp::Watchdog.raw()), arg(&mut argument)]) }
+        .map(|id| id as u32)
 }
 
 /// Gives the rest of this time slice to others.

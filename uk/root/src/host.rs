@@ -12,6 +12,7 @@ use builder::UkPlan;
 use description::Archive;
 use description::{Console as ConsoleUse, Description};
 use heapless::Vec;
+use kernel::call::Patience;
 use kernel::control::Control;
 use kernel::pv::event;
 use kernel::window::{SLOT_PAGES, Slot};
@@ -82,6 +83,12 @@ impl Host {
         let mut events = EventLog::open(kept.events, description.host.console != ConsoleUse::Off);
         let ports = ports(&mut books);
         let scratch = Scratch::new(kept.scratch);
+        call::set_patience(Patience {
+            main_us: description.host.watchdog_us,
+            host_s: description.host.host_watchdog_s,
+            restarts: description.host.restarts.into(),
+            window_us: description.host.restart_window_us,
+        });
         if let Err(error) = control.set_weight(Domid::DOM0, description.host.weight) {
             events.note(started_us, "root", format_args!("weight refused msg={error}"));
         }
