@@ -69,11 +69,20 @@ impl Record for PortsRecord {
     const VERSION: u16 = 1;
 }
 
-/// Whose recovery box is in the scratch area. Keyed by the component's index.
+/// A recovery box in the scratch area. Keyed by the index of the component whose it is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ScratchRecord {
-    /// Pages of the box.
+    /// Its first page in the area.
+    pub first: u32,
+    /// Its pages.
     pub pages: u32,
+}
+
+impl ScratchRecord {
+    /// The page behind it.
+    pub fn end(&self) -> usize {
+        self.first as usize + self.pages as usize
+    }
 }
 
 impl Record for ScratchRecord {

@@ -30,6 +30,8 @@ pub enum RepairError {
         /// Which one.
         table: Pfn,
     },
+    /// Other components' recovery boxes wait where this one should.
+    NoRoom,
     /// The old domain is not gone: somebody still holds pages of it.
     Zombie,
 }
@@ -40,6 +42,7 @@ impl core::fmt::Display for RepairError {
             Self::Xen { doing, error } => write!(f, "{doing}: {error}"),
             Self::NoDomain => f.write_str("there is no domain to reboot in place"),
             Self::TablesDamaged { table } => write!(f, "the page table at pfn {table} is damaged"),
+            Self::NoRoom => f.write_str("there is no room for its recovery box until others are rebuilt"),
             Self::Zombie => f.write_str("the old domain is not gone: somebody still holds pages of it"),
         }
     }

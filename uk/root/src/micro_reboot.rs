@@ -41,13 +41,19 @@ pub fn micro_reboot(component: &mut Component, control: &Control) -> Result<(), 
         return Err(RepairError::NoDomain);
     }
     let has_shut_down = info.flags.contains(DomainInfoFlags::SHUTDOWN);
-    if !has_shut_down {
+    // A life of root that ended in the middle of this has left it paused; pauses nest.
+    let is_paused = info.flags.contains(DomainInfoFlags::PAUSED);
+    if !has_shut_down && !is_paused {
         control.pause(domid).doing("pausing the domain")?;
     }
-    let prepared = prepare(component, control);
-    // Whatever happened, each pause is taken back: a rebuild counts on it as little as the next try.
-    let started = if has_shut_down { control.resume(domid) } else { control.unpause(domid) };
-    prepared.and(started.doing("letting the domain run"))
+    prepare(component, control)?;
+    if has_shut_down {
+        control.resume(domid).doing("resuming the domain")?;
+    }
+    if !has_shut_down || is_paused {
+        control.unpause(domid).doing("letting the domain run")?;
+    }
+    Ok(())
 }
 
 fn prepare(component: &mut Component, control: &Control) -> Result<(), RepairError> {

@@ -61,7 +61,10 @@ fn tear_down(
         let area = component.plan.areas().recovery_box;
         if !scratch.holds(books, component.index as u32) {
             let (at, pages) = (area.start.0 as usize, area.pages as usize);
-            scratch.take_in(books, component.index as u32, &component.slot, at, pages);
+            if !scratch.take_in(books, component.index as u32, &component.slot, at, pages) {
+                component.domain = Some(domain);
+                return Err(RepairError::NoRoom);
+            }
         }
         // The port may be closed already, by a life of root that ended here.
         let _ = event::close(domain.doorbell);
