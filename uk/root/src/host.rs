@@ -17,7 +17,7 @@ use kernel::control::Control;
 use kernel::pv::event;
 use kernel::window::{SLOT_PAGES, Slot};
 use kernel::{call, now_us};
-use monitor::{Action, Actions, ComponentId, Event, MAX_COMPONENTS, Method, Monitor, PlaneLimit, Report};
+use monitor::{Action, Actions, ComponentId, Event, MAX_COMPONENTS, Method, Monitor, Report};
 use static_cell::StaticCell;
 use xen_abi::event_channel::PortState;
 use xen_abi::virq::Virq;
@@ -250,10 +250,15 @@ impl Host {
                 let first_beat_us =
                     component.health().and_then(|health| health.first_beat_us()).unwrap_or(now);
                 let incarnation = component.incarnation;
+                // From when the fault was found to the new life's first beat, by that life's own stamp: root
+                // itself sees the beat only when it looks the next time.
+                let recovery_us = first_beat_us.saturating_sub(repair.since_us);
                 events.note(
                     now,
                     who,
-                    format_args!("{line} first_beat_us={first_beat_us} incarnation={incarnation}"),
+                    format_args!(
+                        "{line} first_beat_us={first_beat_us} recovery_us={recovery_us} incarnation={incarnation}"
+                    ),
                 );
                 components[repair.component.index()].injected_us = None;
             }
@@ -328,7 +333,7 @@ fn components(
 
 fn monitor(description: &Description) -> Monitor {
     let policies: Vec<_, MAX_COMPONENTS> = description.components.iter().map(policy::of).collect();
-    match Monitor::new(&policies, PlaneLimit::DEFAULT) {
+    match Monitor::new(&policies, policy::of_plane(&description.host)) {
         Ok(monitor) => monitor,
         Err(error) => panic!("the system description: {error}"),
     }

@@ -1,7 +1,7 @@
-//! What the monitor has to know of a component, out of what the description says of it.
+//! What the monitor has to know, out of what the description says.
 
-use description::{Component, Policy as Start};
-use monitor::{ComponentSet, Granularity, Limits, Policy};
+use description::{Component, Host, Policy as Start};
+use monitor::{ComponentSet, Granularity, Limits, PlaneLimit, Policy};
 
 /// The policy for `component`.
 pub fn of(component: &Component) -> Policy {
@@ -10,6 +10,10 @@ pub fn of(component: &Component) -> Policy {
         heartbeat_deadline_us: component.heartbeat_deadline_us,
         boot_deadline_us: component.boot_deadline_us,
         stall_deadline_us: component.stall_deadline_us,
+        repair_deadline_us: component.repair_deadline_us,
+        starved_deadline_us: component.starved_deadline_us,
+        enough_cpu_us: component.enough_cpu_us,
+        work_is_beat: component.work_is_beat,
         granularity: match component.policy {
             Start::Fine => Granularity::Fine,
             Start::Coarse => Granularity::Coarse,
@@ -20,6 +24,10 @@ pub fn of(component: &Component) -> Policy {
             window_us: component.limits.window_us,
         },
         autostart: component.autostart,
-        ..Policy::DEFAULT
     }
+}
+
+/// How often the whole control plane may be rebuilt.
+pub fn of_plane(host: &Host) -> PlaneLimit {
+    PlaneLimit { attempts: host.plane_rebuilds, window_us: host.plane_window_us }
 }
