@@ -13,8 +13,6 @@ pub struct Host {
     pub check_period_us: u64,
     /// What root does with Xen's console.
     pub console: Console,
-    /// Pages of root's recovery box for the event log; when they are full the oldest events go.
-    pub event_log_pages: u32,
     /// Rebuilds of the whole control plane within `plane_window_us`, whichever component was the culprit; instead of
     /// one more the culprit is held. Everybody feels these, so they are limited for all components together.
     pub plane_rebuilds: u8,
@@ -59,8 +57,6 @@ impl Host {
         // The finest poll that Xen's timer makes worth asking for; half of a heartbeat's deadline would do.
         check_period_us: 2_000,
         console: Console::Events,
-        // 64 KiB: some five hundred events, enough to tell how a bad hour began.
-        event_log_pages: 16,
         // What two fresh starts of everything within ten minutes did not cure, a third will not.
         plane_rebuilds: 2,
         plane_window_us: 600_000_000,

@@ -14,10 +14,6 @@ pub(super) fn check(host: &Host, to: &mut Checker<'_>) {
     to.least(&["check-period"], check, MS, why);
     to.most(&["check-period"], check, 1_000 * MS, "faults would go unseen for longer than that");
 
-    let log = Amount::pages(host.event_log_pages);
-    to.least(&["event-log"], log, 1, "the log is kept in whole pages");
-    to.most(&["event-log"], log, MIB, "it is a part of root's recovery box");
-
     let plane_window = Amount::Micros(host.plane_window_us);
     to.least(&["plane-window"], plane_window, 1_000 * MS, "bringing everything up takes about a second");
     let why = "rebuilds more than a day apart have nothing in common";

@@ -10,7 +10,6 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Host {
     section.set("weight", &mut host.weight, number);
     section.set("check-period", &mut host.check_period_us, micros);
     section.set("console", &mut host.console, choice(&Console::NAMES));
-    section.set("event-log", &mut host.event_log_pages, pages);
     section.set("plane-rebuilds", &mut host.plane_rebuilds, number);
     section.set("plane-window", &mut host.plane_window_us, micros);
     section.set("watchdog", &mut host.watchdog_us, micros);

@@ -112,7 +112,6 @@ fn largest() -> Description {
             memory_pages: u32::MAX,
             weight: u16::MAX,
             check_period_us: u64::MAX,
-            event_log_pages: u32::MAX,
             plane_rebuilds: u8::MAX,
             plane_window_us: u64::MAX,
             watchdog_us: u64::MAX,

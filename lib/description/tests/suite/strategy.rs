@@ -57,13 +57,13 @@ fn console() -> impl Strategy<Value = Console> {
 prop_compose! {
     /// A host of any numbers.
     fn any_host()(
-        (memory_pages, weight, check_period_us, event_log_pages, plane_rebuilds) in any::<(u32, u16, u64, u32, u8)>(),
+        (memory_pages, weight, check_period_us, plane_rebuilds) in any::<(u32, u16, u64, u8)>(),
         (plane_window_us, watchdog_us, host_watchdog_s, restarts, restart_window_us) in any::<(u64, u64, u32, u8, u64)>(),
         console in console(),
     ) -> Host {
         Host {
-            memory_pages, weight, check_period_us, console, event_log_pages, plane_rebuilds, plane_window_us, watchdog_us,
-            host_watchdog_s, restarts, restart_window_us,
+            memory_pages, weight, check_period_us, console, plane_rebuilds, plane_window_us, watchdog_us, host_watchdog_s,
+            restarts, restart_window_us,
         }
     }
 }
@@ -135,15 +135,14 @@ prop_compose! {
         weight in 1..=u16::MAX,
         console in console(),
         check_period_us in 1_000..=5_000u64,
-        event_log_pages in 1..=256u32,
         (plane_rebuilds, plane_window_us) in (any::<u8>(), 1_000_000..=600_000_000u64),
         watchdog_us in 50_000..=500_000u64,
         (host_watchdog_s, restarts) in (2..=3_600u32, 1..=u8::MAX),
         restart_window_us in 255 * 500_000..=3_600_000_000u64,
     ) -> Host {
         Host {
-            memory_pages, weight, check_period_us, console, event_log_pages, plane_rebuilds, plane_window_us, watchdog_us,
-            host_watchdog_s, restarts, restart_window_us,
+            memory_pages, weight, check_period_us, console, plane_rebuilds, plane_window_us, watchdog_us, host_watchdog_s,
+            restarts, restart_window_us,
         }
     }
 }

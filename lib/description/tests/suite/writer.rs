@@ -15,7 +15,6 @@ pub(crate) fn write(description: &Description) -> String {
     line(&mut text, "weight", host.weight);
     line(&mut text, "check-period", micros(host.check_period_us));
     line(&mut text, "console", quoted(named(&Console::NAMES, host.console)));
-    line(&mut text, "event-log", pages(host.event_log_pages));
     line(&mut text, "plane-rebuilds", host.plane_rebuilds);
     line(&mut text, "plane-window", micros(host.plane_window_us));
     line(&mut text, "watchdog", micros(host.watchdog_us));
