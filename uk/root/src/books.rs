@@ -10,8 +10,8 @@ use xen_abi::Port;
 /// The most extents of 2 MiB that one component can have.
 pub const MAX_EXTENTS: usize = 32;
 
-/// Records: two for each component, and a few of root's own.
-const SLOTS: usize = 80;
+/// Records: two for each component, one for each device, and a few of root's own.
+const SLOTS: usize = 80 + crate::devices::MAX_GIVEN;
 
 /// Bytes of the largest record: a component's extents, 10 bytes each when encoded.
 const PAYLOAD: usize = 384;

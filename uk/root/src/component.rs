@@ -1,11 +1,13 @@
 //! What root knows about one component.
 
 use crate::books::{Books, DomainRecord, MAX_EXTENTS};
-use builder::{UkParams, UkPlan};
+use crate::devices::Device;
+use builder::{MachineRange, UkParams, UkPlan};
 use description::Component as Description;
 use heapless::Vec;
 use kernel::pv::event;
 use kernel::window::Slot;
+use uk_abi::device_info::BARS;
 use uk_abi::health::{HealthPage, WORDS};
 use uk_abi::log_ring::LogReader;
 use xen_abi::{Domid, Mfn, Pfn, Port};
@@ -26,8 +28,13 @@ pub struct Component {
     pub description: &'static Description,
     /// How its domain is laid out.
     pub plan: UkPlan<'static>,
-    /// Where root maps its pages: at their pfn up to [`Component::mapped_pages`], then `shared_info`.
+    /// Where root maps its pages: at their pfn up to [`Component::mapped_pages`], then `shared_info`; at
+    /// the end its devices' registers.
     pub slot: Slot,
+    /// Its devices.
+    pub devices: &'static mut [Device],
+    /// Whether this host lacks a device that it cannot do without.
+    pub incomplete: bool,
     /// Lives that it has had.
     pub incarnation: u64,
     /// Its domain.
@@ -78,6 +85,7 @@ impl Component {
         description: &'static Description,
         plan: UkPlan<'static>,
         slot: Slot,
+        devices: &'static mut [Device],
     ) -> Self {
         Self {
             index,
@@ -85,6 +93,8 @@ impl Component {
             description,
             plan,
             slot,
+            devices,
+            incomplete: false,
             incarnation: 0,
             domain: None,
             injected_us: None,
@@ -104,8 +114,24 @@ impl Component {
         }
     }
 
-    /// The parameters for the plan of a component.
-    pub fn params(description: &'static Description) -> UkParams<'static> {
+    /// Tells it where it finds the registers of its devices.
+    pub fn place_registers(&mut self) {
+        let mut mapped = 0;
+        for device in self.devices.iter_mut() {
+            let bars: Vec<usize, BARS> = device.mappable().map(|(bar, _)| bar).collect();
+            for bar in bars {
+                device.info.bars[bar].va = self.plan.bar_address(mapped).map_or(0, |address| address.0);
+                mapped += 1;
+            }
+        }
+    }
+
+    /// The parameters for the plan of a component with so many devices, whose registers are `bars`.
+    pub fn params(
+        description: &'static Description,
+        devices: usize,
+        bars: &'static [MachineRange],
+    ) -> UkParams<'static> {
         UkParams {
             memory_pages: description.memory_pages,
             stack_pages: description.stack_pages,
@@ -113,8 +139,8 @@ impl Component {
             box_pages: description.box_pages,
             grant_window_pages: description.grant_window_pages,
             dma_pages: description.dma_pages,
-            devices: 0,
-            bars: &[],
+            devices: devices as u32,
+            bars,
         }
     }
 

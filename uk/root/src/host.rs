@@ -4,6 +4,8 @@ use crate::books::{self, Books, DomainRecord, Kept, MAX_EXTENTS, MonitorRecord, 
 use crate::command::Console;
 use crate::component::{Component, Domain, EXTENT_PAGES};
 use crate::crash_log::{self, Crash};
+use crate::devices::quiesce::{self, REGISTER_PAGES};
+use crate::devices::{self, Found, Shares};
 use crate::events::EventLog;
 use crate::life::RepairError;
 use crate::scratch::Scratch;
@@ -15,9 +17,9 @@ use heapless::Vec;
 use kernel::call::Patience;
 use kernel::control::Control;
 use kernel::pv::event;
-use kernel::window::{SLOT_PAGES, Slot};
+use kernel::window::Slot;
 use kernel::{call, now_us};
-use monitor::{Action, Actions, ComponentId, Event, MAX_COMPONENTS, Method, Monitor, Report};
+use monitor::{Action, Actions, ComponentId, ComponentSet, Event, MAX_COMPONENTS, Method, Monitor, Report};
 use static_cell::StaticCell;
 use xen_abi::event_channel::PortState;
 use xen_abi::virq::Virq;
@@ -92,12 +94,13 @@ impl Host {
         if let Err(error) = control.set_weight(Domid::DOM0, description.host.weight) {
             events.note(started_us, "root", format_args!("weight refused msg={error}"));
         }
+        let devices = devices::find(description, &control, &mut books, &mut events, first);
         let mut host = Self {
             control,
             archive,
             description,
-            components: components(&archive, description, &scratch),
-            monitor: monitor(description),
+            monitor: monitor(description, devices.incomplete),
+            components: components(&archive, description, &scratch, devices),
             actions: Actions::default(),
             books,
             events,
@@ -217,6 +220,7 @@ impl Host {
                 Action::Boost { component } => self.boost(component),
                 Action::Probe { component } => self.probe(component),
                 Action::Hold { component } => {
+                    quiesce::silence(&self.components[component.index()]);
                     // A domain that cannot even be paused is dying or gone.
                     let _ = self.control.pause(self.components[component.index()].domid());
                 }
@@ -282,7 +286,15 @@ impl Host {
                 component.record(&mut self.books, true);
                 Ok(())
             }
-            Method::Rebuild => rebuild::rebuild(component, &self.control, &mut self.books, &self.scratch),
+            Method::Rebuild => {
+                rebuild::rebuild(component, &self.control, &mut self.books, &self.scratch)?;
+                let Self { components, events, .. } = self;
+                let component = &components[index];
+                if component.incarnation == 1 {
+                    component.devices.iter().for_each(|d| events.note(now_us(), component.name, format_args!("{d}")));
+                }
+                Ok(())
+            }
         }
     }
 
@@ -302,14 +314,17 @@ fn components(
     archive: &Archive<'static>,
     description: &'static Description,
     scratch: &Scratch,
+    found: Found,
 ) -> Vec<Component, MAX_COMPONENTS> {
     let mut components = Vec::new();
+    let mut shares = Shares::new(found.devices);
     for (index, described) in description.components.iter().enumerate() {
         let name = described.name.as_str();
         let Some(image) = archive.image(&described.image) else {
             panic!("{name}: the boot archive has no image {}", described.image)
         };
-        let plan = match UkPlan::new(image, &Component::params(described)) {
+        let (devices, bars) = shares.next(index);
+        let plan = match UkPlan::new(image, &Component::params(described, devices.len(), bars)) {
             Ok(plan) => plan,
             Err(error) => panic!("{name}: {error}"),
         };
@@ -317,22 +332,26 @@ fn components(
             let (asked, most) = (described.box_pages, scratch.pages());
             panic!("{name}: a recovery box of {asked} pages, but root has room for {most} while it rebuilds");
         }
-        if plan.areas().heap.start.0 as usize >= SLOT_PAGES || plan.memory_pages() % EXTENT_PAGES != 0 {
+        if plan.areas().heap.start.0 as usize >= REGISTER_PAGES || plan.memory_pages() % EXTENT_PAGES != 0 {
             panic!("{name}: its memory must be whole extents of 2 MiB, and all but its heap fit 8 MiB");
         }
         if plan.memory_pages() > MAX_EXTENTS as u64 * EXTENT_PAGES {
             panic!("{name}: root keeps books on {MAX_EXTENTS} extents of 2 MiB for a component, not more");
         }
         let Some(slot) = Slot::take(index) else { panic!("{name}: there is no slot {index} in the window") };
-        let component = Component::new(index, name, described, plan, slot);
+        let mut component = Component::new(index, name, described, plan, slot, devices);
+        component.incomplete = ComponentId::new(index).is_some_and(|id| found.incomplete.contains(id));
+        component.place_registers();
         // The description has no more components than this has room for.
         let _ = components.push(component);
     }
     components
 }
 
-fn monitor(description: &Description) -> Monitor {
-    let policies: Vec<_, MAX_COMPONENTS> = description.components.iter().map(policy::of).collect();
+/// The decision maker. An `incomplete` component is not started; an operator who tries it is told why.
+fn monitor(description: &Description, incomplete: ComponentSet) -> Monitor {
+    let mut policies: Vec<_, MAX_COMPONENTS> = description.components.iter().map(policy::of).collect();
+    incomplete.iter().for_each(|id| policies[id.index()].autostart = false);
     match Monitor::new(&policies, policy::of_plane(&description.host)) {
         Ok(monitor) => monitor,
         Err(error) => panic!("the system description: {error}"),

@@ -2,6 +2,7 @@
 
 use crate::component::{Component, Domain};
 use builder::UkPlan;
+use description::PciAddress;
 use kernel::control::Control;
 use kernel::window::Slot;
 use uk_abi::boot_info::{BootInfo, BootReason};
@@ -34,6 +35,13 @@ pub enum RepairError {
     NoRoom,
     /// The old domain is not gone: somebody still holds pages of it.
     Zombie,
+    /// This host lacks a device that the component cannot do without.
+    Incomplete,
+    /// A device does not come back from its reset: nothing may be built on what it might write to.
+    Device {
+        /// Which one.
+        bdf: PciAddress,
+    },
 }
 
 impl core::fmt::Display for RepairError {
@@ -44,6 +52,8 @@ impl core::fmt::Display for RepairError {
             Self::TablesDamaged { table } => write!(f, "the page table at pfn {table} is damaged"),
             Self::NoRoom => f.write_str("there is no room for its recovery box until others are rebuilt"),
             Self::Zombie => f.write_str("the old domain is not gone: somebody still holds pages of it"),
+            Self::Incomplete => f.write_str("this host lacks a device that it cannot do without"),
+            Self::Device { bdf } => write!(f, "the device {bdf} does not come back from its reset"),
         }
     }
 }
@@ -88,7 +98,11 @@ pub fn begin(component: &mut Component, control: &Control, reason: BootReason) -
     info.domid = component.domid().0;
     info.doorbell_port = domain.doorbell_there.0;
     let boot_info = component.plan.areas().boot_info.start.0 as usize;
+    info.device_count = component.devices.len() as u16;
     component.slot.write(boot_info * PAGE_SIZE, info.as_bytes());
+    for (page, device) in (boot_info + 1..).zip(component.devices.iter()) {
+        component.slot.write(page * PAGE_SIZE, device.info.as_bytes());
+    }
 
     let shared_info = component.slot.shared_info(component.shared_info_page());
     shared_info.mask_and_clear_all();

@@ -20,6 +20,7 @@ mod canary;
 mod command;
 mod component;
 mod crash_log;
+mod devices;
 mod events;
 mod host;
 mod life;

@@ -1,6 +1,7 @@
 //! Rung 1: a new life in the same domain, with the same memory, event channels and grant maps.
 
 use crate::component::Component;
+use crate::devices::{assign, quiesce};
 use crate::life::{self, Doing, RepairError};
 use builder::TablePage;
 use builder::page_table::Level;
@@ -57,9 +58,12 @@ pub fn micro_reboot(component: &mut Component, control: &Control) -> Result<(), 
 }
 
 fn prepare(component: &mut Component, control: &Control) -> Result<(), RepairError> {
+    quiesce::quiesce(component, control)?;
     mend_tables(component, control)?;
     life::load_image(&component.plan, &mut component.slot);
-    life::begin(component, control, BootReason::MicroReboot)
+    life::begin(component, control, BootReason::MicroReboot)?;
+    assign::start(component);
+    Ok(())
 }
 
 /// A number for what the domain's page tables say. To compare it costs a third of comparing them with

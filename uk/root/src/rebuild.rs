@@ -5,6 +5,8 @@
 
 use crate::books::Books;
 use crate::component::{Component, Domain, EXTENT_ORDER, EXTENT_PAGES};
+use crate::devices::quiesce::{self, REGISTER_PAGES};
+use crate::devices::assign;
 use crate::life::{self, Doing, RepairError};
 use crate::micro_reboot::digest_tables;
 use crate::scratch::Scratch;
@@ -12,10 +14,10 @@ use core::sync::atomic::Ordering::Relaxed;
 use heapless::Vec;
 use kernel::control::Control;
 use kernel::pv::event;
-use kernel::window::{Access, SLOT_PAGES};
+use kernel::window::Access;
 use uk_abi::boot_info::BootReason;
 use uk_abi::layout::PAGE_SIZE;
-use xen_abi::domctl::CreateDomain;
+use xen_abi::domctl::{CreateDomain, CreateFlags};
 use xen_abi::errno::Errno;
 use xen_abi::{Domid, Mfn, Pfn, Port};
 
@@ -33,12 +35,17 @@ pub fn rebuild(
     scratch: &Scratch,
 ) -> Result<(), RepairError> {
     let reason = if component.incarnation == 0 { BootReason::First } else { BootReason::Rebuild };
+    if component.incomplete {
+        return Err(RepairError::Incomplete);
+    }
     tear_down(component, control, books, scratch)?;
     create(component, control)?;
     component.record(books, false);
+    assign::give(component, control, books)?;
     fill(component, control, books, scratch)?;
     connect(component)?;
     life::begin(component, control, reason)?;
+    assign::start(component);
     control.unpause(component.domid()).doing("starting the domain")?;
     component.record(books, true);
     scratch.forget(books, component.index as u32);
@@ -57,6 +64,7 @@ fn tear_down(
     if exists {
         control.pause(domid).doing("pausing the domain")?;
     }
+    quiesce::quiesce(component, control)?;
     if let Some(domain) = component.domain.take() {
         let area = component.plan.areas().recovery_box;
         if !scratch.holds(books, component.index as u32) {
@@ -69,7 +77,7 @@ fn tear_down(
         // The port may be closed already, by a life of root that ended here.
         let _ = event::close(domain.doorbell);
     }
-    component.slot.unmap(0, SLOT_PAGES).doing("unmapping the domain")?;
+    component.slot.unmap(0, REGISTER_PAGES).doing("unmapping the domain")?;
     if exists {
         control.destroy(domid).doing("destroying the domain")?;
     }
@@ -79,7 +87,9 @@ fn tear_down(
 /// An empty domain with its memory.
 fn create(component: &mut Component, control: &Control) -> Result<(), RepairError> {
     let domid = component.domid();
-    match control.create(domid, &CreateDomain::PV) {
+    let contained = component.devices.iter().any(|device| device.contained);
+    let flags = if contained { CreateFlags::IOMMU } else { CreateFlags::empty() };
+    match control.create(domid, &CreateDomain { flags, ..CreateDomain::PV }) {
         Err(error) if error.is(Errno::Eexist) => return Err(RepairError::Zombie),
         answer => answer.doing("creating the domain")?,
     }

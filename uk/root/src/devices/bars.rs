@@ -6,6 +6,8 @@ use uk_abi::device_info::{BAR_64, BAR_IO, BAR_PREFETCH, BARS, BarInfo, DeviceInf
 use uk_abi::layout::PAGE_SIZE;
 use xen_abi::MachineAddr;
 
+const PAGE: u64 = PAGE_SIZE as u64;
+
 /// Offset of the first base address register.
 const FIRST_BAR: u8 = 0x10;
 
@@ -145,14 +147,15 @@ impl Capabilities {
 }
 
 /// The registers behind `info.bars[index]` that a component may map, in pages: all of them, but for
-/// MSI-X's own, which Xen keeps to itself, and what comes after those.
+/// MSI-X's own, which Xen keeps to itself, and what comes after those. Registers that do not start on a
+/// page share it with another device's, and are mapped for nobody.
 pub fn mappable(info: &DeviceInfo, msix: Option<&Msix>, index: usize) -> Option<MachineRange> {
     let bar = &info.bars[index];
-    if bar.flags & BAR_IO != 0 || bar.size == 0 || bar.machine == 0 {
+    if bar.flags & BAR_IO != 0 || bar.size == 0 || bar.machine == 0 || !bar.machine.is_multiple_of(PAGE) {
         return None;
     }
     let own = msix.into_iter().flat_map(|msix| [msix.table, msix.pending]);
-    let end = own.filter(|(of, _)| *of == index).map(|(_, offset)| offset / PAGE_SIZE as u64);
-    let pages = end.min().unwrap_or(bar.size.div_ceil(PAGE_SIZE as u64));
+    let end = own.filter(|(of, _)| *of == index).map(|(_, offset)| offset / PAGE);
+    let pages = end.min().unwrap_or(bar.size.div_ceil(PAGE));
     (pages > 0).then(|| MachineRange { first: MachineAddr(bar.machine).mfn(), pages })
 }
