@@ -4,13 +4,17 @@ use emulator::artifacts::XenVersion;
 use emulator::condition::{component, root};
 use emulator::event::{FaultKind, Rung};
 use emulator::fault::{Fault, RootFault};
+use rvmm_tests::system::LADDER;
 use rvmm_tests::{Host, Setup};
+
+/// How often root may restart within a while on a host whose description does not say it.
+const RESTARTS: usize = 8;
 
 /// How often root has each fault.
 const TIMES: usize = 10;
 
 /// The unikernels that must not notice.
-const PROBES: [&str; 2] = ["probe.a", "probe.b"];
+const PROBES: [&str; 3] = ["probe.0", "probe.1", "probe.2"];
 
 /// How a fault of root shows.
 fn shows_as(fault: RootFault) -> FaultKind {
@@ -37,8 +41,8 @@ fn root_comes_back(setup: Setup) {
             }
         }
         host.begin_chapter();
-        host.inject("probe.a", Fault::Ud2);
-        host.wait_for(component("probe.a").is_repaired_by(Rung::MicroReboot));
+        host.inject("probe.0", Fault::Ud2);
+        host.wait_for(component("probe.0").is_repaired_by(Rung::MicroReboot));
     }
 }
 
@@ -55,4 +59,18 @@ fn on_xen_4_20() {
 #[test]
 fn on_two_processors() {
     root_comes_back(Setup { processors: 2, ..Setup::default() });
+}
+
+#[test]
+fn a_root_that_dies_too_often_reboots_the_host_and_says_so() {
+    let mut host = Host::boot("root-dies-too-often", Setup { system: LADDER, ..Setup::default() });
+    for _ in 0..RESTARTS {
+        host.begin_chapter();
+        host.harm_root(RootFault::Ud2);
+        host.wait_for(root().is_repaired());
+    }
+    host.begin_chapter();
+    host.harm_root(RootFault::Ud2);
+    host.wait_for(root().reboots_the_host());
+    host.is_switched_off();
 }

@@ -6,6 +6,7 @@ use std::env;
 use std::str::FromStr;
 
 use emulator::command::Command;
+use rvmm_tests::system::MEASURED;
 use rvmm_tests::trial::{Must, Trial, trials};
 use rvmm_tests::{Host, Setup};
 
@@ -14,6 +15,9 @@ const DEFAULT_FAULTS: usize = 500;
 
 /// The seed unless told otherwise, so that two runs of the same program do the same.
 const DEFAULT_SEED: u64 = 0x5d5d;
+
+/// Who fails.
+const PROBES: [&str; 2] = ["probe.0", "probe.1"];
 
 /// A number from the environment.
 fn setting<T: FromStr>(name: &str, default: T) -> T {
@@ -29,11 +33,11 @@ fn random_faults_are_repaired_and_use_nothing_up() {
         (setting("RVMM_SOAK_FAULTS", DEFAULT_FAULTS), setting("RVMM_SOAK_SEED", DEFAULT_SEED));
     let mut random = fastrand::Rng::with_seed(seed);
     let trials: Vec<Trial> = trials().filter(|trial| matches!(trial.must, Must::BeRepaired { .. })).collect();
-    let mut host = Host::boot("soak", Setup::default());
+    let mut host = Host::boot("soak", Setup { system: MEASURED, ..Setup::default() });
     let free_before = host.command(Command::Free);
     for number in 1..=count {
         let trial = trials[random.usize(..trials.len())];
-        let component = ["probe.a", "probe.b"][random.usize(..2)];
+        let component = PROBES[random.usize(..PROBES.len())];
         if let Err(error) = trial.run(host.emulated(), component) {
             host.fail(format_args!(
                 "fault {number} of {count}, seed {seed}: {} of {component}: {error}",

@@ -171,6 +171,12 @@ impl Host {
     #[track_caller]
     pub fn power_off(mut self) {
         self.command(Command::PowerOff);
+        self.is_switched_off();
+    }
+
+    /// Waits until Xen has stopped the machine.
+    #[track_caller]
+    pub fn is_switched_off(&self) {
         self.expect(self.host.wait_for_end());
     }
 

@@ -7,8 +7,8 @@
 //! use rvmm_tests::{Host, Setup};
 //!
 //! let mut host = Host::boot("a-null-store", Setup::default());
-//! host.inject("probe.a", Fault::NullStore);
-//! host.wait_for(component("probe.a").is_repaired_by(Rung::MicroReboot));
+//! host.inject("probe.0", Fault::NullStore);
+//! host.wait_for(component("probe.0").is_repaired_by(Rung::MicroReboot));
 //! ```
 
 pub mod host;

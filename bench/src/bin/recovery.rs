@@ -17,11 +17,11 @@ use emulator::host::Host;
 use rvmm_bench::report::Report;
 use rvmm_tests::Setup;
 use rvmm_tests::host::log_directory;
-use rvmm_tests::system::{BUSY, PROBES};
+use rvmm_tests::system::MEASURED;
 use rvmm_tests::trial::{Must, Outcome, Trial, trials};
 
 /// The probe that is measured.
-const PROBE: &str = "probe.a";
+const PROBE: &str = "probe.0";
 
 /// How long one host may run, whatever happens.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -57,25 +57,23 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let setup = Setup { xen: options.xen, processors: options.processors, ..Setup::default() };
+    let setup =
+        Setup { xen: options.xen, processors: options.processors, system: MEASURED, ..Setup::default() };
     let mut report = Report::new("recovery");
     report.version("xen", options.xen);
 
     measure_boots(setup, &mut report)?;
-    for (load, system) in [("idle", PROBES), ("busy", BUSY)] {
-        let mut host = boot(Setup { system, ..setup }, load)?;
-        if system == BUSY {
-            burn(&mut host)?;
-        }
-        measure_faults(&mut host, load, options.count, &mut report)
-            .with_context(|| format!("the logs are in {}", host.directory().display()))?;
-    }
+    let mut host = boot(setup, "recovery")?;
+    measure_faults(&mut host, "idle", options.count, &mut report)
+        .and_then(|()| burn(&mut host))
+        .and_then(|()| measure_faults(&mut host, "busy", options.count, &mut report))
+        .with_context(|| format!("the logs are in {}", host.directory().display()))?;
     println!("{report}");
     options.json.map_or(Ok(()), |path| report.write_json(&path))
 }
 
 fn boot(setup: Setup, name: &str) -> Result<Host> {
-    let directory = log_directory(&format!("bench-recovery-{name}"));
+    let directory = log_directory(&format!("bench-{name}"));
     let prepared = setup.prepare(&directory)?;
     Ok(Host::boot(&prepared.machine, &directory, LIFETIME)?)
 }
@@ -85,7 +83,7 @@ fn measure_boots(setup: Setup, report: &mut Report) -> Result<()> {
     let mut samples = Vec::new();
     for _ in 0..BOOTS {
         let switched_on = Instant::now();
-        boot(setup, "boots")?;
+        boot(setup, "boot")?;
         samples.push(micros(switched_on.elapsed()));
     }
     report.add("power-on/all-up", &samples, Some(BOOT_US));
@@ -94,7 +92,7 @@ fn measure_boots(setup: Setup, report: &mut Report) -> Result<()> {
 
 /// Makes the spinners burn CPU time.
 fn burn(host: &mut Host) -> Result<()> {
-    for spinner in ["spinner.a", "spinner.b"] {
+    for spinner in ["spinner.0", "spinner.1"] {
         host.command(&Command::Inject {
             component: spinner.into(),
             fault: Fault::TightLoop,

@@ -93,6 +93,11 @@ impl Subject {
         self.says("is boosted", |what| *what == What::Boost)
     }
 
+    /// It reboots the host.
+    pub fn reboots_the_host(self) -> Condition {
+        self.says("reboots the host", |what| *what == What::Reboot)
+    }
+
     /// It logged a record that contains `text`.
     pub fn logs(self, text: &str) -> Condition {
         let text = text.to_owned();
@@ -162,6 +167,7 @@ mod tests {
             (a().is_held(), "hold reason=attempts"),
             (a().is_released(), "release"),
             (a().is_boosted(), "boost"),
+            (a().reboots_the_host(), "reboot msg=died too often"),
             (a().logs("no memory"), "log level=error msg=there is no memory left"),
         ] {
             assert!(meets(&condition, &format!("[SD] 1 2 a {event}")), "{condition}");

@@ -139,6 +139,8 @@ pub enum What {
     Free,
     /// Root has restarted and takes the component over again.
     Resume,
+    /// Root reboots the host, because it has died too often.
+    Reboot,
     /// There is nothing left to do, and every component is at work.
     Ready,
     /// There is nothing left to do, and some components are held.
@@ -251,6 +253,7 @@ impl What {
             "device" => What::Device,
             "free" => What::Free,
             "resume" => What::Resume,
+            "reboot" => What::Reboot,
             "ready" => What::Ready,
             "settled" => What::Settled,
             other => What::Other(other.to_owned()),
@@ -276,6 +279,7 @@ impl What {
             What::Device => "device",
             What::Free => "free",
             What::Resume => "resume",
+            What::Reboot => "reboot",
             What::Ready => "ready",
             What::Settled => "settled",
             What::Other(name) => name,

@@ -10,6 +10,7 @@ use comfy_table::{CellAlignment, Table};
 use emulator::artifacts::XenVersion;
 use emulator::host::Host;
 use rvmm_tests::host::log_directory;
+use rvmm_tests::system::MEASURED;
 use rvmm_tests::trial::{Outcome, Trial, TrialError, trials};
 use rvmm_tests::{Setup, setup::Prepared};
 
@@ -32,7 +33,7 @@ struct Options {
 
 fn main() -> Result<ExitCode> {
     let Options { xen, processors, no_iommu } = Options::parse();
-    let setup = Setup { xen, processors, iommu: !no_iommu, ..Setup::default() };
+    let setup = Setup { xen, processors, iommu: !no_iommu, system: MEASURED, ..Setup::default() };
     let directory = log_directory("demo");
     let Prepared { machine, lan: _lan } = setup.prepare(&directory)?;
 
@@ -58,7 +59,7 @@ fn main() -> Result<ExitCode> {
         }
     }
     let mut failures = 0;
-    for component in ["probe.a", "probe.b"] {
+    for component in ["probe.0", "probe.1"] {
         for trial in trials() {
             let result = trial.run(&mut host, component);
             failures += usize::from(result.is_err());
