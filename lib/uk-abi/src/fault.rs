@@ -65,9 +65,10 @@ faults! {
     LostHeartbeat = 12, "lost-heartbeat";
     /// The heart beats on, but work that is waiting is never done.
     BeatNoProgress = 13, "beat-no-progress";
-    /// Crashes right after the first beat, in as many incarnations as the argument says.
+    /// Crashes after the first beat, in as many incarnations as the argument says, the present one among them.
     CrashLoop = 14, "crash-loop";
-    /// Crashes before the first beat, in as many incarnations as the argument says.
+    /// Crashes before the first beat, in as many incarnations as the argument says. The present one, which has
+    /// beaten, crashes besides.
     CrashAtBoot = 15, "crash-at-boot";
     /// Allocates memory until there is none.
     ExhaustMemory = 16, "exhaust-memory";

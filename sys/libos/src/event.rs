@@ -6,9 +6,10 @@ use core::future::poll_fn;
 use core::task::{Poll, Waker};
 use critical_section::Mutex;
 use heapless::Vec;
-use xen_abi::Port;
+use xen_abi::event_channel::PortState;
+use xen_abi::{Domid, Port};
 
-pub use pv::event::{alloc_unbound, bind_interdomain, bind_pirq, bind_virq, send};
+pub use pv::event::{alloc_unbound, bind_interdomain, bind_ipi, bind_pirq, bind_virq, send};
 
 /// Ports that a unikernel can await, which is what one `SCHEDOP_poll` takes.
 pub const MAX_PORTS: usize = 128;
@@ -60,7 +61,7 @@ impl Event {
         self.port
     }
 
-    /// Waits for an event; those that came since the last wait count as one.
+    /// Waits for an event; those that came since the last wait count as one. One task waits for a port.
     pub async fn wait(&self) {
         poll_fn(|context| {
             critical_section::with(|cs| {
@@ -85,6 +86,25 @@ impl Event {
     pub fn notify(&self) -> pv::Result {
         send(self.port)
     }
+}
+
+/// Closes what a last life has opened and this one does not know: every port but `keep` and the doorbell. A micro-reboot
+/// keeps event channels, so a program that opens some calls this at its start, or they add up. Answers how many there
+/// were.
+///
+/// # Errors
+/// Xen's: a port cannot be closed.
+pub fn close_leftovers(keep: &[Port]) -> pv::Result<usize> {
+    let mut closed = 0;
+    for port in (1..MAX_PORTS as u32).map(Port) {
+        let is_open =
+            pv::event::status(Domid::SELF, port).is_ok_and(|s| s.state() != Some(PortState::Closed));
+        if is_open && port.0 != start::boot_info().doorbell_port && !keep.contains(&port) {
+            pv::event::close(port)?;
+            closed += 1;
+        }
+    }
+    Ok(closed)
 }
 
 /// Closes `event`'s port; nobody can wait for it any more.

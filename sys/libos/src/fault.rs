@@ -7,6 +7,8 @@ use alloc::vec::Vec;
 use core::arch::asm;
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use embassy_sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use embassy_sync::signal::Signal;
 use uk_abi::fault::Fault;
 use uk_abi::health::{FaultCommand, HealthPage};
 use uk_abi::layout::{PAGE_SIZE, RAM_BASE};
@@ -24,8 +26,7 @@ static FLOOD_LOG: AtomicU64 = AtomicU64::new(0);
 static WORK_STUCK: AtomicBool = AtomicBool::new(false);
 
 /// A fault that the program has to carry out itself, with its argument.
-static FOR_PROGRAM: AtomicU64 = AtomicU64::new(0);
-static FOR_PROGRAM_ARGUMENT: AtomicU64 = AtomicU64::new(0);
+static FOR_PROGRAM: Signal<CriticalSectionRawMutex, (Fault, u64)> = Signal::new();
 
 pub(crate) fn heartbeat_is_lost() -> bool {
     HEARTBEAT_LOST.load(Relaxed)
@@ -36,10 +37,10 @@ pub fn work_is_stuck() -> bool {
     WORK_STUCK.load(Relaxed)
 }
 
-/// A fault that only the program can carry out: one of its devices, or of a later life.
-pub fn take_for_program() -> Option<(Fault, u64)> {
-    let fault = Fault::try_from(FOR_PROGRAM.swap(0, Relaxed) as u32).ok()?;
-    Some((fault, FOR_PROGRAM_ARGUMENT.load(Relaxed)))
+/// Waits for a fault that only the program can carry out: one of its devices, or of a later life. Answers it with its
+/// argument. One task waits for it.
+pub async fn for_program() -> (Fault, u64) {
+    FOR_PROGRAM.wait().await
 }
 
 /// Does what goes on in every turn: the floods.
@@ -82,8 +83,7 @@ pub(crate) fn carry_out(health: &HealthPage<'_>, command: FaultCommand) {
         Fault::FloodEvents => FLOOD_EVENTS.store(1000, Relaxed),
         Fault::FloodLog => FLOOD_LOG.store(1000, Relaxed),
         Fault::CrashLoop | Fault::CrashAtBoot | Fault::RogueDma => {
-            FOR_PROGRAM_ARGUMENT.store(command.argument, Relaxed);
-            FOR_PROGRAM.store(u64::from(fault.id()), Relaxed);
+            FOR_PROGRAM.signal((fault, command.argument));
         }
     }
 }

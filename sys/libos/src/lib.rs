@@ -3,7 +3,8 @@
 //! ```text
 //!   main (async)  --  spawns tasks, awaits events and time
 //!   executor      --  polls tasks, beats the heart, waits in SCHEDOP_poll
-//!   event  time  grant  dma  log  recovery  health
+//!   event  time  grant  log  recovery  health
+//!   virtio        --  network cards and disks, on dma memory and interrupt
 //!   start, trap   --  from root's boot info to main; from a fault to a crash report
 //! ```
 //!
@@ -17,20 +18,26 @@ extern crate alloc;
 
 pub mod clock;
 mod critical;
+pub mod dma;
 mod entry;
 pub mod event;
 mod executor;
 pub mod fault;
 mod heap;
+pub mod interrupt;
 mod log_ring;
 mod start;
 mod time_driver;
 mod trap;
 mod uk;
+pub mod virtio;
 
 pub use embassy_executor::{self, Spawner, task};
+pub use embassy_futures as futures;
+pub use embassy_sync as sync;
 pub use embassy_time as time;
-pub use uk::Uk;
+pub use recovery_box;
+pub use uk::{Records, Uk};
 pub use uk_abi;
 pub use xen_abi;
 

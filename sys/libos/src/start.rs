@@ -6,6 +6,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
 use pv::shared_info::SharedInfo;
 use uk_abi::boot_info::{Area, BootInfo};
+use uk_abi::device_info::DeviceInfo;
 use uk_abi::health::{BootStage, HealthPage, WORDS};
 use uk_abi::layout::{BOOT_INFO_VA, HEALTH_VA, SHARED_INFO_VA};
 
@@ -14,6 +15,15 @@ pub(crate) fn boot_info() -> &'static BootInfo {
     // SAFETY: root fills in this page before a life starts and changes nothing during it; it is
     // mapped read-only.
     unsafe { &*(BOOT_INFO_VA as *const BootInfo) }
+}
+
+/// The devices that root has given this unikernel.
+pub(crate) fn devices() -> impl Iterator<Item = &'static DeviceInfo> {
+    let info = boot_info();
+    (0..usize::from(info.device_count)).filter_map(|index| info.device_info_va(index)).map(|va| {
+        // SAFETY: root fills in a page for each device, mapped read-only behind boot info.
+        unsafe { &*(va as *const DeviceInfo) }
+    })
 }
 
 /// The words of the page that root watches.

@@ -3,10 +3,15 @@
 use crate::event::{Event, TooManyPorts};
 use crate::start;
 use core::sync::atomic::AtomicU64;
+use recovery_box::{OpenReport, RecoveryBox, TooSmall};
 use uk_abi::boot_info::{BootInfo, BootReason};
 use uk_abi::device_info::DeviceInfo;
 use uk_abi::health::HealthPage;
 use xen_abi::{Domid, Port};
+
+/// A unikernel's recovery box.
+pub type Records<const SLOTS: usize, const PAYLOAD: usize> =
+    RecoveryBox<&'static [AtomicU64], SLOTS, PAYLOAD>;
 
 /// This unikernel, as root has set it up. There is one.
 #[derive(Debug)]
@@ -46,17 +51,25 @@ impl Uk {
         Event::listen(Port(self.info().doorbell_port))
     }
 
-    /// The words of the recovery box, which a restart keeps and a rebuild gives back.
+    /// The words of the recovery box, which a restart keeps and a rebuild gives back. A program that divides them into
+    /// several boxes starts from here.
     pub fn recovery_words(&self) -> &'static [AtomicU64] {
         start::words(self.info().recovery_box)
     }
 
+    /// Opens the recovery box as one box of at most `SLOTS` records of `PAYLOAD` bytes, and says what was found in it.
+    /// To be called once in a life.
+    ///
+    /// # Errors
+    /// [`TooSmall`]: the description gives this unikernel fewer pages than such a box takes.
+    pub fn recovery_box<const SLOTS: usize, const PAYLOAD: usize>(
+        &self,
+    ) -> Result<(Records<SLOTS, PAYLOAD>, OpenReport), TooSmall> {
+        RecoveryBox::open(self.recovery_words())
+    }
+
     /// The devices that root has given this unikernel.
     pub fn devices(&self) -> impl Iterator<Item = &'static DeviceInfo> {
-        let info = self.info();
-        (0..usize::from(info.device_count)).filter_map(|index| info.device_info_va(index)).map(|va| {
-            // SAFETY: root fills in a page for each device, mapped read-only behind boot info.
-            unsafe { &*(va as *const DeviceInfo) }
-        })
+        start::devices()
     }
 }

@@ -52,6 +52,16 @@ pub fn bind_pirq(pirq: u32) -> Result<Port> {
     Ok(argument.port)
 }
 
+/// Makes a port by which this domain's one vCPU notifies itself.
+///
+/// # Errors
+/// Xen's: no free port.
+pub fn bind_ipi() -> Result<Port> {
+    let mut argument = abi::BindIpi { vcpu: 0, ..Default::default() };
+    op(EventChannelOp::BindIpi, &mut argument)?;
+    Ok(argument.port)
+}
+
 /// Closes a local port.
 ///
 /// # Errors

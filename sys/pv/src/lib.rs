@@ -8,6 +8,7 @@
 pub mod clock;
 pub mod event;
 pub mod hypercall;
+pub mod irq;
 mod mem;
 pub mod mmu;
 pub mod sched;

@@ -1,13 +1,71 @@
-//! Probe.
+//! Probe: a unikernel that can be told to fail in every way, and that notices what its failures leave behind.
+//!
+//! ```text
+//! journal   what it keeps in its recovery box: its lives, its work, how it is doomed; checked at each start
+//! worker    work at a steady rate, counted in the health page: the progress that root watches
+//! doom      faults of lives to come: crash loops, crashes during the boot
+//! checks    at each start, that time, tasks and events work
+//! service   the figures that it shows in its health page
+//! ```
+//!
+//! Faults of the present life are the library OS's business (`libos::fault`). Its arguments are words:
+//!
+//! | word | meaning |
+//! |---|---|
+//! | `spin` | burns all the CPU time that it gets, as a guest might, and beats once in a millisecond |
+
 #![no_std]
 #![no_main]
 
+mod arguments;
+mod checks;
+mod doom;
+mod journal;
+mod service;
+mod spinner;
+mod worker;
+
+use crate::arguments::Arguments;
+use crate::journal::Journal;
+use core::cell::RefCell;
 use libos::{Spawner, Uk};
+use static_cell::StaticCell;
+
 libos::main!(main);
 
-async fn main(_spawner: Spawner, uk: Uk) {
-    log::info!("{}", uk.info());
-    loop {
-        libos::time::Timer::after_millis(100).await;
+/// The journal of this life. All tasks run on one vCPU and none keeps it over an await.
+static JOURNAL: StaticCell<RefCell<Journal>> = StaticCell::new();
+
+async fn main(spawner: Spawner, uk: Uk) {
+    let arguments = Arguments::parse(uk.info().args());
+    let (journal, found) = Journal::open(&uk);
+    let health = uk.health();
+    service::show_found(&health, &found);
+    log::info!("{}: {found}", uk.info());
+    let journal: &'static RefCell<Journal> = JOURNAL.init(RefCell::new(journal));
+    // Before the first await, which is before the first beat.
+    doom::at_boot(journal);
+
+    spawner.spawn(task(doom::run(journal)));
+    spawner.spawn(task(worker::take_on(health)));
+    spawner.spawn(task(worker::work(health, journal)));
+    spawner.spawn(task(checks::player()));
+    spawner.spawn(task(checks::run(health)));
+    if arguments.spin {
+        spawner.spawn(task(spinner::run()));
+    }
+    worker::count_rings(&uk).await;
+}
+
+/// A task of this program, each of which is spawned once in a life.
+///
+/// # Panics
+/// If it is spawned twice.
+fn task<S>(
+    token: Result<libos::embassy_executor::SpawnToken<S>, libos::embassy_executor::SpawnError>,
+) -> libos::embassy_executor::SpawnToken<S> {
+    match token {
+        Ok(token) => token,
+        Err(error) => panic!("a task cannot be spawned: {error:?}"),
     }
 }

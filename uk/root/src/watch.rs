@@ -35,10 +35,20 @@ impl Host {
         for info in infos.iter().filter(|info| info.flags.contains(DomainInfoFlags::SHUTDOWN)) {
             let id = ComponentId::new(usize::from(info.domain.0) - 1);
             let Some(id) = id.filter(|id| id.index() < self.components.len()) else { continue };
-            if matches!(self.monitor.phase(id), Phase::Healthy | Phase::Starting { .. }) {
-                self.note_injection(id.index());
-                self.tell(Event::Crashed { component: id });
-            }
+            self.note_crash(id);
+        }
+    }
+
+    /// Tells the monitor that a component has crashed, unless that is known already.
+    fn note_crash(&mut self, id: ComponentId) {
+        let index = id.index();
+        self.note_injection(index);
+        if matches!(self.monitor.phase(id), Phase::Starting { .. }) {
+            // If it has beaten since root last looked, the repair was not in vain, and this is another fault.
+            self.observe(index, None);
+        }
+        if matches!(self.monitor.phase(id), Phase::Healthy | Phase::Starting { .. }) {
+            self.tell(Event::Crashed { component: id });
         }
     }
 
@@ -103,8 +113,7 @@ impl Host {
     pub fn probe(&mut self, id: ComponentId) {
         let index = id.index();
         if self.has_shut_down(index) {
-            self.note_injection(index);
-            return self.tell(Event::Crashed { component: id });
+            return self.note_crash(id);
         }
         let sample = self
             .control

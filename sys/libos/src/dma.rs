@@ -1,0 +1,98 @@
+//! Memory for devices: pages of the DMA area, contiguous in the machine, and where the machine has any
+//! page of this domain.
+
+use crate::start;
+use core::cell::RefCell;
+use core::ops::{Deref, DerefMut};
+use core::sync::atomic::Ordering::Relaxed;
+use critical_section::Mutex;
+use uk_abi::layout::{PAGE_SIZE, RAM_BASE};
+use xen_abi::{MachineAddr, Mfn};
+
+/// Pages that the area can have: one extent of 2 MiB.
+const MAX_PAGES: usize = 512;
+
+/// Which pages of the area are taken.
+static TAKEN: Mutex<RefCell<[bool; MAX_PAGES]>> = Mutex::new(RefCell::new([false; MAX_PAGES]));
+
+/// Where the machine has the byte at `address` of this domain's memory; none where it has no memory
+/// there. A device uses such addresses.
+pub fn machine_address(address: u64) -> Option<MachineAddr> {
+    let pfn = address.checked_sub(RAM_BASE)? / PAGE_SIZE as u64;
+    let frame = start::words(start::boot_info().p2m).get(pfn as usize).map(|frame| Mfn(frame.load(Relaxed)))?;
+    (pfn < start::boot_info().ram_pages).then(|| frame.addr() + address % PAGE_SIZE as u64)
+}
+
+/// Pages of the DMA area, given back when dropped. What a device is told of must be dropped only when
+/// it has been told otherwise: it writes to memory of this domain, whoever has it.
+#[derive(Debug)]
+pub struct DmaBuffer {
+    first: usize,
+    pages: usize,
+}
+
+impl DmaBuffer {
+    /// Takes `pages` pages, zeroed; none where there are not so many in a row.
+    pub fn new(pages: usize) -> Option<Self> {
+        let area = start::boot_info().dma;
+        let len = (area.pages as usize).min(MAX_PAGES);
+        let first = critical_section::with(|cs| {
+            let mut taken = TAKEN.borrow_ref_mut(cs);
+            let first = (0..len.checked_sub(pages)? + 1)
+                .find(|first| taken[*first..first + pages].iter().all(|taken| !taken))?;
+            taken[first..first + pages].fill(true);
+            Some(first)
+        })?;
+        let mut buffer = Self { first, pages };
+        buffer.fill(0);
+        Some(buffer)
+    }
+
+    /// Where the machine has its first byte; the others follow.
+    pub fn machine_address(&self) -> MachineAddr {
+        // The area lies in RAM: boot info was validated.
+        machine_address(self.address()).unwrap_or(MachineAddr(0))
+    }
+
+    fn address(&self) -> u64 {
+        start::boot_info().dma.va + (self.first * PAGE_SIZE) as u64
+    }
+
+    /// Gives the pages away for good, or until [`Self::from_address`].
+    pub(crate) fn into_address(self) -> u64 {
+        let address = self.address();
+        core::mem::forget(self);
+        address
+    }
+
+    /// The buffer that was given away.
+    ///
+    /// # Safety
+    /// `address` must come from [`Self::into_address`] of a buffer of so many pages, and only once.
+    pub(crate) unsafe fn from_address(address: u64, pages: usize) -> Self {
+        Self { first: (address - start::boot_info().dma.va) as usize / PAGE_SIZE, pages }
+    }
+}
+
+impl Deref for DmaBuffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: root maps the area writable and gives it to nothing else; `TAKEN` has given these pages
+        // to this buffer alone, and any bytes are plain.
+        unsafe { core::slice::from_raw_parts(self.address() as *const u8, self.pages * PAGE_SIZE) }
+    }
+}
+
+impl DerefMut for DmaBuffer {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as in `deref`.
+        unsafe { core::slice::from_raw_parts_mut(self.address() as *mut u8, self.pages * PAGE_SIZE) }
+    }
+}
+
+impl Drop for DmaBuffer {
+    fn drop(&mut self) {
+        critical_section::with(|cs| TAKEN.borrow_ref_mut(cs)[self.first..self.first + self.pages].fill(false));
+    }
+}

@@ -1,0 +1,144 @@
+//! Virtio's PCI transport, with what `virtio-drivers` leaves out: MSI-X vectors, and devices behind an
+//! IOMMU.
+
+use super::DeviceError;
+use super::hal::UkHal;
+use super::pci::Snapshot;
+use core::ptr::NonNull;
+use uk_abi::device_info::{DeviceInfo, IrqKind};
+use virtio_drivers::transport::pci::bus::PciRoot;
+use virtio_drivers::transport::pci::{PciTransport, VirtioPciError};
+use virtio_drivers::transport::{DeviceStatus, DeviceType, InterruptStatus, Transport};
+use virtio_drivers::{PhysAddr, Result};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// VIRTIO_F_ACCESS_PLATFORM: the device's accesses go through the IOMMU (virtio 1.2, 6).
+const ACCESS_PLATFORM: u64 = 1 << 33;
+
+/// Offsets in the common configuration (virtio 1.2, 4.1.4.3).
+const QUEUE_SELECT: usize = 0x16;
+const QUEUE_MSIX_VECTOR: usize = 0x1a;
+
+/// Id of vendor-specific capabilities, and virtio's number for its common configuration.
+const CAP_VENDOR: u8 = 0x09;
+const CAP_COMMON: u8 = 1;
+
+/// Reads of a status that should be 0: a device that was reset by root answers at once.
+const STATUS_READS: u32 = 100_000;
+
+/// A virtio device.
+pub struct UkTransport {
+    pci: PciTransport,
+    /// The registers of the common configuration.
+    common: NonNull<u8>,
+    /// Whether queues interrupt by MSI-X: all by vector 0.
+    msix: bool,
+}
+
+impl UkTransport {
+    /// The transport of `device`.
+    ///
+    /// # Errors
+    /// [`DeviceError::Pci`].
+    pub fn new(device: &'static DeviceInfo) -> core::result::Result<Self, DeviceError> {
+        let snapshot = Snapshot::of(device);
+        let function = snapshot.function();
+        let pci = PciTransport::new::<UkHal, _>(&mut PciRoot::new(snapshot), function);
+        let common = common(device).ok_or(DeviceError::Pci(VirtioPciError::MissingCommonConfig))?;
+        Ok(Self { pci: pci.map_err(DeviceError::Pci)?, common, msix: device.irq_kind() == IrqKind::Msix })
+    }
+
+    fn write16(&mut self, offset: usize, value: u16) {
+        // SAFETY: the common configuration, which the driver above has checked, is longer than `offset`;
+        // these two registers only say how a queue interrupts.
+        unsafe { self.common.byte_add(offset).cast::<u16>().write_volatile(value) };
+    }
+}
+
+/// Where the common configuration of `device` is mapped.
+fn common(device: &DeviceInfo) -> Option<NonNull<u8>> {
+    let capability = device.capabilities().find(|c| c.id == CAP_VENDOR && c.bytes.get(3) == Some(&CAP_COMMON))?;
+    let bar = device.bars.get(usize::from(*capability.bytes.get(4)?)).filter(|bar| bar.va != 0)?;
+    let offset = u32::from_le_bytes(capability.bytes.get(8..12)?.try_into().ok()?);
+    NonNull::new((bar.va + u64::from(offset)) as *mut u8)
+}
+
+impl Transport for UkTransport {
+    fn device_type(&self) -> DeviceType {
+        self.pci.device_type()
+    }
+
+    fn read_device_features(&mut self) -> u64 {
+        self.pci.read_device_features()
+    }
+
+    fn write_driver_features(&mut self, features: u64) {
+        // Which addresses a device takes is no driver's concern: all here are the machine's.
+        let platform = self.pci.read_device_features() & ACCESS_PLATFORM;
+        self.pci.write_driver_features(features | platform);
+    }
+
+    fn max_queue_size(&mut self, queue: u16) -> u32 {
+        self.pci.max_queue_size(queue)
+    }
+
+    fn notify(&mut self, queue: u16) {
+        self.pci.notify(queue);
+    }
+
+    fn get_status(&self) -> DeviceStatus {
+        self.pci.get_status()
+    }
+
+    fn set_status(&mut self, status: DeviceStatus) {
+        self.pci.set_status(status);
+        if status == DeviceStatus::empty() {
+            // It is reset when it says so. One that never does fails in the next step.
+            for _ in 0..STATUS_READS {
+                if self.pci.get_status() == status {
+                    break;
+                }
+            }
+        }
+    }
+
+    fn set_guest_page_size(&mut self, size: u32) {
+        self.pci.set_guest_page_size(size);
+    }
+
+    fn requires_legacy_layout(&self) -> bool {
+        self.pci.requires_legacy_layout()
+    }
+
+    fn queue_set(&mut self, queue: u16, size: u32, table: PhysAddr, driver: PhysAddr, device: PhysAddr) {
+        if self.msix {
+            self.write16(QUEUE_SELECT, queue);
+            self.write16(QUEUE_MSIX_VECTOR, 0);
+        }
+        self.pci.queue_set(queue, size, table, driver, device);
+    }
+
+    fn queue_unset(&mut self, queue: u16) {
+        self.pci.queue_unset(queue);
+    }
+
+    fn queue_used(&mut self, queue: u16) -> bool {
+        self.pci.queue_used(queue)
+    }
+
+    fn ack_interrupt(&mut self) -> InterruptStatus {
+        self.pci.ack_interrupt()
+    }
+
+    fn read_config_generation(&self) -> u32 {
+        self.pci.read_config_generation()
+    }
+
+    fn read_config_space<T: FromBytes + IntoBytes>(&self, offset: usize) -> Result<T> {
+        self.pci.read_config_space(offset)
+    }
+
+    fn write_config_space<T: IntoBytes + Immutable>(&mut self, offset: usize, value: T) -> Result<()> {
+        self.pci.write_config_space(offset, value)
+    }
+}

@@ -1,0 +1,114 @@
+//! What a life checks of the library OS once it runs. Nothing is expected to be fast, only to be right.
+
+use crate::service;
+use core::fmt;
+use libos::event::{self, Event};
+use libos::futures::join::join;
+use libos::sync::blocking_mutex::raw::CriticalSectionRawMutex;
+use libos::sync::signal::Signal;
+use libos::time::{Duration, Instant, Timer, with_timeout};
+use libos::uk_abi::health::HealthPage;
+
+/// What is not right by then never will be. A starved probe has long been given up by root.
+const LONG_ENOUGH: Duration = Duration::from_secs(10);
+
+/// Turns of the ball between two tasks.
+const TURNS: u32 = 100;
+
+/// Why a check failed.
+enum Failure {
+    /// Nothing came of it.
+    Never,
+    /// A timer went off before its time.
+    Early,
+    /// Something else came than was sent.
+    Other,
+    /// Xen refused.
+    Xen(libos::xen_abi::XenError),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Never => write!(f, "nothing within {} ms", LONG_ENOUGH.as_millis()),
+            Self::Early => f.write_str("early"),
+            Self::Other => f.write_str("not what was sent"),
+            Self::Xen(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<libos::xen_abi::XenError> for Failure {
+    fn from(error: libos::xen_abi::XenError) -> Self {
+        Self::Xen(error)
+    }
+}
+
+static PING: Signal<CriticalSectionRawMutex, u32> = Signal::new();
+static PONG: Signal<CriticalSectionRawMutex, u32> = Signal::new();
+
+/// Gives each ball back that it gets.
+#[libos::task(embassy_executor = libos::embassy_executor)]
+pub async fn player() {
+    loop {
+        PONG.signal(PING.wait().await);
+    }
+}
+
+/// Checks everything, once.
+#[libos::task(embassy_executor = libos::embassy_executor)]
+pub async fn run(health: HealthPage<'static>) {
+    let checks = [("timers", timers().await), ("tasks", tasks().await), ("events", events().await)];
+    let mut failed = 0;
+    for (what, outcome) in &checks {
+        if let Err(failure) = outcome {
+            failed += 1;
+            log::error!("self-check of {what} failed: {failure}");
+        }
+    }
+    let passed = checks.len() as u64 - failed;
+    health.set_service(service::PASSED, passed);
+    health.set_service(service::FAILED, failed);
+    log::info!("self-checks: {passed} passed, {failed} failed");
+}
+
+/// No timer goes off before its time, whichever was set first.
+async fn timers() -> Result<(), Failure> {
+    for millis in [3, 1, 2] {
+        let at = Instant::now() + Duration::from_millis(millis);
+        with_timeout(LONG_ENOUGH, Timer::at(at)).await.map_err(|_| Failure::Never)?;
+        if Instant::now() < at {
+            return Err(Failure::Early);
+        }
+    }
+    Ok(())
+}
+
+/// Two tasks wake each other.
+async fn tasks() -> Result<(), Failure> {
+    for turn in 0..TURNS {
+        PING.signal(turn);
+        let back = with_timeout(LONG_ENOUGH, PONG.wait()).await.map_err(|_| Failure::Never)?;
+        if back != turn {
+            return Err(Failure::Other);
+        }
+    }
+    Ok(())
+}
+
+/// An event wakes who waits for it, and one that came before is not lost.
+async fn events() -> Result<(), Failure> {
+    event::close_leftovers(&[])?;
+    let event = Event::listen(event::bind_ipi()?).map_err(|_| Failure::Other)?;
+    event.notify()?;
+    with_timeout(LONG_ENOUGH, event.wait()).await.map_err(|_| Failure::Never)?;
+    let send_later = async {
+        Timer::after_millis(1).await;
+        event.notify()
+    };
+    let (waited, sent) = join(with_timeout(LONG_ENOUGH, event.wait()), send_later).await;
+    sent?;
+    waited.map_err(|_| Failure::Never)?;
+    event::close(event)?;
+    Ok(())
+}
