@@ -101,6 +101,11 @@ impl ComponentSet {
         Self(self.0 | other.0)
     }
 
+    /// What is in both sets.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// What is in this set and not in the other.
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)

@@ -47,12 +47,13 @@ pub struct Monitor<const N: usize = MAX_COMPONENTS> {
     /// The latest time that was seen.
     now_us: u64,
     healthy: ComponentSet,
+    held: ComponentSet,
     /// Those that wait for their turn to be repaired.
     awaiting: ComponentSet,
     /// Those that are on their way from one lasting phase to another.
     busy: ComponentSet,
-    /// Whether it was reported that nobody is busy.
-    settled: bool,
+    /// Who was healthy when it was reported that nobody is busy; `None` while somebody is.
+    settled: Option<ComponentSet>,
     changed: ComponentSet,
 }
 
@@ -79,9 +80,10 @@ impl<const N: usize> Monitor<N> {
             plane,
             now_us: 0,
             healthy: ComponentSet::EMPTY,
+            held: ComponentSet::EMPTY,
             awaiting: ComponentSet::EMPTY,
             busy: ComponentSet::first(policies.len()),
-            settled: false,
+            settled: None,
             changed: ComponentSet::EMPTY,
         })
     }
@@ -209,7 +211,7 @@ impl<const N: usize> Monitor<N> {
         match repair.method {
             Method::MicroReboot | Method::Rebuild if verdict == Verdict::Alive => self.alive(repair, actions),
             Method::MicroReboot | Method::Rebuild => {}
-            Method::RestartPart { part } if book.part_moved(part) => self.alive(repair, actions),
+            Method::RestartPart { part } if book.part_moves(part) => self.alive(repair, actions),
             Method::RestartPart { .. } if now_us.saturating_sub(since_us) >= policy.boot_deadline_us => {
                 self.failed(repair, Failure::NoProgress, actions);
             }
@@ -222,13 +224,14 @@ impl<const N: usize> Monitor<N> {
         let detected_us = self.now_us;
         let watched = &self.watched[component.index()];
         let report = Report::Fault { component, fault, alive_us: watched.book.alive_us(), detected_us };
-        let (phase, cause, floor) = (watched.saved.phase, watched.saved.episode.cause, watched.floor(fault));
-        match phase {
+        let Episode { cause, intact, .. } = watched.saved.episode;
+        let floor = watched.floor(fault);
+        match watched.saved.phase {
             Phase::Healthy => {
                 actions.report(report);
                 let cause = Cause::Fault(fault);
                 self.saved_mut(component).episode =
-                    Episode { since_us: detected_us, cause, floor, failed: None, order: None };
+                    Episode { since_us: detected_us, cause, floor, ..Episode::default() };
                 self.signal(component, Signal::Fault);
             }
             Phase::Repairing { crashed: false, .. } => {
@@ -239,12 +242,15 @@ impl<const N: usize> Monitor<N> {
                 actions.report(report);
                 self.failed(repair, Failure::Failed(fault), actions);
             }
-            // Only a part of it was to be restarted, and it ran on meanwhile.
-            Phase::Down | Phase::Waiting { .. } if matches!(cause, Cause::Fault(Fault::Stall { .. })) => {
+            // It was to be rebuilt with others, or only a part of it was ill: it ran on until now.
+            Phase::Down | Phase::Waiting { .. }
+                if intact || matches!(cause, Cause::Fault(Fault::Stall { .. })) =>
+            {
                 actions.report(report);
                 let episode = &mut self.saved_mut(component).episode;
                 episode.cause = Cause::Fault(fault);
                 episode.floor = episode.floor.max(floor);
+                episode.intact = false;
             }
             Phase::Unstarted
             | Phase::Down
@@ -271,7 +277,7 @@ impl<const N: usize> Monitor<N> {
             self.signal(component, Signal::Failed);
         } else {
             match repair.method {
-                Method::RestartPart { part } => watched.book.part_restarted(part),
+                Method::RestartPart { part } => watched.book.restart_part(part),
                 Method::MicroReboot | Method::Rebuild => watched.book = Book::started(now_us),
             }
             self.signal(component, Signal::Done(now_us));
@@ -336,7 +342,7 @@ impl<const N: usize> Monitor<N> {
             actions.report(Report::Release { component });
         }
         match rung {
-            Rung::ControlPlane => self.order_everything(component, Cause::Operator),
+            Rung::ControlPlane => self.order_everything(component, Cause::Operator, actions),
             _ => self.order(component, Order { rung: rung.max(Rung::MicroReboot), cause: Cause::Operator }),
         }
     }
@@ -359,7 +365,8 @@ impl<const N: usize> Monitor<N> {
         let since_us = self.now_us;
         let saved = self.saved_mut(component);
         if matches!(saved.phase, Phase::Unstarted | Phase::Healthy | Phase::Held { .. }) {
-            saved.episode = Episode { since_us, cause: order.cause, ..Episode::default() };
+            let intact = saved.phase == Phase::Healthy;
+            saved.episode = Episode { since_us, cause: order.cause, intact, ..Episode::default() };
         }
         let weaker = saved.episode.order.is_none_or(|earlier| earlier.rung <= order.rung);
         if weaker {
@@ -369,8 +376,9 @@ impl<const N: usize> Monitor<N> {
     }
 
     /// Has the whole control plane rebuilt because of one component.
-    fn order_everything(&mut self, culprit: ComponentId, cause: Cause) {
+    fn order_everything(&mut self, culprit: ComponentId, cause: Cause, actions: &mut Actions) {
         let rung = Rung::ControlPlane;
+        actions.report(Report::RebuildAll { component: culprit, cause });
         self.order(culprit, Order { rung, cause });
         let mut others = ComponentSet::first(self.watched.len()).without(self.those_in(Phase::is_out));
         others.remove(culprit);
@@ -385,7 +393,7 @@ impl<const N: usize> Monitor<N> {
     /// each with an order, so that nobody's ladder is asked again.
     fn dispatch(&mut self, actions: &mut Actions) {
         while let Some((culprit, cause)) = self.dispatch_round(actions) {
-            self.order_everything(culprit, cause);
+            self.order_everything(culprit, cause, actions);
         }
     }
 
@@ -399,7 +407,13 @@ impl<const N: usize> Monitor<N> {
             if !actions.has_room(ACTIONS_PER_TURN) {
                 return None;
             }
-            if let Some(on) = self.graph.needs(component).without(self.healthy).iter().next() {
+            let needs = self.graph.needs(component);
+            let intact = self.watched[component.index()].saved.episode.intact;
+            if let Some(on) = needs.and(self.held).iter().next().filter(|_| intact) {
+                self.spare(component, on, actions);
+                continue;
+            }
+            if let Some(on) = needs.without(self.healthy).iter().next() {
                 if self.signal(component, Signal::Blocked(on)) {
                     actions.report(Report::Waiting { component, on });
                 }
@@ -444,10 +458,19 @@ impl<const N: usize> Monitor<N> {
         }
     }
 
+    /// Lets a component run on that was to be rebuilt.
+    fn spare(&mut self, component: ComponentId, on: ComponentId, actions: &mut Actions) {
+        actions.report(Report::Spare { component, on });
+        self.watched[component.index()].book = Book::adopted(self.now_us);
+        self.saved_mut(component).episode = Episode::default();
+        self.signal(component, Signal::Spare);
+    }
+
     fn begin(&mut self, component: ComponentId, rung: Rung, cause: Cause, actions: &mut Actions) {
         let ordered_us = self.now_us;
         let saved = self.saved_mut(component);
         saved.episode.order = None;
+        saved.episode.intact = false;
         saved.attempts = saved.attempts.wrapping_add(1);
         let (attempt, since_us) = (saved.attempts, saved.episode.since_us);
         let method = match (rung, cause) {
@@ -470,10 +493,10 @@ impl<const N: usize> Monitor<N> {
     }
 
     fn settle(&mut self, actions: &mut Actions) {
-        let settled = self.busy.is_empty();
-        if settled && !self.settled {
-            let held = self.those_in(|phase| matches!(phase, Phase::Held { .. }));
-            actions.report(Report::Settled { healthy: self.healthy, held, waiting: self.awaiting });
+        let settled = self.busy.is_empty().then_some(self.healthy);
+        if settled.is_some() && settled != self.settled {
+            let Self { healthy, held, awaiting: waiting, .. } = *self;
+            actions.report(Report::Settled { healthy, held, waiting });
         }
         self.settled = settled;
     }
@@ -496,6 +519,7 @@ impl<const N: usize> Monitor<N> {
             if is_in { set.insert(component) } else { set.remove(component) }
         };
         put(&mut self.healthy, phase == Phase::Healthy);
+        put(&mut self.held, matches!(phase, Phase::Held { .. }));
         put(&mut self.awaiting, phase.awaits_repair());
         put(&mut self.busy, !phase.is_settled());
     }

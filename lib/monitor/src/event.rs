@@ -15,7 +15,8 @@ pub enum Event<'a> {
         /// What it saw.
         observation: Observation<'a>,
     },
-    /// A component has crashed.
+    /// A component has crashed: to be said once for each crash. One that is said between an order to repair the
+    /// component and its answer is a new crash, and the repair has failed.
     Crashed {
         /// Who.
         component: ComponentId,
@@ -25,8 +26,8 @@ pub enum Event<'a> {
         /// Whose.
         component: ComponentId,
     },
-    /// A repair was carried out: the component runs from its start (or was asked to restart its part), its counters at
-    /// 0. It may come at any time after the order. An answer to an order that is no longer the latest changes nothing.
+    /// A repair was carried out: the component runs from its start, its counters at 0; or its part was told to restart.
+    /// It may come at any time after the order. An answer to an order that is no longer the latest changes nothing.
     RepairDone(Repair),
     /// A repair could not be carried out.
     RepairFailed(Repair),

@@ -5,6 +5,7 @@
 //! So whoever was heard shortly before a gap gets another chance after it.
 
 use crate::{Fault, Policy};
+use heapless::Vec;
 
 /// The most parts of a component whose progress is watched.
 pub const MAX_PARTS: usize = 16;
@@ -72,20 +73,21 @@ pub(crate) struct Rules<'a> {
 }
 
 /// One part of a component. Counters of `None` are not known yet: what they show first is taken as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Part {
     done: Option<u64>,
     /// For how long work has been waiting and none was done; `None` while no work waits.
     stuck_us: Option<u64>,
-    /// Whether it has done some work, or had none, since it was restarted.
-    moved: bool,
+    /// It is being restarted, so its counters may begin anew, until it has done some work or has none.
+    restarting: bool,
 }
 
 /// The page on one component.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Book {
     beats: Option<u64>,
-    parts: [Part; MAX_PARTS],
+    /// The parts that were observed so far.
+    parts: Vec<Part, MAX_PARTS>,
     /// When it was last observed.
     seen_us: u64,
     /// When it was last known to live.
@@ -101,8 +103,7 @@ pub(crate) struct Book {
 impl Book {
     /// A fresh page for a component that was started now: its counters begin at 0.
     pub(crate) fn started(now_us: u64) -> Self {
-        let part = Part { done: Some(0), ..Part::default() };
-        Self { beats: Some(0), parts: [part; MAX_PARTS], ..Self::adopted(now_us) }
+        Self { beats: Some(0), ..Self::adopted(now_us) }
     }
 
     /// A fresh page for a component that has been running: its counters are not known.
@@ -110,14 +111,14 @@ impl Book {
         Self { seen_us: now_us, alive_us: now_us, ..Self::default() }
     }
 
-    /// Begins anew with one part, which was restarted: it may count on or begin at 0.
-    pub(crate) fn part_restarted(&mut self, part: u8) {
-        self.parts.get_mut(usize::from(part)).into_iter().for_each(|part| *part = Part::default());
+    /// Notes that a part was told to restart: it will count on, or from 0.
+    pub(crate) fn restart_part(&mut self, part: u8) {
+        self.parts.get_mut(usize::from(part)).into_iter().for_each(|part| part.restarting = true);
     }
 
-    /// Whether a part has done some work, or had none, since it was restarted.
-    pub(crate) fn part_moved(&self, part: u8) -> bool {
-        self.parts.get(usize::from(part)).is_none_or(|part| part.moved)
+    /// Whether a part has done some work, or had none, since it was told to restart.
+    pub(crate) fn part_moves(&self, part: u8) -> bool {
+        self.parts.get(usize::from(part)).is_none_or(|part| !part.restarting)
     }
 
     /// When the component was last known to live.
@@ -130,6 +131,9 @@ impl Book {
         let gap_us = now_us.saturating_sub(self.seen_us);
         self.seen_us = now_us;
         let before = self.beats.replace(seen.beats);
+        // A part shows up with the counters that the component started with, if that was seen.
+        let new = Part { done: before.map(|_| 0), ..Part::default() };
+        self.parts.extend(seen.progress.iter().take(MAX_PARTS).skip(self.parts.len()).map(|_| new.clone()));
         let work = self.observe_work(gap_us, seen.progress, rules);
         if work.broken || before.is_some_and(|before| seen.beats < before) {
             return Verdict::Failed(Fault::Corrupt);
@@ -186,8 +190,9 @@ impl Book {
             let worked = before.is_some_and(|before| seen.done > before);
             let waits = seen.waiting > seen.done;
             work.done |= worked;
-            work.broken |= seen.done > seen.waiting || before.is_some_and(|before| seen.done < before);
-            part.moved |= worked || !waits;
+            let broken = seen.done > seen.waiting || before.is_some_and(|before| seen.done < before);
+            work.broken |= broken && !part.restarting;
+            part.restarting &= waits && !worked;
             let stuck_us = match part.stuck_us {
                 Some(stuck_us) if !worked => stuck_us.saturating_add(gap_us.min(half(deadline_us))),
                 _ => 0,

@@ -104,18 +104,17 @@ pub(crate) struct Ladder {
 }
 
 impl Ladder {
-    /// The next rung: the cheapest that makes sense, is above the one that failed, and has attempts left. If there is
-    /// none above, the one that failed is tried again while it has attempts left.
+    /// The next rung: the cheapest above the one that failed that makes sense and has attempts left. But before
+    /// others suffer for it, and before it is held, the one that failed is tried again while it has attempts left.
     pub(crate) fn choose(&self, now_us: u64, offer: &Offer<'_>) -> Choice {
         let Offer { limits, plane, failed, .. } = *offer;
         let used = |rung| self.used(rung, now_us, limits, plane);
         if Rung::ALL.into_iter().map(used).sum::<u32>() >= u32::from(limits.hold) {
             return Choice::Hold(HoldReason::TooManyRepairs);
         }
-        let candidates = || {
-            let above = Rung::ALL.into_iter().filter(|&rung| offer.has(rung) && Some(rung) > failed);
-            above.chain(failed.into_iter().filter(|&rung| offer.has(rung)))
-        };
+        let mut order = Rung::ALL;
+        order.sort_unstable_by_key(|&rung| (rung > Rung::Rebuild, Some(rung) == failed, rung));
+        let candidates = || order.into_iter().filter(|&rung| Some(rung) >= failed && offer.has(rung));
         let has_attempts = |&rung: &Rung| used(rung) < u32::from(limits.attempts[rung as usize]);
         let barred = |rung: Rung| rung == Rung::ControlPlane && offer.plane_used >= plane.attempts.into();
         let Some(rung) = candidates().filter(has_attempts).find(|&rung| !barred(rung)) else {

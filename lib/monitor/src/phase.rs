@@ -67,6 +67,8 @@ pub(crate) enum Signal {
     Alive,
     /// There is nothing left to try.
     Hold(HoldReason),
+    /// It is left as it is, which is well.
+    Spare,
 }
 
 impl Phase {
@@ -95,6 +97,7 @@ impl Phase {
             }
             (Self::Repairing { .. } | Self::Starting { .. }, Signal::Failed) => Self::Down,
             (Self::Starting { .. }, Signal::Alive) => Self::Healthy,
+            (Self::Down | Self::Waiting { .. }, Signal::Spare) => Self::Healthy,
             _ => return None,
         })
     }

@@ -198,6 +198,13 @@ pub enum Report {
         /// Why.
         climb: Climb,
     },
+    /// The whole control plane is going to be rebuilt.
+    RebuildAll {
+        /// Whose fault needs it.
+        component: ComponentId,
+        /// Why.
+        cause: Cause,
+    },
     /// A repair was ordered.
     Repair(Repair),
     /// A repair came to nothing.
@@ -222,6 +229,13 @@ pub enum Report {
         component: ComponentId,
         /// Why.
         reason: HoldReason,
+    },
+    /// A healthy component was to be rebuilt, and runs on instead: what it needs is held, so it could not be started.
+    Spare {
+        /// Who.
+        component: ComponentId,
+        /// One that it needs and that is held.
+        on: ComponentId,
     },
     /// An operator has released a component that was held.
     Release {
@@ -259,7 +273,9 @@ impl Report {
             | Self::Boost { component, .. }
             | Self::Waiting { component, .. }
             | Self::Escalate { component, .. }
+            | Self::RebuildAll { component, .. }
             | Self::Hold { component, .. }
+            | Self::Spare { component, .. }
             | Self::Release { component }
             | Self::Resume { component, .. }
             | Self::Unknown { component } => Some(component),
@@ -311,6 +327,7 @@ impl<'a, F: Fn(ComponentId) -> &'a str> fmt::Display for Line<F> {
             Report::Escalate { from, to, climb, .. } => {
                 write!(f, "escalate from={} to={} reason={}", from.name(), to.name(), climb.name())
             }
+            Report::RebuildAll { cause, .. } => write!(f, "rebuild-all cause={}", cause.name()),
             Report::Repair(repair) => self.repair(f, "repair", repair),
             Report::RepairFailed { repair, failure } => {
                 self.repair(f, "repair-failed", repair)?;
@@ -321,6 +338,7 @@ impl<'a, F: Fn(ComponentId) -> &'a str> fmt::Display for Line<F> {
                 write!(f, " took_us={took_us} since_fault_us={since_fault_us}")
             }
             Report::Hold { reason, .. } => write!(f, "hold reason={}", reason.name()),
+            Report::Spare { on, .. } => write!(f, "spare held={}", (self.name)(on)),
             Report::Release { .. } => write!(f, "release"),
             Report::Resume { known, .. } => write!(f, "resume known={known}"),
             Report::Settled { healthy, held, waiting } => {

@@ -24,11 +24,20 @@ pub(crate) struct Episode {
     pub(crate) failed: Option<Rung>,
     /// What is to be done next, whatever the ladder says.
     pub(crate) order: Option<Order>,
+    /// Whether the component was healthy when that was ordered and has not been touched since.
+    pub(crate) intact: bool,
 }
 
 impl Default for Episode {
     fn default() -> Self {
-        Self { since_us: 0, cause: Cause::Boot, floor: Rung::MicroReboot, failed: None, order: None }
+        Self {
+            since_us: 0,
+            cause: Cause::Boot,
+            floor: Rung::MicroReboot,
+            failed: None,
+            order: None,
+            intact: false,
+        }
     }
 }
 
