@@ -53,6 +53,13 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// Whether it changes nothing, so that it may be given any number of times.
+    pub fn is_question(&self) -> bool {
+        matches!(self, Command::Status | Command::Free | Command::Ping { .. })
+    }
+}
+
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -74,6 +81,13 @@ impl fmt::Display for Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_changes_nothing_is_a_question() {
+        assert!(Command::Free.is_question());
+        assert!(!Command::PowerOff.is_question());
+        assert!(!Command::Release { component: "probe.a".into() }.is_question());
+    }
 
     #[test]
     fn commands_are_written_as_root_reads_them() {

@@ -20,6 +20,9 @@ use crate::qemu::{Qemu, SpawnError};
 /// work slows this machine down tenfold.
 pub const GUARD: Duration = Duration::from_secs(30);
 
+/// How often a question is asked that is not answered.
+const TIMES_ASKED: u32 = 3;
+
 /// How Xen says that it stops the machine: the rest of the line says why.
 const STOPPED: &str = "Hardware Dom0 ";
 
@@ -131,11 +134,24 @@ impl Host {
         lines.filter_map(|line| if let Line::Event(event) = line { Some(event) } else { None }).collect()
     }
 
-    /// Gives root a command and returns its answer.
+    /// Gives root a command and returns its answer. A root that restarts while it is typed forgets what it has read of it: a question
+    /// that is not answered is asked again.
     ///
     /// # Errors
     /// When root does not answer, or refuses.
     pub fn command(&mut self, command: &Command) -> Result<Answer, HostError> {
+        if command.is_question() {
+            for _ in 1..TIMES_ASKED {
+                match self.say(command, GUARD / TIMES_ASKED) {
+                    Err(HostError::Wait { error: WaitError::TimedOut(_), .. }) => {}
+                    answer => return answer,
+                }
+            }
+        }
+        self.say(command, GUARD)
+    }
+
+    fn say(&mut self, command: &Command, guard: Duration) -> Result<Answer, HostError> {
         let line = format!("{command}\n");
         if line.len() > MAX_LINE {
             return Err(HostError::TooLong(command.clone()));
@@ -144,7 +160,7 @@ impl Host {
         self.input.write_all(line.as_bytes())?;
         self.input.flush()?;
         let mut lines = Vec::new();
-        let answered = self.console.wait(asked, GUARD, |line| match line {
+        let answered = self.console.wait(asked, guard, |line| match line {
             Line::Answer(text) => Answer::add(&mut lines, text),
             _ => None,
         });
