@@ -3,8 +3,15 @@
 use xen_abi::Hypercall;
 use xen_abi::console_io::ConsoleIo;
 
-/// Prints `text`. What Xen refuses is lost: there is nowhere else to say so.
-pub fn write(text: &str) {
+/// Bytes of a line at most; what is longer is cut.
+const LINE: usize = 320;
+
+/// Prints `line` and ends it, in one call: between two, Xen may print a line of its own. What Xen
+/// refuses is lost: there is nowhere else to say so.
+pub fn write_line(line: &str) {
+    let mut bytes = heapless::Vec::<u8, LINE>::new();
+    bytes.extend(line.bytes().take(LINE - 1).chain([b'\n']));
+    let text = &bytes;
     // SAFETY: Xen reads `len` bytes of a live string.
     let _ = unsafe {
         pv::hypercall::call(

@@ -9,8 +9,7 @@ pub(crate) fn reboot(reason: Arguments<'_>) -> ! {
     let mut line = heapless::String::<256>::new();
     // A reason that does not fit is cut; what fits is printed.
     let _ = write!(line, "[SD] - {} root reboot msg={reason}", crate::trap::now_us());
-    console::write(&line);
-    console::write("\n");
+    console::write_line(&line);
     loop {
         pv::sched::shutdown(ShutdownReason::Reboot);
     }

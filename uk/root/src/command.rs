@@ -53,8 +53,7 @@ fn answer(line: Arguments<'_>) {
     let mut text = String::<200>::new();
     // A name is 15 bytes, a number 20: what is too long is cut.
     let _ = write!(text, "[RC] {line}");
-    console::write(&text);
-    console::write("\n");
+    console::write_line(&text);
 }
 
 impl Host {

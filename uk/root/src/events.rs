@@ -83,8 +83,8 @@ impl EventLog {
         if let Ok(Some(event)) = self.lines.get::<Event>((self.printed % LINES as u64) as u32) {
             let mut line = String::<{ LINE + 48 }>::new();
             // It fits: two numbers of at most 20 digits, the tag, the text.
-            let _ = writeln!(line, "[SD] {} {} {}", event.sequence, event.at_us, event.text);
-            console::write(&line);
+            let _ = write!(line, "[SD] {} {} {}", event.sequence, event.at_us, event.text);
+            console::write_line(&line);
         }
         self.printed += 1;
         true
