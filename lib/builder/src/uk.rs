@@ -170,6 +170,7 @@ impl<'a> UkPlan<'a> {
         info.recovery_box = area(self.areas.recovery_box);
         info.p2m = area(self.areas.p2m);
         info.heap = area(self.areas.heap);
+        info.dma = area(self.areas.dma);
         info.grant_window = Area { va: GRANT_WINDOW_VA, pages: self.params.grant_window_pages.into() };
     }
 

@@ -5,9 +5,7 @@ use pv::Result;
 use pv::hypercall::{arg, call};
 use xen_abi::domctl::{AssignDevice, DomctlCommand, IomemPermission, IrqPermission};
 use xen_abi::errno::Errno;
-use xen_abi::physdev::{
-    MapPirq, PciDevice, PciDeviceAdd, PhysdevOp, Polarity, SetupGsi, Triggering,
-};
+use xen_abi::physdev::{MapPirq, PciDevice, PciDeviceAdd, PhysdevOp, Polarity, SetupGsi, Triggering};
 use xen_abi::sysctl::PhysCaps;
 use xen_abi::{Domid, Hypercall, Mfn};
 

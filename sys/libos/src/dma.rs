@@ -19,7 +19,8 @@ static TAKEN: Mutex<RefCell<[bool; MAX_PAGES]>> = Mutex::new(RefCell::new([false
 /// there. A device uses such addresses.
 pub fn machine_address(address: u64) -> Option<MachineAddr> {
     let pfn = address.checked_sub(RAM_BASE)? / PAGE_SIZE as u64;
-    let frame = start::words(start::boot_info().p2m).get(pfn as usize).map(|frame| Mfn(frame.load(Relaxed)))?;
+    let frame =
+        start::words(start::boot_info().p2m).get(pfn as usize).map(|frame| Mfn(frame.load(Relaxed)))?;
     (pfn < start::boot_info().ram_pages).then(|| frame.addr() + address % PAGE_SIZE as u64)
 }
 
@@ -93,6 +94,8 @@ impl DerefMut for DmaBuffer {
 
 impl Drop for DmaBuffer {
     fn drop(&mut self) {
-        critical_section::with(|cs| TAKEN.borrow_ref_mut(cs)[self.first..self.first + self.pages].fill(false));
+        critical_section::with(|cs| {
+            TAKEN.borrow_ref_mut(cs)[self.first..self.first + self.pages].fill(false)
+        });
     }
 }

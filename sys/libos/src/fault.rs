@@ -118,7 +118,7 @@ fn wild_store(address: u64) {
 
 /// Overwrites every free byte and the allocator's links with it, then allocates.
 fn heap_corrupt() {
-    let heap = start::boot_info().heap;
+    let heap = start::heap();
     for address in (heap.va..heap.end()).step_by(8) {
         wild_store(address);
     }

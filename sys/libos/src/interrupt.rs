@@ -57,7 +57,9 @@ impl Interrupt {
     /// [`InterruptError`].
     pub fn of(device: &DeviceInfo) -> Result<Self, InterruptError> {
         let kind = device.irq_kind();
-        let Some(&pirq) = device.pirqs().first() else { return Ok(Self { kind: IrqKind::Poll, bound: None }) };
+        let Some(&pirq) = device.pirqs().first() else {
+            return Ok(Self { kind: IrqKind::Poll, bound: None });
+        };
         let port = match pv::irq::bind(pirq, kind == IrqKind::Intx) {
             Err(error) if error.is(Errno::Eexist) => bound_port(pirq).ok_or(error)?,
             answer => answer?,

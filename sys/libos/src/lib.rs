@@ -23,6 +23,7 @@ mod entry;
 pub mod event;
 mod executor;
 pub mod fault;
+pub mod grant;
 mod heap;
 pub mod interrupt;
 mod log_ring;

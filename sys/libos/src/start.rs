@@ -1,6 +1,6 @@
 //! From `_start` to the executor.
 
-use crate::{Uk, executor, heap, log_ring};
+use crate::{Uk, executor, grant, heap, log_ring};
 use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
@@ -50,6 +50,12 @@ pub(crate) fn stack() -> Range<u64> {
     stack.va..stack.end()
 }
 
+/// What the allocator has: all that root calls the heap, but for the book of grant mappings at its end.
+pub(crate) fn heap() -> Area {
+    let heap = boot_info().heap;
+    Area { va: heap.va, pages: heap.pages - grant::book_area(boot_info()).pages }
+}
+
 /// The words of an area that root and this unikernel share.
 pub(crate) fn words(area: Area) -> &'static [AtomicU64] {
     // SAFETY: boot info was validated: the areas lie in RAM, apart from each other and from all
@@ -74,8 +80,9 @@ pub(crate) extern "C" fn start() -> ! {
     }
     shared_info().mask_and_clear_all();
     log_ring::init();
-    // SAFETY: root gives this area to nobody else.
-    unsafe { heap::init(info.heap) };
+    grant::start(info);
+    // SAFETY: root gives this area to nobody else, and the pages that other domains may still use are left out.
+    unsafe { heap::init(heap(), &grant::inherited_pages()) };
     health.set_stage(BootStage::Memory);
     health.set_stage(BootStage::Events);
     executor::run(|spawner| {

@@ -14,7 +14,9 @@ pub fn bind(pirq: u32, shared: bool) -> Result<Port> {
     let flags = if shared { BindPirqFlags::WILL_SHARE } else { BindPirqFlags::empty() };
     let mut argument = BindPirq { pirq, flags, port: Port(0) };
     // SAFETY: Xen reads and writes the structure; an event channel changes no memory but its bits.
-    unsafe { call(Hypercall::EventChannelOp, [u64::from(EventChannelOp::BindPirq.raw()), arg(&mut argument)]) }?;
+    unsafe {
+        call(Hypercall::EventChannelOp, [u64::from(EventChannelOp::BindPirq.raw()), arg(&mut argument)])
+    }?;
     Ok(argument.port)
 }
 

@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod event;
+pub mod grant;
 pub mod hypercall;
 pub mod irq;
 mod mem;

@@ -57,7 +57,8 @@ impl UkTransport {
 
 /// Where the common configuration of `device` is mapped.
 fn common(device: &DeviceInfo) -> Option<NonNull<u8>> {
-    let capability = device.capabilities().find(|c| c.id == CAP_VENDOR && c.bytes.get(3) == Some(&CAP_COMMON))?;
+    let capability =
+        device.capabilities().find(|c| c.id == CAP_VENDOR && c.bytes.get(3) == Some(&CAP_COMMON))?;
     let bar = device.bars.get(usize::from(*capability.bytes.get(4)?)).filter(|bar| bar.va != 0)?;
     let offset = u32::from_le_bytes(capability.bytes.get(8..12)?.try_into().ok()?);
     NonNull::new((bar.va + u64::from(offset)) as *mut u8)

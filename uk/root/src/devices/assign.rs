@@ -33,7 +33,9 @@ pub fn give(component: &mut Component, control: &Control, books: &mut Books) -> 
             control.assign_device(domid, device.bdf.for_xen()).doing("assigning a device")?;
         }
         for (_, range) in device.mappable() {
-            control.allow_registers(domid, range.first, range.pages).doing("allowing a device's registers")?;
+            control
+                .allow_registers(domid, range.first, range.pages)
+                .doing("allowing a device's registers")?;
         }
         let (kind, pirqs) = route(device, domid, control);
         device.set_interrupts(kind as u32, &pirqs);

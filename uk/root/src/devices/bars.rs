@@ -50,8 +50,7 @@ pub fn size(bdf: Bdf) -> [BarInfo; BARS] {
             let mask = u64::from(high_mask) << 32 | u64::from(low_mask & !0xf);
             let size = if low_mask & !0xf == 0 && !is_64 { 0 } else { mask.wrapping_neg() };
             let prefetch = if low & 8 != 0 { BAR_PREFETCH } else { 0 };
-            bars[index] =
-                BarInfo { va: 0, machine, size, flags: prefetch | if is_64 { BAR_64 } else { 0 } };
+            bars[index] = BarInfo { va: 0, machine, size, flags: prefetch | if is_64 { BAR_64 } else { 0 } };
             index += usize::from(is_64);
         }
         index += 1;
@@ -136,8 +135,7 @@ impl Capabilities {
                 }
                 id::VENDOR if info.vendor == 0x1af4 && (word(0) >> 24) as u8 == VIRTIO_COMMON => {
                     let bar = info.bars.get((word(4) & 0xff) as usize).filter(|bar| bar.size > 0);
-                    found.virtio_common =
-                        bar.map(|bar| MachineAddr(bar.machine + u64::from(word(8))));
+                    found.virtio_common = bar.map(|bar| MachineAddr(bar.machine + u64::from(word(8))));
                 }
                 _ => {}
             }

@@ -204,7 +204,8 @@ impl Device {
         info.config = bars::snapshot(record.bdf);
         keep_addresses(&mut info);
         let capabilities = Capabilities::of(&info);
-        info.vectors_max = capabilities.msix.map_or(u32::from(capabilities.msi.is_some()), |msix| msix.vectors);
+        info.vectors_max =
+            capabilities.msix.map_or(u32::from(capabilities.msi.is_some()), |msix| msix.vectors);
         let mut device = Self {
             bdf: record.bdf,
             contained,

@@ -1,0 +1,119 @@
+//! Copying to and from granted pages, many copies in one hypercall. A copy holds the page only while Xen copies: whoever
+//! granted it can end the grant, or be rebuilt, at any other time.
+
+use crate::dma::machine_address;
+use crate::grant::{CopyError, Refusal};
+use core::marker::PhantomData;
+use heapless::Vec;
+use uk_abi::layout::PAGE_SIZE;
+use xen_abi::grant_table::{CopyPlace, GrantCopy, GrantStatus};
+use xen_abi::{Domid, GrantRef};
+
+/// Bytes in a page that another domain has granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remote {
+    /// Who has granted it.
+    pub domid: Domid,
+    /// Under which number.
+    pub reference: GrantRef,
+    /// The first of the bytes.
+    pub offset: u16,
+}
+
+/// Copies to be made together, in at most `N` pieces: bytes that cross the end of a page of this domain take two.
+#[derive(Debug, Default)]
+pub struct CopyBatch<'a, const N: usize> {
+    pieces: Vec<GrantCopy, N>,
+    /// For each copy, how many pieces there are up to its last.
+    ends: Vec<usize, N>,
+    /// The local bytes are borrowed until the copies are made.
+    borrowed: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a, const N: usize> CopyBatch<'a, N> {
+    /// An empty batch.
+    pub const fn new() -> Self {
+        Self { pieces: Vec::new(), ends: Vec::new(), borrowed: PhantomData }
+    }
+
+    /// How many copies there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Adds a copy from a granted page.
+    ///
+    /// # Errors
+    /// [`CopyError`]; the batch is as it was then.
+    pub fn read(&mut self, from: Remote, to: &'a mut [u8]) -> Result<(), CopyError> {
+        self.add(from, to.as_mut_ptr().expose_provenance() as u64, to.len(), |remote, local, len| {
+            GrantCopy::new(remote, local, len)
+        })
+    }
+
+    /// Adds a copy to a granted page.
+    ///
+    /// # Errors
+    /// [`CopyError`]; the batch is as it was then.
+    pub fn write(&mut self, from: &'a [u8], to: Remote) -> Result<(), CopyError> {
+        self.add(to, from.as_ptr().expose_provenance() as u64, from.len(), |remote, local, len| {
+            GrantCopy::new(local, remote, len)
+        })
+    }
+
+    fn add(
+        &mut self,
+        remote: Remote,
+        mut address: u64,
+        len: usize,
+        piece: impl Fn((CopyPlace, u16), (CopyPlace, u16), u16) -> GrantCopy,
+    ) -> Result<(), CopyError> {
+        let Remote { domid, reference, mut offset } = remote;
+        if usize::from(offset) + len > PAGE_SIZE {
+            return Err(CopyError::CrossesPage { offset, len });
+        }
+        if self.ends.is_full() {
+            return Err(CopyError::Full);
+        }
+        let before = self.pieces.len();
+        let mut left = len;
+        while left > 0 {
+            let in_page = (address % PAGE_SIZE as u64) as u16;
+            let now = left.min(PAGE_SIZE - usize::from(in_page)) as u16;
+            let added = machine_address(address).ok_or(CopyError::NotOwn { address }).and_then(|machine| {
+                let local = (CopyPlace::Frame(machine.mfn()), in_page);
+                let remote = (CopyPlace::Grant(domid, reference), offset);
+                self.pieces.push(piece(remote, local, now)).map_err(|_| CopyError::Full)
+            });
+            if let Err(error) = added {
+                self.pieces.truncate(before);
+                return Err(error);
+            }
+            address += u64::from(now);
+            offset += now;
+            left -= usize::from(now);
+        }
+        self.ends.push(self.pieces.len()).map_err(|_| CopyError::Full)
+    }
+
+    /// Makes the copies, and says of each, in the order in which they were added, whether it was made.
+    ///
+    /// # Errors
+    /// Xen's, for all of them.
+    pub fn run(mut self) -> pv::Result<Vec<Result<(), Refusal>, N>> {
+        // SAFETY: the local pages are those of bytes that the batch borrows, for writing where they are written.
+        unsafe { pv::grant::copy(&mut self.pieces) }?;
+        let mut from = 0;
+        let outcome = |&to: &usize| {
+            let pieces = &self.pieces[from..to];
+            from = to;
+            pieces.iter().try_for_each(|piece| GrantStatus::check(piece.status))
+        };
+        Ok(self.ends.iter().map(outcome).collect())
+    }
+}

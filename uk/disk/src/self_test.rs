@@ -1,0 +1,152 @@
+//! Writing numbered blocks and reading them back.
+
+use crate::pattern::{self, BLOCK};
+use core::ops::Range;
+use libos::recovery_box::Record;
+use libos::time::{Duration, Timer};
+use libos::uk_abi::health::HealthPage;
+use libos::virtio::{DeviceError, Disk, SECTOR};
+use libos::{Records, Uk, fault};
+use serde::{Deserialize, Serialize};
+
+/// Root watches this part for progress: requests to the disk.
+const REQUESTS: usize = 0;
+
+/// Words of the service area, for whoever tests this.
+mod word {
+    /// Number of the last block that was read back as it was written.
+    pub const LAST: usize = 0;
+    /// Blocks that this life has written and read back.
+    pub const GOOD: usize = 1;
+    /// Blocks that were not what they should be, in all lives.
+    pub const BAD: usize = 2;
+    /// Blocks of earlier lives that this one has found as they should be.
+    pub const INHERITED: usize = 3;
+}
+
+const SECTORS: u64 = (BLOCK / SECTOR) as u64;
+
+/// Blocks of earlier lives that a life looks at.
+const INHERITED_MAX: u64 = 16;
+
+/// Between two blocks, so that others get the CPU.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How far the test has come. There is one record, under key 0.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+struct Sequence {
+    /// The last block that was read back as it was written; blocks count from 1.
+    last: u64,
+    /// Blocks that were not.
+    bad: u64,
+}
+
+impl Record for Sequence {
+    const TYPE: u16 = 1;
+    const VERSION: u16 = 1;
+}
+
+/// The self-test of a disk.
+pub struct SelfTest {
+    disk: Disk,
+    /// Sectors that may be written to.
+    scratch: Range<u64>,
+    records: Records<4, 32>,
+    sequence: Sequence,
+    health: HealthPage<'static>,
+}
+
+impl SelfTest {
+    /// A test that goes on where the last life has ended.
+    ///
+    /// # Panics
+    /// If the description gives no room for the recovery box, or for a single block.
+    pub fn new(uk: &Uk, disk: Disk, scratch: Range<u64>) -> Self {
+        assert!(scratch.end - scratch.start >= SECTORS, "the scratch area has no room for a block");
+        let (records, found) = match uk.recovery_box() {
+            Ok(opened) => opened,
+            Err(error) => panic!("{error}"),
+        };
+        let sequence: Sequence = records.get(0).ok().flatten().unwrap_or_default();
+        log::info!("goes on after block {}, box: {found}", sequence.last);
+        Self { disk, scratch, records, sequence, health: uk.health() }
+    }
+
+    /// Tests without end.
+    ///
+    /// # Errors
+    /// [`DeviceError`]: a request that the disk has failed.
+    pub async fn run(&mut self) -> DeviceError {
+        match self.inherit().await {
+            Ok(()) => {}
+            Err(error) => return error,
+        }
+        let mut good = 0;
+        loop {
+            if let Err(error) = self.one().await {
+                return error;
+            }
+            good += 1;
+            self.health.set_service(word::GOOD, good);
+            Timer::after(PAUSE).await;
+        }
+    }
+
+    /// Looks at what earlier lives have written.
+    async fn inherit(&mut self) -> Result<(), DeviceError> {
+        let last = self.sequence.last;
+        let kept = self.blocks().min(INHERITED_MAX).min(last);
+        for number in last - kept + 1..=last {
+            self.check(number).await?;
+        }
+        self.health.set_service(word::INHERITED, kept);
+        Ok(())
+    }
+
+    /// Writes the next block and reads it back.
+    async fn one(&mut self) -> Result<(), DeviceError> {
+        let number = self.sequence.last + 1;
+        let sector = self.sector(number);
+        self.health.accept(REQUESTS, 1);
+        self.disk.write(sector, BLOCK, |block| pattern::fill(block, number)).await?;
+        self.health.complete(REQUESTS, 1);
+        self.check(number).await?;
+        self.sequence.last = number;
+        self.health.set_service(word::LAST, number);
+        self.save();
+        Ok(())
+    }
+
+    /// Reads block `number`, and counts it where it is not what it should be.
+    async fn check(&mut self, number: u64) -> Result<(), DeviceError> {
+        let sector = self.sector(number);
+        self.health.accept(REQUESTS, 1);
+        while fault::work_is_stuck() {
+            Timer::after(PAUSE).await;
+        }
+        let block = self.disk.read(sector, BLOCK).await?;
+        let differences = pattern::differences(block, number);
+        self.health.complete(REQUESTS, 1);
+        if differences > 0 {
+            log::error!("block {number} at sector {sector}: {differences} words are wrong");
+            self.sequence.bad += 1;
+            self.save();
+        }
+        self.health.set_service(word::BAD, self.sequence.bad);
+        Ok(())
+    }
+
+    /// Blocks that there is room for.
+    fn blocks(&self) -> u64 {
+        (self.scratch.end - self.scratch.start) / SECTORS
+    }
+
+    fn sector(&self, number: u64) -> u64 {
+        self.scratch.start + number % self.blocks() * SECTORS
+    }
+
+    fn save(&mut self) {
+        // The box has room for this one record.
+        let _ = self.records.put(0, &self.sequence);
+    }
+}
