@@ -291,7 +291,10 @@ impl Host {
                 let Self { components, events, .. } = self;
                 let component = &components[index];
                 if component.incarnation == 1 {
-                    component.devices.iter().for_each(|d| events.note(now_us(), component.name, format_args!("{d}")));
+                    component
+                        .devices
+                        .iter()
+                        .for_each(|d| events.note(now_us(), component.name, format_args!("{d}")));
                 }
                 Ok(())
             }

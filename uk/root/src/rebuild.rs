@@ -5,8 +5,8 @@
 
 use crate::books::Books;
 use crate::component::{Component, Domain, EXTENT_ORDER, EXTENT_PAGES};
-use crate::devices::quiesce::{self, REGISTER_PAGES};
 use crate::devices::assign;
+use crate::devices::quiesce::{self, REGISTER_PAGES};
 use crate::life::{self, Doing, RepairError};
 use crate::micro_reboot::digest_tables;
 use crate::scratch::Scratch;
