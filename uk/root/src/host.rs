@@ -245,10 +245,11 @@ impl Host {
         let who = report.component().map_or("root", name);
         let line = report.line(name);
         match *report {
-            Report::Fault { component, .. } => match components[component.index()].injected_us {
-                Some(at) => events.note(now, who, format_args!("{line} injected_us={at}")),
-                None => events.note(now, who, format_args!("{line}")),
+            Report::Fault { component, detected_us, .. } => match components[component.index()].injected_us {
+                Some(at) => events.note(detected_us, who, format_args!("{line} injected_us={at}")),
+                None => events.note(detected_us, who, format_args!("{line}")),
             },
+            Report::Repair(repair) => events.note(repair.ordered_us, who, format_args!("{line}")),
             Report::Repaired { repair, .. } => {
                 let component = &components[repair.component.index()];
                 let first_beat_us =
