@@ -1,10 +1,18 @@
 //! What the system description tells a probe to be, by its `args`.
 
+use libos::grant::Domid;
+
 /// The arguments.
 #[derive(Debug, Default)]
 pub struct Arguments {
     /// Burn CPU time.
     pub spin: bool,
+    /// Let this domain use a page.
+    pub offer: Option<Domid>,
+    /// Copy from the page that this domain offers, again and again.
+    pub read: Option<Domid>,
+    /// Map the page that this domain offers, and look at it again and again.
+    pub map: Option<Domid>,
 }
 
 impl Arguments {
@@ -12,8 +20,13 @@ impl Arguments {
     pub fn parse(text: &str) -> Self {
         let mut arguments = Self::default();
         for word in text.split_ascii_whitespace() {
-            match word {
-                "spin" => arguments.spin = true,
+            let (name, value) = word.split_once('=').unwrap_or((word, ""));
+            let domain = value.parse().ok().map(Domid);
+            match name {
+                "spin" if value.is_empty() => arguments.spin = true,
+                "offer" if domain.is_some() => arguments.offer = domain,
+                "read" if domain.is_some() => arguments.read = domain,
+                "map" if domain.is_some() => arguments.map = domain,
                 _ => log::warn!("`{word}` among the arguments means nothing to a probe"),
             }
         }

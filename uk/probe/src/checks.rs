@@ -1,6 +1,6 @@
 //! What a life checks of the library OS once it runs. Nothing is expected to be fast, only to be right.
 
-use crate::service;
+use crate::{service, sharing};
 use core::fmt;
 use libos::event::{self, Event};
 use libos::futures::join::join;
@@ -23,6 +23,8 @@ enum Failure {
     Early,
     /// Something else came than was sent.
     Other,
+    /// Sharing a page did not work.
+    Sharing(sharing::Failure),
     /// Xen refused.
     Xen(libos::xen_abi::XenError),
 }
@@ -33,6 +35,7 @@ impl fmt::Display for Failure {
             Self::Never => write!(f, "nothing within {} ms", LONG_ENOUGH.as_millis()),
             Self::Early => f.write_str("early"),
             Self::Other => f.write_str("not what was sent"),
+            Self::Sharing(failure) => failure.fmt(f),
             Self::Xen(error) => error.fmt(f),
         }
     }
@@ -55,10 +58,19 @@ pub async fn player() {
     }
 }
 
-/// Checks everything, once.
+/// Checks everything, once. `grants` is how sharing a page has gone.
 #[libos::task(embassy_executor = libos::embassy_executor)]
-pub async fn run(health: HealthPage<'static>) {
-    let checks = [("timers", timers().await), ("tasks", tasks().await), ("events", events().await)];
+pub async fn run(health: HealthPage<'static>, grants: Result<sharing::Loop, sharing::Failure>) {
+    let (grants, kept) = match grants {
+        Ok(kept) => (Ok(()), Some(kept)),
+        Err(failure) => (Err(Failure::Sharing(failure)), None),
+    };
+    let checks = [
+        ("timers", timers().await),
+        ("tasks", tasks().await),
+        ("events", events().await),
+        ("grants", grants),
+    ];
     let mut failed = 0;
     for (what, outcome) in &checks {
         if let Err(failure) = outcome {
@@ -70,6 +82,9 @@ pub async fn run(health: HealthPage<'static>) {
     health.set_service(service::PASSED, passed);
     health.set_service(service::FAILED, failed);
     log::info!("self-checks: {passed} passed, {failed} failed");
+    if let Some(kept) = kept {
+        kept.keep().await;
+    }
 }
 
 /// No timer goes off before its time, whichever was set first.

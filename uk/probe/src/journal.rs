@@ -3,7 +3,7 @@
 use core::fmt;
 use libos::Uk;
 use libos::recovery_box::{OpenReport, Origin, Record};
-use libos::uk_abi::boot_info::BootReason;
+use libos::uk_abi::boot_info::{BootInfo, BootReason};
 use serde::{Deserialize, Serialize};
 
 /// The last so many lives are on record.
@@ -71,6 +71,20 @@ pub struct Doom {
 
 impl Record for Doom {
     const TYPE: u16 = 3;
+    const VERSION: u16 = 1;
+}
+
+/// Lives of one domain that the page which it shares with itself has seen. There is one, under key 0.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Loops {
+    /// How many.
+    lives: u64,
+    /// The incarnation that entered them.
+    incarnation: u64,
+}
+
+impl Record for Loops {
+    const TYPE: u16 = 4;
     const VERSION: u16 = 1;
 }
 
@@ -181,6 +195,19 @@ impl Journal {
         } else {
             self.put(0, &doom);
         }
+    }
+
+    /// Lives of this domain that the page which it shares with itself has seen, if the last life knew: a life that ended
+    /// before it looked leaves open whether the domain is still the same.
+    pub fn loops(&self, info: &BootInfo) -> Option<u64> {
+        let loops = self.records.get::<Loops>(0).ok().flatten();
+        let same = info.boot_reason() == Some(BootReason::MicroReboot);
+        loops.filter(|loops| same && loops.incarnation + 1 == info.incarnation).map(|loops| loops.lives)
+    }
+
+    /// Enters their number.
+    pub fn set_loops(&mut self, info: &BootInfo, lives: u64) {
+        self.put(0, &Loops { lives, incarnation: info.incarnation });
     }
 
     fn put<T: Record>(&mut self, key: u32, record: &T) {

@@ -4,7 +4,8 @@
 //! journal   what it keeps in its recovery box: its lives, its work, how it is doomed; checked at each start
 //! worker    work at a steady rate, counted in the health page: the progress that root watches
 //! doom      faults of lives to come: crash loops, crashes during the boot
-//! checks    at each start, that time, tasks and events work
+//! checks    at each start, that time, tasks, events and grants work
+//! sharing   a page that it shares with itself, and one with a neighbour
 //! service   the figures that it shows in its health page
 //! ```
 //!
@@ -13,6 +14,9 @@
 //! | word | meaning |
 //! |---|---|
 //! | `spin` | burns all the CPU time that it gets, as a guest might, and beats once in a millisecond |
+//! | `offer=D` | offers a page to domain D, which says which of its lives this is |
+//! | `read=D` | copies from the page that domain D offers, again and again |
+//! | `map=D` | looks at that page through a mapping instead; domain D cannot be rebuilt meanwhile |
 
 #![no_std]
 #![no_main]
@@ -22,12 +26,15 @@ mod checks;
 mod doom;
 mod journal;
 mod service;
+mod sharing;
 mod spinner;
 mod worker;
 
 use crate::arguments::Arguments;
 use crate::journal::Journal;
+use crate::sharing::Inherited;
 use core::cell::RefCell;
+use libos::embassy_executor::{SpawnError, SpawnToken};
 use libos::{Spawner, Uk};
 use static_cell::StaticCell;
 
@@ -49,8 +56,20 @@ async fn main(spawner: Spawner, uk: Uk) {
     spawner.spawn(task(doom::run(journal)));
     spawner.spawn(task(worker::take_on(health)));
     spawner.spawn(task(worker::work(health, journal)));
+    // A service would take up what its last life left before anything else. A probe serves nobody, so it beats first.
+    libos::futures::yield_now().await;
+    let mut inherited = Inherited::take_over(&uk, &arguments);
+    let sharing = sharing::check(&uk, &mut inherited, journal);
     spawner.spawn(task(checks::player()));
-    spawner.spawn(task(checks::run(health)));
+    spawner.spawn(task(checks::run(health, sharing)));
+    if let Some(from) = arguments.read.or(arguments.map) {
+        let mapping = inherited.neighbours();
+        spawner.spawn(task(sharing::watch(from, arguments.map.is_some(), mapping, health)));
+    }
+    let _offered = arguments.offer.map(|to| {
+        sharing::offer(&mut inherited, to, found.life)
+            .inspect_err(|failure| log::error!("no page can be offered to {to}: {failure}"))
+    });
     if arguments.spin {
         spawner.spawn(task(spinner::run()));
     }
@@ -61,9 +80,7 @@ async fn main(spawner: Spawner, uk: Uk) {
 ///
 /// # Panics
 /// If it is spawned twice.
-fn task<S>(
-    token: Result<libos::embassy_executor::SpawnToken<S>, libos::embassy_executor::SpawnError>,
-) -> libos::embassy_executor::SpawnToken<S> {
+fn task<S>(token: Result<SpawnToken<S>, SpawnError>) -> SpawnToken<S> {
     match token {
         Ok(token) => token,
         Err(error) => panic!("a task cannot be spawned: {error:?}"),

@@ -19,6 +19,14 @@ pub const PASSED: usize = 5;
 pub const FAILED: usize = 6;
 /// Rings of its doorbell that it has heard in this life.
 pub const RINGS: usize = 7;
+/// Lives of this domain that the page which it shares with itself has seen.
+pub const LOOPS: usize = 8;
+/// Looks at a neighbour's page that showed what they must.
+pub const LOOKS: usize = 9;
+/// Looks at a neighbour's page that were refused, or showed something else.
+pub const REFUSALS: usize = 10;
+/// The neighbour's life that wrote its page.
+pub const NEIGHBOUR: usize = 11;
 
 /// Shows what was found in the recovery box.
 pub fn show_found(health: &HealthPage<'_>, found: &Found) {
@@ -31,6 +39,8 @@ pub fn show_found(health: &HealthPage<'_>, found: &Found) {
         (PASSED, 0),
         (FAILED, 0),
         (RINGS, 0),
+        (LOOKS, 0),
+        (REFUSALS, 0),
     ] {
         health.set_service(place, value);
     }
