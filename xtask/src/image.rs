@@ -74,8 +74,8 @@ struct Program {
 }
 
 /// Builds the unikernels and lays out `target/image`: `root`, each other program as `NAME` with its symbol table as
-/// `NAME.symbols`, and `rvmm.archive` with what the system description names.
-pub(crate) fn build(workspace: &Workspace) -> Result<(), ImageError> {
+/// `NAME.symbols`, and `rvmm.archive` with what the system description names. Answers that description.
+pub(crate) fn build(workspace: &Workspace) -> Result<Description, ImageError> {
     let description = read_description(workspace)?;
     let programs = programs(workspace)?;
     let folder = workspace.image();
@@ -84,7 +84,8 @@ pub(crate) fn build(workspace: &Workspace) -> Result<(), ImageError> {
         replace(&folder.join(program.name.as_str()), &program.image)?;
         replace(&folder.join(format!("{}.symbols", program.name.as_str())), &program.symbols)?;
     }
-    replace(&folder.join("rvmm.archive"), &archive(&description, &programs)?)
+    replace(&folder.join("rvmm.archive"), &archive(&description, &programs)?)?;
+    Ok(description)
 }
 
 fn read_description(workspace: &Workspace) -> Result<Description, ImageError> {
@@ -138,9 +139,59 @@ fn archive(description: &Description, programs: &[Program]) -> Result<Vec<u8>, I
 
 /// Writes a file as a whole: who reads it at the same time sees the old content or the new.
 fn replace(path: &Path, content: &[u8]) -> Result<(), ImageError> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
+    let part = path.with_added_extension("part");
     fs::write(&part, content)
         .and_then(|()| fs::rename(&part, path))
         .map_err(|source| ImageError::File { path: path.to_path_buf(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use description::Archive;
+
+    fn program(name: &str) -> Program {
+        let symbols = encode_symbols([(0x20_0000, "start")], 0x20_1000);
+        Program { name: Name::new(name).unwrap(), image: name.as_bytes().to_vec(), symbols }
+    }
+
+    fn described(images: &[&str]) -> Description {
+        let components = images.iter().enumerate();
+        let text: String = components
+            .map(|(index, image)| format!("[[component]]\nname = \"c{index}\"\nimage = \"{image}\"\n"))
+            .collect();
+        description::text::parse(DESCRIPTION, &text).unwrap()
+    }
+
+    #[test]
+    fn the_archive_holds_what_the_description_names_and_roots_symbols() {
+        let programs = ["net", "probe", "root"].map(program);
+        let bytes = archive(&described(&["probe", "probe"]), &programs).unwrap();
+        let archive = Archive::parse(&bytes).unwrap();
+        assert_eq!(archive.image("probe"), Some(&b"probe"[..]));
+        assert_eq!(archive.image("net"), None);
+        assert_eq!(archive.image("root"), None);
+        for name in ["probe", "root"] {
+            assert_eq!(archive.symbols(name).unwrap().lookup(0x20_0008), Some(("start", 8)), "{name}");
+        }
+        assert_eq!(archive.len(), 4, "the description, an image, two symbol tables");
+    }
+
+    #[test]
+    fn an_image_that_nothing_makes_is_reported_with_what_there_is() {
+        let error = archive(&described(&["xenstore"]), &["probe", "root"].map(program)).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("`xenstore`") && text.contains("probe, root"), "{text}");
+    }
+
+    #[test]
+    fn a_file_is_replaced_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("root");
+        for content in [&b"a long one"[..], b"short"] {
+            replace(&path, content).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), content);
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -94,7 +94,7 @@ fn perform(task: Task) -> Result<(), Error> {
         Task::Test { stages, extra } => stages::run(&workspace, &stages, &extra),
         Task::Bench { name, json, extra } => programs::bench(&workspace, &name, json.as_deref(), &extra),
         Task::Run(options) => programs::run(&workspace, &options),
-        Task::Build => Ok(image::build(&workspace)?),
+        Task::Build => Ok(image::build(&workspace).map(drop)?),
         Task::Fetch => fetch(&workspace),
         Task::Fmt => Ok(process::run(&mut cargo::format(&workspace))?),
         Task::Lint => stages::run(&workspace, &Stage::LINT, &[]),

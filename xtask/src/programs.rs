@@ -7,6 +7,7 @@ use std::time::Duration;
 use std::{env, thread};
 
 use clap::Args;
+use description::Description;
 use emulator::artifacts::{Artifacts, XenVersion};
 use emulator::device::{Disk, DiskModel, Nic, NicModel};
 use emulator::machine::MachineConfig;
@@ -20,6 +21,8 @@ use crate::{cargo, image, process};
 
 /// A host that somebody watches is ended by hand; one that was forgotten ends after a day.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// Pages of 4 KiB in a MiB.
+const PAGES_PER_MIB: u32 = 256;
 /// Bytes of the disk that `run` gives the host. The file is sparse: it takes up what is written to it.
 const DISK_BYTES: u64 = 256 << 20;
 
@@ -47,8 +50,8 @@ pub(crate) struct RunOptions {
     memory: u32,
 }
 
-/// Gets what a host needs: QEMU, each of the hypervisors, and the image.
-pub(crate) fn prepare(workspace: &Workspace, versions: &[XenVersion]) -> Result<(), Error> {
+/// Gets what a host needs: QEMU, each of the hypervisors, and the image. Answers what the image runs.
+pub(crate) fn prepare(workspace: &Workspace, versions: &[XenVersion]) -> Result<Description, Error> {
     packages::ensure_qemu()?;
     for &xen in versions {
         Shelf::new(&workspace.debian(), xen).hypervisor()?;
@@ -59,11 +62,12 @@ pub(crate) fn prepare(workspace: &Workspace, versions: &[XenVersion]) -> Result<
 /// Boots a host with its serial console on this terminal, and one network card and one disk.
 pub(crate) fn run(workspace: &Workspace, options: &RunOptions) -> Result<(), Error> {
     let HostOptions { xen, processors, no_iommu } = options.host;
-    prepare(workspace, &[xen])?;
+    let description = prepare(workspace, &[xen])?;
     let folder = workspace.target().join("run");
     let config = MachineConfig::new(Artifacts::in_target(workspace.target()).boot_files(xen))
         .processors(processors)
         .memory_mib(options.memory)
+        .root_memory_mib(description.host.memory_pages / PAGES_PER_MIB)
         .iommu(!no_iommu)
         .nic(Nic::user(NicModel::Virtio))
         .disk(Disk::new(DiskModel::Virtio, disk(&folder)?).persistent());
