@@ -30,6 +30,11 @@ impl Card {
         self.net.mac()
     }
 
+    /// Whether it works no more.
+    pub fn is_stopped(&self) -> bool {
+        self.net.is_stopped()
+    }
+
     /// Waits until a frame may have arrived or left.
     pub async fn wait(&mut self) {
         self.net.wait().await;

@@ -2,8 +2,9 @@
 //! (`address=10.0.2.15/24`).
 //!
 //! Its parts, as root watches them: frames that have arrived and are not looked at yet, and frames that
-//! the card has not sent yet. Once a second it announces its address, so that a card which does nothing
-//! any more is noticed even when nobody writes to it.
+//! the card has not sent yet. Once a second it announces its address, so that a card which sends nothing
+//! any more is noticed even when nobody writes to it. A card that says itself that it has stopped ends
+//! this life: only root can reset it in earnest.
 
 #![no_std]
 #![no_main]
@@ -35,6 +36,10 @@ mod part {
 
 /// How often the address is announced.
 const ANNOUNCE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the card is asked whether it still works: one that was stopped has nothing to say, so nobody
+/// would notice until there is something to send.
+const ASK_EVERY: Duration = Duration::from_millis(20);
 
 async fn main(_spawner: Spawner, uk: Uk) {
     log::info!("{}", uk.info());
@@ -74,13 +79,14 @@ async fn serve(mut card: Card, health: HealthPage<'static>, address: Ipv4Cidr) {
             interface.poll(now(), &mut card, &mut sockets);
             card.complete();
         }
-        match select3(card.wait(), fault::for_program(), Timer::at(announce_at)).await {
+        match select3(card.wait(), fault::for_program(), Timer::after(ASK_EVERY)).await {
             Either3::Second((Fault::RogueDma, address)) => {
                 log::warn!("the card is told that every frame is at {address:#x}");
                 virtio::go_rogue(MachineAddr(address));
                 announce_at = Instant::now();
             }
             Either3::Second((fault, _)) => log::error!("this program cannot have the fault {fault}"),
+            Either3::Third(()) if card.is_stopped() => panic!("the network card has stopped"),
             Either3::First(()) | Either3::Third(()) => {}
         }
     }

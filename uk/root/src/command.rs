@@ -145,6 +145,14 @@ impl Host {
 
     fn inject(&mut self, index: usize, fault: Fault, argument: u64) -> Result<(), &'static str> {
         let component = &self.components[index];
+        if fault == Fault::RogueDma && component.devices.is_empty() {
+            return Err("it has no device that could do that");
+        }
+        if fault == Fault::RogueDma && !component.devices.iter().all(|device| device.contained) {
+            return Err(
+                "this host has no IOMMU to contain that: the device would write to whatever is there",
+            );
+        }
         let health = component.health().ok_or("it has no domain")?;
         health.inject(fault, argument);
         component.ring();

@@ -8,11 +8,11 @@ use uk_abi::layout::PAGE_SIZE;
 use virtio_drivers::{BufferDirection, Hal, PhysAddr};
 use xen_abi::MachineAddr;
 
-/// Where devices are told that buffers are, if not 0: see [`go_rogue`].
+/// Where devices are told that their data are, if not 0: see [`go_rogue`].
 static ROGUE: AtomicU64 = AtomicU64::new(0);
 
-/// Tells devices from now on that every buffer is at `address`, whosever memory that is: the fault
-/// [`RogueDma`](uk_abi::fault::Fault::RogueDma).
+/// Tells devices from now on that all data, which is what lies in the DMA area, are at `address`,
+/// whosever memory that is: the fault [`RogueDma`](uk_abi::fault::Fault::RogueDma).
 pub fn go_rogue(address: MachineAddr) {
     ROGUE.store(address.0, Relaxed);
 }
@@ -69,8 +69,9 @@ unsafe impl Hal for UkHal {
     }
 
     unsafe fn share(buffer: NonNull<[u8]>, _direction: BufferDirection) -> PhysAddr {
-        if ROGUE.load(Relaxed) != 0 {
-            return ROGUE.load(Relaxed);
+        let (rogue, area) = (ROGUE.load(Relaxed), start::boot_info().dma);
+        if rogue != 0 && (area.va..area.end()).contains(&(buffer.cast::<u8>().as_ptr() as u64)) {
+            return rogue;
         }
         // Every buffer of the drivers here is in the DMA area, or small and so aligned that it is within
         // one page.

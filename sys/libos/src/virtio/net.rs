@@ -1,7 +1,7 @@
 //! A network card: frames in, frames out.
 
 use super::hal::UkHal;
-use super::transport::UkTransport;
+use super::transport::{Status, UkTransport};
 use super::{DeviceError, is};
 use crate::dma::DmaBuffer;
 use crate::interrupt::Interrupt;
@@ -26,6 +26,7 @@ pub struct Net {
     /// The length and place of what was sent under a token.
     sending: [Option<(usize, usize)>; FRAMES],
     interrupt: Interrupt,
+    status: Status,
 }
 
 /// The bytes of `buffer` for a frame.
@@ -44,11 +45,13 @@ impl Net {
 
     fn set_up(device: &'static DeviceInfo) -> Result<Self, DeviceError> {
         let interrupt = Interrupt::of(device)?;
-        let raw = VirtIONetRaw::new(UkTransport::new(device)?).map_err(DeviceError::Virtio)?;
+        let transport = UkTransport::new(device)?;
+        let status = transport.status();
+        let raw = VirtIONetRaw::new(transport).map_err(DeviceError::Virtio)?;
         let memory = || DmaBuffer::new(FRAMES * FRAME / PAGE_SIZE).ok_or(DeviceError::Memory);
         let (received, sent) = (memory()?, memory()?);
         let (place, sending) = ([0; FRAMES], [None; FRAMES]);
-        let mut net = Self { raw, received, place, sent, sending, interrupt };
+        let mut net = Self { raw, received, place, sent, sending, interrupt, status };
         for place in 0..FRAMES {
             net.give(place).map_err(DeviceError::Virtio)?;
         }
@@ -66,6 +69,11 @@ impl Net {
     /// Its hardware address.
     pub fn mac(&self) -> [u8; 6] {
         self.raw.mac_address()
+    }
+
+    /// Whether it works no more, and must be reset.
+    pub fn is_stopped(&self) -> bool {
+        self.status.is_stopped()
     }
 
     /// How it interrupts.

@@ -16,6 +16,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 const ACCESS_PLATFORM: u64 = 1 << 33;
 
 /// Offsets in the common configuration (virtio 1.2, 4.1.4.3).
+const DEVICE_STATUS: usize = 0x14;
 const QUEUE_SELECT: usize = 0x16;
 const QUEUE_MSIX_VECTOR: usize = 0x1a;
 
@@ -48,10 +49,29 @@ impl UkTransport {
         Ok(Self { pci: pci.map_err(DeviceError::Pci)?, common, msix: device.irq_kind() == IrqKind::Msix })
     }
 
+    /// The register that says how the device is.
+    pub fn status(&self) -> Status {
+        Status(self.common)
+    }
+
     fn write16(&mut self, offset: usize, value: u16) {
         // SAFETY: the common configuration, which the driver above has checked, is longer than `offset`;
         // these two registers only say how a queue interrupts.
         unsafe { self.common.byte_add(offset).cast::<u16>().write_volatile(value) };
+    }
+}
+
+/// How a device is, to be looked at while a driver has its transport.
+pub struct Status(NonNull<u8>);
+
+impl Status {
+    /// Whether a device that was set up works no more: it says so itself, or somebody has stopped it, as
+    /// Xen does where it reaches for memory that is not its own.
+    pub fn is_stopped(&self) -> bool {
+        // SAFETY: the common configuration is longer than that, and reading the register changes nothing.
+        let status = unsafe { self.0.byte_add(DEVICE_STATUS).read_volatile() };
+        let status = DeviceStatus::from_bits_truncate(status.into());
+        status.contains(DeviceStatus::DEVICE_NEEDS_RESET) || !status.contains(DeviceStatus::DRIVER_OK)
     }
 }
 

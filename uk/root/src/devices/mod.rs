@@ -13,7 +13,7 @@ pub mod quiesce;
 
 use crate::books::Books;
 use crate::events::EventLog;
-use bars::{Capabilities, bar_offset};
+use bars::Capabilities;
 use builder::MachineRange;
 use core::fmt;
 use description::{Claim, Description, DeviceSelector, MAX_DEVICES, assign_devices};
@@ -26,12 +26,15 @@ use quiesce::Reset;
 use recovery_box::Record;
 use serde::{Deserialize, Serialize};
 use static_cell::StaticCell;
-use uk_abi::device_info::{BAR_64, BAR_IO, BARS, BarInfo, DeviceInfo};
+use uk_abi::device_info::{BARS, BarInfo, DeviceInfo, IrqKind};
 use uk_abi::layout::BAR_WINDOW_MAX_PAGES;
 use zerocopy::FromZeros;
 
 /// Devices that root gives away at most, whomever to. Each takes a record of the books.
 pub const MAX_GIVEN: usize = 16;
+
+/// Bytes of a function's configuration space that root keeps.
+const CONFIG: usize = 256;
 
 /// A device of a component.
 #[derive(Clone, Debug)]
@@ -59,6 +62,8 @@ pub struct DeviceRecord {
     bars: [(u64, u64, u64); BARS],
     irq_kind: u32,
     pirqs: Vec<u32, { assign::VECTORS }>,
+    /// Configuration space when it was found: to read it takes a millisecond.
+    config: Vec<u8, CONFIG>,
 }
 
 impl Record for DeviceRecord {
@@ -171,8 +176,9 @@ fn take(
         bdf,
         ids: bdf.ids().unwrap_or(u32::MAX),
         bars: bars::size(bdf).map(|bar| (bar.machine, bar.size, bar.flags)),
-        irq_kind: 0,
+        irq_kind: IrqKind::None as u32,
         pirqs: Vec::new(),
+        config: Vec::from_array(bars::snapshot(bdf)),
     };
     let device = Device::from_record(&record, key(claim.component, claim.device), contained);
     if device.reset.is_none() && device.capabilities.flr.is_none() {
@@ -194,15 +200,14 @@ fn take(
 }
 
 impl Device {
-    /// The device of `record`, with what configuration space says of it now.
+    /// The device of `record`.
     fn from_record(record: &DeviceRecord, key: u32, contained: bool) -> Self {
         let mut info = DeviceInfo::new_zeroed();
         info.bdf = record.bdf.0;
         (info.vendor, info.device) = (record.ids as u16, (record.ids >> 16) as u16);
-        info.class = record.bdf.class();
         info.bars = record.bars.map(|(machine, size, flags)| BarInfo { va: 0, machine, size, flags });
-        info.config = bars::snapshot(record.bdf);
-        keep_addresses(&mut info);
+        info.config[..record.config.len()].copy_from_slice(&record.config);
+        info.class = pci::class_of(&info.config);
         let capabilities = Capabilities::of(&info);
         info.vectors_max =
             capabilities.msix.map_or(u32::from(capabilities.msi.is_some()), |msix| msix.vectors);
@@ -237,6 +242,7 @@ impl Device {
             bars: self.info.bars.map(|bar| (bar.machine, bar.size, bar.flags)),
             irq_kind: self.info.irq_kind,
             pirqs: self.info.pirqs().iter().copied().take(assign::VECTORS).collect(),
+            config: Vec::from_array(self.info.config),
         };
         // The books have room for a record of each device.
         let _ = books.put(self.key, &record);
@@ -247,19 +253,6 @@ impl Device {
         (0..BARS).filter_map(|index| {
             bars::mappable(&self.info, self.capabilities.msix.as_ref(), index).map(|range| (index, range))
         })
-    }
-}
-
-/// The configuration that a component sees has its addresses, even where a reset had just cleared them.
-fn keep_addresses(info: &mut DeviceInfo) {
-    for (index, bar) in info.bars.iter().enumerate().filter(|(_, bar)| bar.size > 0) {
-        let at = usize::from(bar_offset(index));
-        let flags = if bar.flags & BAR_IO != 0 { 3 } else { 0xf };
-        let low = bar.machine as u32 | u32::from(info.config[at]) & flags;
-        info.config[at..at + 4].copy_from_slice(&low.to_le_bytes());
-        if bar.flags & BAR_64 != 0 {
-            info.config[at + 4..at + 8].copy_from_slice(&((bar.machine >> 32) as u32).to_le_bytes());
-        }
     }
 }
 

@@ -80,7 +80,7 @@ impl Bdf {
     }
 
     /// Class, subclass and interface.
-    pub fn class(self) -> u32 {
+    fn class(self) -> u32 {
         self.read32(CLASS) >> 8
     }
 
@@ -107,6 +107,12 @@ impl fmt::Display for Bdf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.address().fmt(f)
     }
+}
+
+/// Class, subclass and interface, as `config` says.
+pub fn class_of(config: &[u8; 256]) -> u32 {
+    let at = usize::from(CLASS);
+    u32::from_le_bytes([config[at + 1], config[at + 2], config[at + 3], 0])
 }
 
 /// Every function behind bus 0 and the bridges on it, in the order of addresses; bridges are left out.
