@@ -3,12 +3,13 @@
 use std::fmt::{Display, Write};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use emulator::command::Command;
-use emulator::condition::{Condition, everything_is_up};
+use emulator::condition::{Condition, component as subject, everything_is_up};
 use emulator::event::{Event, Rung, What};
 use emulator::fault::{Fault, RootFault};
+use emulator::fields::Fields;
 use emulator::host::{self as emulated, Answer, GUARD, HostError, Pulse};
 use emulator::lan::Lan;
 use emulator::line::Line;
@@ -28,6 +29,18 @@ pub struct Host {
     lan: Option<Lan>,
     // Given back after the host is off: fields are dropped in this order.
     _seats: Seats,
+}
+
+/// Pages by which two counts of Xen's free memory may differ though nothing is lost: for what is smaller than a page Xen takes whole
+/// pages and gives them back when it happens to be done with all that is in one.
+const PAGES_OF_SLACK: u64 = 8;
+
+/// Whether a figure of what is free is as it was.
+fn is_free_again(key: &str, before: &str, now: Option<&str>) -> bool {
+    match (key, before.parse::<u64>(), now.map(str::parse::<u64>)) {
+        ("pages", Ok(before), Some(Ok(now))) => before.abs_diff(now) <= PAGES_OF_SLACK,
+        _ => now == Some(before),
+    }
 }
 
 /// Where the host of the test `test` leaves its logs.
@@ -127,6 +140,48 @@ impl Host {
         self.command(Command::Restart { component: component.into(), rung });
     }
 
+    /// Rebuilds `component`, as an operator would, and waits until it is sound.
+    #[track_caller]
+    pub fn rebuild(&mut self, component: &str) {
+        self.begin_chapter();
+        self.restart(component, Rung::Rebuild);
+        self.wait_for(subject(component).is_repaired_by(Rung::Rebuild));
+        self.is_sound(component);
+    }
+
+    /// Waits until the probe `component`, which has been restarted in this chapter, has found its recovery box as it must be and
+    /// everything that it checks of its library OS to work.
+    #[track_caller]
+    pub fn is_sound(&self, component: &str) {
+        self.wait_for(subject(component).logs(" 0 records wrong"));
+        self.wait_for(subject(component).logs(" passed, 0 failed"));
+    }
+
+    /// What is free, as root says it.
+    #[track_caller]
+    pub fn free(&mut self) -> Fields {
+        let answer = self.command(Command::Free);
+        match answer.lines.join(" ").parse() {
+            Ok(fields) => fields,
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// Waits until everything is free again that was free `before`.
+    #[track_caller]
+    pub fn has_used_nothing_up_since(&mut self, before: &Fields) {
+        let end = Instant::now() + GUARD;
+        loop {
+            let now = self.free();
+            if before.iter().all(|(key, value)| is_free_again(key, value, now.get(key))) {
+                return;
+            }
+            if Instant::now() >= end {
+                self.fail(format_args!("expected to be free: {before}; found: {now}"));
+            }
+        }
+    }
+
     /// Releases `component`, as an operator would.
     #[track_caller]
     pub fn release(&mut self, component: &str) {
@@ -205,5 +260,19 @@ impl Host {
             "{why}\nthe last events of this chapter:\n{last}logs: {}/console.log",
             self.host.directory().display()
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_few_pages_come_and_go_and_nothing_else() {
+        assert!(is_free_again("pages", "1000", Some("1008")));
+        assert!(!is_free_again("pages", "1000", Some("991")));
+        assert!(!is_free_again("pages", "1000", None));
+        assert!(is_free_again("evtchns", "11", Some("11")));
+        assert!(!is_free_again("evtchns", "11", Some("12")));
     }
 }

@@ -31,6 +31,9 @@ pub const PROBES: System = system!("probes.toml");
 /// A chain of three probes and one apart, with few attempts on each rung.
 pub const LADDER: System = system!("ladder.toml");
 
+/// Four probes that may fail hundreds of times each.
+pub const SOAK: System = system!("soak.toml");
+
 /// Two probes with the deadlines of a host in service, and two that stand for guests.
 pub const MEASURED: System = system!("measured.toml");
 
@@ -77,7 +80,7 @@ mod tests {
 
     #[test]
     fn every_description_is_one() {
-        for system in [PROBES, LADDER, MEASURED] {
+        for system in [PROBES, LADDER, SOAK, MEASURED] {
             if let Err(report) = system.description() {
                 panic!("{report}");
             }

@@ -114,7 +114,7 @@ fn measure_faults(host: &mut Host, load: &str, count: usize, report: &mut Report
             &samples(|outcome| outcome.detected_after_us),
             detection_aim(kind),
         );
-        report.add(format!("{id}/{rung}/repair"), &samples(Outcome::repaired_after_us), repair_aim(rung));
+        report.add(format!("{id}/{rung}/repair"), &samples(|outcome| outcome.repair_us), repair_aim(rung));
         report.add(format!("{id}/recover"), &samples(|outcome| outcome.recovered_after_us), None);
     }
     for rung in [Rung::MicroReboot, Rung::Rebuild] {
@@ -124,11 +124,16 @@ fn measure_faults(host: &mut Host, load: &str, count: usize, report: &mut Report
     Ok(())
 }
 
+/// Runs a trial so often. One that failed is run again, once: a busy machine can keep a host from running for longer than a heartbeat
+/// may take, and then its root finds a probe silent that was to fail in another way.
 fn run(trial: &Trial, host: &mut Host, count: usize) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for number in 1..=count {
-        let outcome = trial.run(host, PROBE).with_context(|| format!("{} number {number}", trial.fault))?;
-        outcomes.extend(outcome);
+        let outcome = trial.run(host, PROBE).or_else(|error| {
+            eprintln!("once more: {} number {number}: {error}", trial.fault);
+            trial.run(host, PROBE)
+        });
+        outcomes.extend(outcome.with_context(|| format!("{} number {number}", trial.fault))?);
     }
     Ok(outcomes)
 }
@@ -137,11 +142,10 @@ fn run(trial: &Trial, host: &mut Host, count: usize) -> Result<Vec<Outcome>> {
 fn restart(host: &mut Host, rung: Rung) -> Result<u64> {
     host.begin_chapter();
     host.command(&Command::Restart { component: PROBE.into(), rung })?;
-    let ordered = host.wait_for(&component(PROBE).is_under_repair_by(rung))?;
     let repaired = host.wait_for(&component(PROBE).is_repaired_by(rung))?;
     match repaired.what {
-        What::Repaired { first_beat_us: Some(first_beat_us), .. } => Ok(first_beat_us - ordered.time_us),
-        _ => bail!("expected first_beat_us in the event log, found {repaired}"),
+        What::Repaired { recovery_us: Some(recovery_us), .. } => Ok(recovery_us),
+        _ => bail!("expected recovery_us in the event log, found {repaired}"),
     }
 }
 

@@ -97,6 +97,8 @@ pub enum What {
         since_fault_us: Option<u64>,
         /// When the component beat for the first time.
         first_beat_us: Option<u64>,
+        /// From the moment when the reason for the repair was found to that beat.
+        recovery_us: Option<u64>,
     },
     /// A repair came to nothing.
     RepairFailed {
@@ -240,6 +242,7 @@ impl What {
                 took_us: fields.take("took_us")?,
                 since_fault_us: fields.take("since_fault_us")?,
                 first_beat_us: fields.take("first_beat_us")?,
+                recovery_us: fields.take("recovery_us")?,
             },
             "repair-failed" => {
                 What::RepairFailed { rung: fields.need("rung")?, reason: fields.take("reason")? }
@@ -306,11 +309,12 @@ impl fmt::Display for What {
                 optional(f, "sym", sym)
             }
             What::Repair { rung } => write!(f, " rung={rung}"),
-            What::Repaired { rung, took_us, since_fault_us, first_beat_us } => {
+            What::Repaired { rung, took_us, since_fault_us, first_beat_us, recovery_us } => {
                 write!(f, " rung={rung}")?;
                 optional(f, "took_us", took_us)?;
                 optional(f, "since_fault_us", since_fault_us)?;
-                optional(f, "first_beat_us", first_beat_us)
+                optional(f, "first_beat_us", first_beat_us)?;
+                optional(f, "recovery_us", recovery_us)
             }
             What::RepairFailed { rung, reason } => {
                 write!(f, " rung={rung}")?;
@@ -422,12 +426,13 @@ mod tests {
             }),
             (any::<u64>(), text()).prop_map(|(n, sym)| What::Trace { n, sym }),
             rung().prop_map(|rung| What::Repair { rung }),
-            (rung(), number(), number(), number()).prop_map(
-                |(rung, took_us, since_fault_us, first_beat_us)| What::Repaired {
+            (rung(), number(), number(), number(), number()).prop_map(
+                |(rung, took_us, since_fault_us, first_beat_us, recovery_us)| What::Repaired {
                     rung,
                     took_us,
                     since_fault_us,
-                    first_beat_us
+                    first_beat_us,
+                    recovery_us,
                 }
             ),
             (rung(), text()).prop_map(|(rung, reason)| What::RepairFailed { rung, reason }),
