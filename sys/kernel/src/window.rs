@@ -145,17 +145,26 @@ impl Slot {
     pub fn holds(&self, offset: usize, bytes: &[u8]) -> bool {
         assert!(offset.is_multiple_of(8), "comparing from {offset:#x} on, which is no multiple of 8");
         let found = self.address(offset, bytes.len()).cast::<u64>();
-        let words = bytes.chunks_exact(8);
-        let rest = offset + bytes.len() - words.remainder().len();
+        // SAFETY: aligned, inside this slot, and read volatile, as another domain may write.
+        let differs = |index: usize, word: &[u8; 8]| {
+            u64::from_le_bytes(*word) ^ unsafe { found.add(index).read_volatile() }
+        };
+        let (words, rest) = bytes.as_chunks::<8>();
+        let (fours, single) = words.as_chunks::<4>();
         let mut last = [0; 8];
-        let last = &mut last[..words.remainder().len()];
-        self.read(rest, last);
-        last == words.remainder()
-            && words.enumerate().all(|(index, word)| {
-                // SAFETY: aligned, inside this slot, and read volatile, as another domain may write.
-                let found = unsafe { found.add(index).read_volatile() };
-                found.to_le_bytes() == word
+        let last = &mut last[..rest.len()];
+        self.read(offset + bytes.len() - rest.len(), last);
+        // By fours: half the instructions of one by one.
+        last == rest
+            && fours.iter().enumerate().all(|(index, four)| {
+                let at = index * 4;
+                differs(at, &four[0])
+                    | differs(at + 1, &four[1])
+                    | differs(at + 2, &four[2])
+                    | differs(at + 3, &four[3])
+                    == 0
             })
+            && single.iter().enumerate().all(|(index, word)| differs(fours.len() * 4 + index, word) == 0)
     }
 
     /// Copies from `offset` to `bytes`. What another domain writes meanwhile may be mixed in.

@@ -2,6 +2,7 @@
 
 use crate::component::{Component, Domain};
 use builder::UkPlan;
+use builder::elf_image::Permission;
 use description::PciAddress;
 use kernel::control::Control;
 use kernel::window::Slot;
@@ -70,11 +71,22 @@ impl<T> Doing<T> for Result<T, XenError> {
     }
 }
 
-/// Writes the image, but for pages that are as they should be. Text may not be: a device may have
-/// written to it. To write it again for nothing would cost two milliseconds under emulation, which
-/// must then translate it again.
-pub fn load_image(plan: &UkPlan<'_>, slot: &mut Slot) {
+/// What can have happened to pages of the image that the component itself may not write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Constants {
+    /// Nothing: they were mapped read-only all along, and it has no device that could write to them.
+    Sound,
+    /// Anything.
+    Doubtful,
+}
+
+/// Writes the image, but for pages that are as they should be: to write code again for nothing costs
+/// two milliseconds under emulation, which must then translate it again.
+pub fn load_image(plan: &UkPlan<'_>, slot: &mut Slot, constants: Constants) {
     for segment in plan.segments() {
+        if constants == Constants::Sound && segment.permission != Permission::Write {
+            continue;
+        }
         let mut offset = segment.pages.start.0 as usize * PAGE_SIZE;
         for page in segment.bytes.chunks(PAGE_SIZE) {
             if !slot.holds(offset, page) {

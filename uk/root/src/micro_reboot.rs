@@ -2,7 +2,7 @@
 
 use crate::component::Component;
 use crate::devices::{assign, quiesce};
-use crate::life::{self, Doing, RepairError};
+use crate::life::{self, Constants, Doing, RepairError};
 use builder::TablePage;
 use builder::page_table::Level;
 use core::ops::Range;
@@ -58,9 +58,11 @@ pub fn micro_reboot(component: &mut Component, control: &Control) -> Result<(), 
 }
 
 fn prepare(component: &mut Component, control: &Control) -> Result<(), RepairError> {
-    quiesce::quiesce(component, control)?;
-    mend_tables(component, control)?;
-    life::load_image(&component.plan, &mut component.slot);
+    quiesce::reset(component, control)?;
+    let were_sound = mend_tables(component, control)?;
+    let constants =
+        if were_sound && component.devices.is_empty() { Constants::Sound } else { Constants::Doubtful };
+    life::load_image(&component.plan, &mut component.slot, constants);
     life::begin(component, control, BootReason::MicroReboot)?;
     assign::start(component);
     Ok(())
@@ -87,11 +89,11 @@ fn is_grant_window(table: &TablePage) -> bool {
 }
 
 /// Compares the domain's page tables with the plan, and mends what differs at the lowest level: a
-/// wild unikernel can change its mappings by hypercall.
-fn mend_tables(component: &Component, control: &Control) -> Result<(), RepairError> {
+/// wild unikernel can change its mappings by hypercall. Answers whether they are known to have been sound.
+fn mend_tables(component: &Component, control: &Control) -> Result<bool, RepairError> {
     let Some(domain) = &component.domain else { return Err(RepairError::NoDomain) };
     if domain.tables_digest == digest_tables(component) {
-        return Ok(());
+        return Ok(true);
     }
     let mut planned = [0; 512];
     let mut updates = Vec::<MmuUpdate, BATCH>::new();
@@ -118,8 +120,8 @@ fn mend_tables(component: &Component, control: &Control) -> Result<(), RepairErr
             }
         }
     }
-    if updates.is_empty() {
-        return Ok(());
+    if !updates.is_empty() {
+        control.update_tables(component.domid(), &updates).doing("mending page tables")?;
     }
-    control.update_tables(component.domid(), &updates).doing("mending page tables")
+    Ok(false)
 }

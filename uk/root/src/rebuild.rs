@@ -7,7 +7,7 @@ use crate::books::Books;
 use crate::component::{Component, Domain, EXTENT_ORDER, EXTENT_PAGES};
 use crate::devices::assign;
 use crate::devices::quiesce::{self, REGISTER_PAGES};
-use crate::life::{self, Doing, RepairError};
+use crate::life::{self, Constants, Doing, RepairError};
 use crate::micro_reboot::digest_tables;
 use crate::scratch::Scratch;
 use core::sync::atomic::Ordering::Relaxed;
@@ -129,7 +129,7 @@ fn fill(
     slot.map(0, mapped, domid, Access::Writable, frame).doing("mapping its memory")?;
     let after_image = areas.image.pages as usize * PAGE_SIZE;
     slot.zero(after_image, mapped * PAGE_SIZE - after_image);
-    life::load_image(plan, slot);
+    life::load_image(plan, slot, Constants::Doubtful);
 
     let mut page = [0; 512];
     let write = |slot: &mut kernel::window::Slot, pfn: Pfn, words: &[u64; 512]| {

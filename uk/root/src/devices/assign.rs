@@ -88,7 +88,10 @@ pub fn start(component: &Component) {
             }
         }
         let line = if kind == IrqKind::Intx { 0 } else { command::NO_LINE };
-        bdf.write16(COMMAND, command::MEMORY | command::BUS_MASTER | line);
+        let wanted = command::MEMORY | command::BUS_MASTER | line;
+        if bdf.read16(COMMAND) & (wanted | command::NO_LINE) != wanted {
+            bdf.write16(COMMAND, wanted);
+        }
     }
 }
 

@@ -29,11 +29,11 @@ const DEVICE_CONTROL: u8 = 0x08;
 const INITIATE_RESET: u16 = 1 << 15;
 
 /// A kind of device that root can reset by a register of its own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     /// Any virtio device: status 0 (virtio 1.2, 4.1.4.3.2).
     Virtio,
-    /// Intel's 82574L: CTRL.RST (datasheet, 10.2.2.1).
+    /// Intel's 82574L: CTRL.RST, with bus mastering off (datasheet, 10.2.2.1).
     E1000e,
     /// An NVM Express controller: CC.EN cleared, until CSTS.RDY is (NVMe 1.4, 3.1.5).
     Nvme,
@@ -98,6 +98,15 @@ fn wait(at_most_us: u64, mut done: impl FnMut() -> bool) -> bool {
     }
 }
 
+/// Stops the devices of `component` and resets them: its memory may become somebody else's.
+///
+/// # Errors
+/// As [`reset`].
+pub fn quiesce(component: &mut Component, control: &Control) -> Result<(), RepairError> {
+    silence(component);
+    reset(component, control)
+}
+
 /// Takes the right to reach memory from the devices of `component`.
 pub fn silence(component: &Component) {
     component.devices.iter().for_each(silence_one);
@@ -107,17 +116,23 @@ fn silence_one(device: &Device) {
     device.bdf.write16(COMMAND, command::MEMORY | command::NO_LINE);
 }
 
-/// Stops the devices of `component` and resets them. Its domain must not run.
+/// Resets the devices of `component`, whose domain must not run: when this is done, they have forgotten
+/// where their driver had its rings.
+///
+/// Bus mastering is switched off only for devices whose own reset asks for it, or that ignore theirs. For
+/// the others it would change nothing, and under emulation it costs half a millisecond each way.
 ///
 /// # Errors
 /// [`RepairError::Device`], where one does not come back from its reset.
-pub fn quiesce(component: &mut Component, control: &Control) -> Result<(), RepairError> {
-    silence(component);
+pub fn reset(component: &mut Component, control: &Control) -> Result<(), RepairError> {
     let Component { devices, slot, .. } = component;
     for (page, device) in (REGISTER_PAGES..).zip(devices.iter()) {
         let reset = match device.reset {
             Some(reset) => {
                 let at = map(slot, page, reset.register)?;
+                if reset.kind == Kind::E1000e {
+                    silence_one(device);
+                }
                 reset.perform(slot, at)
             }
             None => false,
@@ -143,6 +158,7 @@ fn map(slot: &mut Slot, page: usize, register: MachineAddr) -> Result<usize, Rep
 fn reset_function(device: &Device, control: &Control) -> bool {
     let Some(capability) = device.capabilities.flr else { return false };
     let bdf = device.bdf;
+    silence_one(device);
     let control_word = bdf.read16(capability + DEVICE_CONTROL);
     bdf.write16(capability + DEVICE_CONTROL, control_word | INITIATE_RESET);
     if !wait(FUNCTION_RESET_US, || bdf.ids() == Some(device.ids())) {
