@@ -109,7 +109,13 @@ fn page_of(entry: &GrantEntryV1) -> Option<u64> {
 pub fn inherited() -> impl Iterator<Item = Grant> {
     in_use().filter(|(index, _)| !OWNED.contains(*index)).filter_map(|(index, entry)| {
         let entry = decode(entry);
-        let address = page_of(&entry)?;
+        let Some(address) = page_of(&entry) else {
+            log::warn!(
+                "entry {index} of the grant table has a page that is not of the heap: taken back {}",
+                end(index)
+            );
+            return None;
+        };
         OWNED.set(index, true);
         // SAFETY: the heap was set up without this page, and `OWNED` lets it be found only once.
         let page = ManuallyDrop::new(unsafe { SharedPage::at(address) });
