@@ -80,7 +80,10 @@ impl Interrupt {
     pub async fn wait(&self) {
         match &self.bound {
             Some((_, event)) if self.kind != IrqKind::Intx => event.wait().await,
-            Some((_, event)) => drop(select(event.wait(), Timer::after_micros(LINE_POLL_US)).await),
+            Some((_, event)) => {
+                // Whichever it was, the caller looks at the device.
+                let _ = select(event.wait(), Timer::after_micros(LINE_POLL_US)).await;
+            }
             None => Timer::after_micros(POLL_US).await,
         }
     }

@@ -1,4 +1,4 @@
-//! The operator's commands on Xen's console, one line each. Answers have the tag [RC]; the last line of
+//! The operator's commands on Xen's console, one line each. Answers have the tag `[RC]`; the last line of
 //! an answer is `ok`, or `error` with the reason.
 //!
 //! Whoever has the serial line has the host: commands are obeyed only where the description says so.

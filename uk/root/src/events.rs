@@ -1,4 +1,4 @@
-//! The event log: numbered lines in root's recovery box, printed on Xen's console with the tag [SD].
+//! The event log: numbered lines in root's recovery box, printed on Xen's console with the tag `[SD]`.
 //!
 //! Noting an event costs microseconds, printing it on a serial line up to a millisecond: so a line is
 //! printed when root has nothing more urgent to do.
