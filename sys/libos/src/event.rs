@@ -6,10 +6,10 @@ use core::future::poll_fn;
 use core::task::{Poll, Waker};
 use critical_section::Mutex;
 use heapless::Vec;
-use xen_abi::event_channel::PortState;
 use xen_abi::{Domid, Port};
 
-pub use pv::event::{alloc_unbound, bind_interdomain, bind_ipi, bind_pirq, bind_virq, send};
+pub use pv::event::{alloc_unbound, bind_interdomain, bind_ipi, bind_pirq, bind_virq, send, status};
+pub use xen_abi::event_channel::PortState;
 
 /// Ports that a unikernel can await, which is what one `SCHEDOP_poll` takes.
 pub const MAX_PORTS: usize = 128;

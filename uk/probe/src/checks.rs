@@ -1,13 +1,18 @@
 //! What a life checks of the library OS once it runs. Nothing is expected to be fast, only to be right.
 
+use crate::journal::Journal;
 use crate::{service, sharing};
+use core::cell::RefCell;
 use core::fmt;
-use libos::event::{self, Event};
+use libos::Uk;
+use libos::event::{self, Event, PortState};
 use libos::futures::join::join;
 use libos::sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use libos::sync::signal::Signal;
 use libos::time::{Duration, Instant, Timer, with_timeout};
+use libos::uk_abi::boot_info::BootReason;
 use libos::uk_abi::health::HealthPage;
+use libos::xen_abi::{Domid, Port, XenError};
 
 /// What is not right by then never will be. A starved probe has long been given up by root.
 const LONG_ENOUGH: Duration = Duration::from_secs(10);
@@ -16,7 +21,7 @@ const LONG_ENOUGH: Duration = Duration::from_secs(10);
 const TURNS: u32 = 100;
 
 /// Why a check failed.
-enum Failure {
+pub enum Failure {
     /// Nothing came of it.
     Never,
     /// A timer went off before its time.
@@ -26,7 +31,7 @@ enum Failure {
     /// Sharing a page did not work.
     Sharing(sharing::Failure),
     /// Xen refused.
-    Xen(libos::xen_abi::XenError),
+    Xen(XenError),
 }
 
 impl fmt::Display for Failure {
@@ -41,8 +46,8 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<libos::xen_abi::XenError> for Failure {
-    fn from(error: libos::xen_abi::XenError) -> Self {
+impl From<XenError> for Failure {
+    fn from(error: XenError) -> Self {
         Self::Xen(error)
     }
 }
@@ -58,9 +63,13 @@ pub async fn player() {
     }
 }
 
-/// Checks everything, once. `grants` is how sharing a page has gone.
+/// Checks everything, once. `event` is the domain's channel to itself, `grants` is how sharing a page has gone.
 #[libos::task(embassy_executor = libos::embassy_executor)]
-pub async fn run(health: HealthPage<'static>, grants: Result<sharing::Loop, sharing::Failure>) {
+pub async fn run(
+    health: HealthPage<'static>,
+    event: Result<Event, Failure>,
+    grants: Result<sharing::Loop, sharing::Failure>,
+) {
     let (grants, kept) = match grants {
         Ok(kept) => (Ok(()), Some(kept)),
         Err(failure) => (Err(Failure::Sharing(failure)), None),
@@ -68,7 +77,7 @@ pub async fn run(health: HealthPage<'static>, grants: Result<sharing::Loop, shar
     let checks = [
         ("timers", timers().await),
         ("tasks", tasks().await),
-        ("events", events().await),
+        ("events", events(event).await),
         ("grants", grants),
     ];
     let mut failed = 0;
@@ -111,10 +120,30 @@ async fn tasks() -> Result<(), Failure> {
     Ok(())
 }
 
+/// The event channel by which this domain notifies itself: that of the last life, where there is one.
+pub fn own_event(uk: &Uk, journal: &RefCell<Journal>) -> Result<Event, Failure> {
+    let mut journal = journal.borrow_mut();
+    let is_ours = |port: &Port| {
+        event::status(Domid::SELF, *port).is_ok_and(|status| status.state() == Some(PortState::Ipi))
+    };
+    let port = match journal.port().filter(is_ours) {
+        Some(port) => port,
+        None => {
+            if uk.boot_reason() == BootReason::MicroReboot {
+                // A life may have ended between opening a port and noting it.
+                event::close_leftovers(&[])?;
+            }
+            let port = event::bind_ipi()?;
+            journal.set_port(port);
+            port
+        }
+    };
+    Event::listen(port).map_err(|_| Failure::Other)
+}
+
 /// An event wakes who waits for it, and one that came before is not lost.
-async fn events() -> Result<(), Failure> {
-    event::close_leftovers(&[])?;
-    let event = Event::listen(event::bind_ipi()?).map_err(|_| Failure::Other)?;
+async fn events(event: Result<Event, Failure>) -> Result<(), Failure> {
+    let event = event?;
     event.notify()?;
     with_timeout(LONG_ENOUGH, event.wait()).await.map_err(|_| Failure::Never)?;
     let send_later = async {
@@ -123,7 +152,5 @@ async fn events() -> Result<(), Failure> {
     };
     let (waited, sent) = join(with_timeout(LONG_ENOUGH, event.wait()), send_later).await;
     sent?;
-    waited.map_err(|_| Failure::Never)?;
-    event::close(event)?;
-    Ok(())
+    waited.map_err(|_| Failure::Never)
 }

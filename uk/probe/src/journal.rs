@@ -4,6 +4,7 @@ use core::fmt;
 use libos::Uk;
 use libos::recovery_box::{OpenReport, Origin, Record};
 use libos::uk_abi::boot_info::{BootInfo, BootReason};
+use libos::xen_abi::Port;
 use serde::{Deserialize, Serialize};
 
 /// The last so many lives are on record.
@@ -85,6 +86,15 @@ struct Loops {
 
 impl Record for Loops {
     const TYPE: u16 = 4;
+    const VERSION: u16 = 1;
+}
+
+/// The port by which the domain notifies itself. There is one, under key 0.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct OwnPort(u32);
+
+impl Record for OwnPort {
+    const TYPE: u16 = 5;
     const VERSION: u16 = 1;
 }
 
@@ -195,6 +205,16 @@ impl Journal {
         } else {
             self.put(0, &doom);
         }
+    }
+
+    /// The port by which the domain notified itself. After a rebuild there is no such port any more.
+    pub fn port(&self) -> Option<Port> {
+        self.records.get::<OwnPort>(0).ok().flatten().map(|port| Port(port.0))
+    }
+
+    /// Enters it.
+    pub fn set_port(&mut self, port: Port) {
+        self.put(0, &OwnPort(port.0));
     }
 
     /// Lives of this domain that the page which it shares with itself has seen, if the last life knew: a life that ended

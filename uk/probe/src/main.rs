@@ -50,7 +50,8 @@ async fn main(spawner: Spawner, uk: Uk) {
     service::show_found(&health, &found);
     log::info!("{}: {found}", uk.info());
     let journal: &'static RefCell<Journal> = JOURNAL.init(RefCell::new(journal));
-    // Before the first await, which is before the first beat.
+    // Before the first await, which is before the first beat: from then on a probe is up, and opens no more ports.
+    let event = checks::own_event(&uk, journal);
     doom::at_boot(journal);
 
     spawner.spawn(task(doom::run(journal)));
@@ -61,7 +62,7 @@ async fn main(spawner: Spawner, uk: Uk) {
     let mut inherited = Inherited::take_over(&uk, &arguments);
     let sharing = sharing::check(&uk, &mut inherited, journal);
     spawner.spawn(task(checks::player()));
-    spawner.spawn(task(checks::run(health, sharing)));
+    spawner.spawn(task(checks::run(health, event, sharing)));
     if let Some(from) = arguments.read.or(arguments.map) {
         let mapping = inherited.neighbours();
         spawner.spawn(task(sharing::watch(from, arguments.map.is_some(), mapping, health)));
