@@ -145,8 +145,8 @@ impl Slot {
     pub fn holds(&self, offset: usize, bytes: &[u8]) -> bool {
         assert!(offset.is_multiple_of(8), "comparing from {offset:#x} on, which is no multiple of 8");
         let found = self.address(offset, bytes.len()).cast::<u64>();
-        // SAFETY: aligned, inside this slot, and read volatile, as another domain may write.
         let differs = |index: usize, word: &[u8; 8]| {
+            // SAFETY: aligned, inside this slot, and read volatile, as another domain may write.
             u64::from_le_bytes(*word) ^ unsafe { found.add(index).read_volatile() }
         };
         let (words, rest) = bytes.as_chunks::<8>();
