@@ -5,8 +5,9 @@ use crate::ladder::{Choice, Offer};
 use crate::phase::Signal;
 use crate::saved::{Episode, Order};
 use crate::{
-    Action, Actions, Cause, ComponentId, ComponentSet, Event, Failure, Fault, Granularity, Graph, HoldReason,
-    MAX_COMPONENTS, Method, Observation, Phase, PlaneLimit, Policy, PolicyError, Repair, Report, Rung, Saved,
+    Action, Actions, Cause, Climb, ComponentId, ComponentSet, Event, Failure, Fault, Granularity, Graph,
+    HoldReason, MAX_COMPONENTS, Method, Observation, Phase, PlaneLimit, Policy, PolicyError, Repair, Report,
+    Rung, Saved,
 };
 use heapless::Vec;
 
@@ -33,9 +34,12 @@ impl Watched {
 
 /// What is to be done for a component.
 enum Decision {
-    Repair(Rung, Cause),
-    RebuildEverything(Cause),
-    Hold(HoldReason),
+    /// What was ordered.
+    Obey(Order),
+    /// What its ladder says, and from which rung it climbed to there.
+    Climb(Rung, Option<(Rung, Climb)>),
+    /// Nothing more.
+    GiveUp(HoldReason),
 }
 
 /// The decision maker for up to `N` components.
@@ -106,7 +110,8 @@ impl<const N: usize> Monitor<N> {
             Event::RepairDone(repair) => self.answer(repair, true, actions),
             Event::RepairFailed(repair) => self.answer(repair, false, actions),
             Event::Tick => self.give_up_unanswered(actions),
-            Event::Resume { component, saved } => self.resume(component, saved, actions),
+            // Nothing is decided before all are known: limits count what everybody did.
+            Event::Resume { component, saved } => return self.resume(component, saved, actions),
             Event::OperatorRestart { component, rung } => self.operator_restart(component, rung, actions),
             Event::OperatorRelease { component } => self.operator_release(component, actions),
         }
@@ -264,7 +269,7 @@ impl<const N: usize> Monitor<N> {
         let component = answered.component;
         let now_us = self.now_us;
         let Phase::Repairing { repair, crashed } = self.phase(component) else { return };
-        if repair.attempt != answered.attempt {
+        if repair != answered {
             return;
         }
         let watched = &mut self.watched[component.index()];
@@ -272,9 +277,6 @@ impl<const N: usize> Monitor<N> {
             self.failed(repair, Failure::Failed(Fault::Crash), actions);
         } else if !done {
             self.failed(repair, Failure::Refused, actions);
-        } else if watched.saved.episode.order.is_some() {
-            // What it needs is being rebuilt meanwhile: it must be, too, after that.
-            self.signal(component, Signal::Failed);
         } else {
             match repair.method {
                 Method::RestartPart { part } => watched.book.restart_part(part),
@@ -301,8 +303,10 @@ impl<const N: usize> Monitor<N> {
         let took_us = self.now_us.saturating_sub(repair.ordered_us);
         let since_fault_us = self.now_us.saturating_sub(repair.since_us);
         actions.report(Report::Repaired { repair, took_us, since_fault_us });
-        self.saved_mut(component).episode = Episode::default();
+        let ended = core::mem::take(&mut self.saved_mut(component).episode);
         self.signal(component, Signal::Alive);
+        // What came up while it was being repaired.
+        ended.order.into_iter().for_each(|order| self.order(component, order));
         if repair.rung == Rung::Cascade && repair.cause.is_own() {
             let dependents = self.graph.dependents(component).without(self.those_in(Phase::is_out));
             for dependent in dependents.iter() {
@@ -388,74 +392,102 @@ impl<const N: usize> Monitor<N> {
     }
 
     /// Gives everyone who waits a turn: what others need first, and among equals who has waited longest.
-    ///
-    /// At most two rounds: after the first, a rebuild of the control plane may have put everybody back into the queue,
-    /// each with an order, so that nobody's ladder is asked again.
     fn dispatch(&mut self, actions: &mut Actions) {
-        while let Some((culprit, cause)) = self.dispatch_round(actions) {
-            self.order_everything(culprit, cause, actions);
+        self.rebuild_everything_if_needed(actions);
+        for component in self.queue() {
+            // Those who find no room have their turn with the next event.
+            if actions.has_room(ACTIONS_PER_TURN) {
+                self.take_turn(component, actions);
+            }
         }
     }
 
-    /// One round; it ends early with the component, if there is one, that needs everything rebuilt, and the cause.
-    fn dispatch_round(&mut self, actions: &mut Actions) -> Option<(ComponentId, Cause)> {
+    /// Those who wait, in the order of their turns.
+    fn queue(&self) -> impl Iterator<Item = ComponentId> + use<N> {
         let since_us = |component: ComponentId| self.watched[component.index()].saved.episode.since_us;
         let mut queue: Vec<(u8, u64, ComponentId), N> =
             self.awaiting.iter().map(|c| (self.graph.rank(c), since_us(c), c)).collect();
         queue.sort_unstable();
-        for (_, _, component) in queue {
-            if !actions.has_room(ACTIONS_PER_TURN) {
-                return None;
-            }
-            let needs = self.graph.needs(component);
-            let intact = self.watched[component.index()].saved.episode.intact;
-            if let Some(on) = needs.and(self.held).iter().next().filter(|_| intact) {
-                self.spare(component, on, actions);
-                continue;
-            }
-            if let Some(on) = needs.without(self.healthy).iter().next() {
-                if self.signal(component, Signal::Blocked(on)) {
-                    actions.report(Report::Waiting { component, on });
-                }
-                continue;
-            }
-            match self.decide(component, actions) {
-                Decision::Repair(rung, cause) => self.begin(component, rung, cause, actions),
-                Decision::RebuildEverything(cause) => return Some((component, cause)),
-                Decision::Hold(reason) => {
-                    self.signal(component, Signal::Hold(reason));
-                    actions.report(Report::Hold { component, reason });
-                    actions.push(Action::Hold { component });
-                }
+        queue.into_iter().map(|(_, _, component)| component)
+    }
+
+    /// Looks first for a component that only a rebuild of everything can help, since that makes other repairs idle.
+    ///
+    /// One is enough: then everybody who waits has an order, and nobody's ladder is asked.
+    fn rebuild_everything_if_needed(&mut self, actions: &mut Actions) {
+        for component in self.queue() {
+            let may_go =
+                self.graph.needs(component).is_subset(self.healthy) && actions.has_room(ACTIONS_PER_TURN);
+            if may_go && let Decision::Climb(rung @ Rung::ControlPlane, climb) = self.decide(component) {
+                let cause = self.watched[component.index()].saved.episode.cause;
+                self.climb(component, rung, climb, actions);
+                return self.order_everything(component, cause, actions);
             }
         }
-        None
+    }
+
+    fn take_turn(&mut self, component: ComponentId, actions: &mut Actions) {
+        let needs = self.graph.needs(component);
+        let episode = self.watched[component.index()].saved.episode;
+        if let Some(on) = needs.and(self.held).iter().next().filter(|_| episode.intact) {
+            return self.spare(component, on, actions);
+        }
+        if let Some(on) = needs.without(self.healthy).iter().next() {
+            if self.signal(component, Signal::Blocked(on)) {
+                actions.report(Report::Waiting { component, on });
+            }
+            return;
+        }
+        match self.decide(component) {
+            Decision::Obey(order) => self.begin(component, order.rung, order.cause, actions),
+            Decision::Climb(rung, climb) => {
+                self.climb(component, rung, climb, actions);
+                self.begin(component, rung, episode.cause, actions);
+            }
+            Decision::GiveUp(reason) => {
+                self.signal(component, Signal::Hold(reason));
+                actions.report(Report::Hold { component, reason });
+                actions.push(Action::Hold { component });
+            }
+        }
     }
 
     /// What is to be done for a component whose turn it is: what was ordered, or else what its ladder says.
-    fn decide(&mut self, component: ComponentId, actions: &mut Actions) -> Decision {
-        let (now_us, plane, plane_used) = (self.now_us, self.plane, self.plane_used());
-        let Watched { policy, saved, .. } = &mut self.watched[component.index()];
+    fn decide(&self, component: ComponentId) -> Decision {
+        let Watched { policy, saved, .. } = &self.watched[component.index()];
         let Episode { cause, floor, failed, order, .. } = saved.episode;
         if let Some(order) = order {
-            return Decision::Repair(order.rung, order.cause);
+            return Decision::Obey(order);
         }
-        let limits = &policy.limits;
-        let part = matches!(cause, Cause::Fault(Fault::Stall { .. }));
-        let dependents = !self.graph.dependents(component).is_empty();
-        let offer = Offer { limits, plane, plane_used, part, dependents, floor, failed };
-        let (rung, climb) = match saved.ladder.choose(now_us, &offer) {
-            Choice::Use(rung, climb) => (rung, climb),
-            Choice::Hold(reason) => return Decision::Hold(reason),
+        let offer = Offer {
+            limits: &policy.limits,
+            plane: self.plane,
+            plane_used: self.plane_used(),
+            part: matches!(cause, Cause::Fault(Fault::Stall { .. })),
+            dependents: !self.graph.dependents(component).is_empty(),
+            floor,
+            failed,
         };
-        saved.ladder.record(rung, now_us, limits, plane);
+        match saved.ladder.choose(self.now_us, &offer) {
+            Choice::Use(rung, climb) => Decision::Climb(rung, climb),
+            Choice::Hold(reason) => Decision::GiveUp(reason),
+        }
+    }
+
+    /// Puts a rung to a component's account.
+    fn climb(
+        &mut self,
+        component: ComponentId,
+        rung: Rung,
+        climb: Option<(Rung, Climb)>,
+        actions: &mut Actions,
+    ) {
         if let Some((from, climb)) = climb {
             actions.report(Report::Escalate { component, from, to: rung, climb });
         }
-        match rung {
-            Rung::ControlPlane => Decision::RebuildEverything(cause),
-            _ => Decision::Repair(rung, cause),
-        }
+        let (now_us, plane) = (self.now_us, self.plane);
+        let limits = self.watched[component.index()].policy.limits;
+        self.saved_mut(component).ladder.record(rung, now_us, &limits, plane);
     }
 
     /// Lets a component run on that was to be rebuilt.

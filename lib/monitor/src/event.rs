@@ -34,7 +34,8 @@ pub enum Event<'a> {
     /// Time has passed: once in every turn of root's loop, after the observations.
     Tick,
     /// Root has restarted in place and found this about a component in its recovery box; `None` where the record was
-    /// lost. To be said of every component before anything else; [`Event::Boot`] may follow.
+    /// lost. To be said of every component before anything else; nothing is decided until then. [`Event::Boot`] may
+    /// follow.
     Resume {
         /// About whom.
         component: ComponentId,

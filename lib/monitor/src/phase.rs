@@ -75,10 +75,8 @@ impl Phase {
     /// The phase after a signal; `None` where the signal changes nothing.
     pub(crate) fn after(self, signal: Signal) -> Option<Self> {
         Some(match (self, signal) {
-            // A repair in flight is waited for, then begun anew: there is never more than one.
-            (Self::Unstarted | Self::Starting { .. } | Self::Healthy | Self::Held { .. }, Signal::Order) => {
-                Self::Down
-            }
+            // A repair that is on its way is waited for: there is never more than one.
+            (Self::Unstarted | Self::Healthy | Self::Held { .. }, Signal::Order) => Self::Down,
             (Self::Repairing { repair, crashed: false }, Signal::Fault) => {
                 Self::Repairing { repair, crashed: true }
             }

@@ -53,3 +53,43 @@ impl Window {
 fn slice(time_us: u64, window_us: u64) -> u64 {
     time_us / window_us.div_ceil(SLICES).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use super::{SLICES, Window};
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    proptest! {
+        #[test]
+        fn a_window_counts_what_lies_in_it_and_no_more_than_a_slice_beyond(
+            window_us in 1..1_000u64,
+            gaps in prop::collection::vec(0..400u64, 1..100),
+        ) {
+            let mut window = Window::default();
+            let mut times: Vec<u64> = Vec::new();
+            let mut now_us = 0;
+            for gap_us in gaps {
+                now_us += gap_us;
+                let within = |longest_us: u64| times.iter().filter(|&&at_us| at_us + longest_us > now_us).count() as u32;
+                let counted = window.count(now_us, window_us);
+                let slice_us = window_us.div_ceil(SLICES);
+                prop_assert!(counted >= within(window_us), "{counted} of {times:?} at {now_us}");
+                prop_assert!(counted <= within(slice_us * (SLICES + 1)), "{counted} of {times:?} at {now_us}");
+                window.record(now_us, window_us);
+                times.push(now_us);
+            }
+        }
+    }
+
+    #[test]
+    fn what_claims_to_be_from_the_future_is_of_now() {
+        let mut window = Window::default();
+        window.record(1_000_000, 80);
+        window.not_after(100, 80);
+        assert_eq!(window.count(100, 80), 1);
+        assert_eq!(window.count(200, 80), 0);
+    }
+}
