@@ -10,16 +10,18 @@ fn faults_are_repaired(setup: Setup) {
     let mut host = Host::boot(&format!("faults-on-{setup}"), setup);
     let mut failures = Vec::new();
     for trial in trials() {
-        match trial.run(host.emulated(), "probe.0") {
-            Ok(Some(_)) => host.is_sound("probe.0"),
-            Ok(None) => host.is_beating("probe.0"),
-            Err(error) => failures.push(format!("{}: {error}", trial.fault)),
+        if let Err(error) = trial.run(host.emulated(), "probe.0") {
+            failures.push(format!("{}: {error}", trial.fault));
         }
+        host.is_beating("probe.0");
+        host.has_found_no_damage("probe.0");
         for neighbour in ["probe.1", "probe.2"] {
             host.has_not_seen(component(neighbour).fails());
             host.is_beating(neighbour);
         }
     }
+    host.let_logs_flow();
+    host.rebuild("probe.0");
     if !failures.is_empty() {
         host.fail(failures.join("\n"));
     }

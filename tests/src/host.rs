@@ -3,6 +3,7 @@
 use std::fmt::{Display, Write};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use emulator::command::Command;
@@ -30,6 +31,15 @@ pub struct Host {
     // Given back after the host is off: fields are dropped in this order.
     _seats: Seats,
 }
+
+/// What a probe logs at each start when its recovery box is as it must be.
+const SOUND_BOX: &str = " 0 records wrong";
+
+/// What a probe logs when everything works that it checks.
+const SOUND_CHECKS: &str = " passed, 0 failed";
+
+/// Root counts the lines that it prints of a component by the second.
+const LOG_PERIOD: Duration = Duration::from_millis(1100);
 
 /// Pages by which two counts of Xen's free memory may differ though nothing is lost: for what is smaller than a page Xen takes whole
 /// pages and gives them back when it happens to be done with all that is in one.
@@ -153,8 +163,32 @@ impl Host {
     /// everything that it checks of its library OS to work.
     #[track_caller]
     pub fn is_sound(&self, component: &str) {
-        self.wait_for(subject(component).logs(" 0 records wrong"));
-        self.wait_for(subject(component).logs(" passed, 0 failed"));
+        self.wait_for(subject(component).logs(SOUND_BOX));
+        self.wait_for(subject(component).logs(SOUND_CHECKS));
+    }
+
+    /// Fails the test if the probe `component` has logged in this chapter that something is not as it must be. Its silence says
+    /// nothing: root prints no more than so many lines of one component in a second.
+    #[track_caller]
+    pub fn has_found_no_damage(&self, component: &str) {
+        let complaint = |event: &&Event| {
+            event.component == component
+                && match &event.what {
+                    What::Log { msg, .. } => {
+                        msg.contains("records wrong") && !msg.contains(SOUND_BOX)
+                            || msg.contains("self-checks:") && !msg.contains(SOUND_CHECKS)
+                    }
+                    _ => false,
+                }
+        };
+        if let Some(event) = self.host.events().iter().find(complaint) {
+            self.fail(format_args!("expected {component} to find nothing wrong, found {event}"));
+        }
+    }
+
+    /// Waits until root prints again what components log, after those that have logged much.
+    pub fn let_logs_flow(&self) {
+        thread::sleep(LOG_PERIOD);
     }
 
     /// What is free, as root says it.

@@ -11,7 +11,7 @@ use emulator::line::Line;
 use thiserror::Error;
 
 /// For how long a fault that is to be endured is watched: longer than the deadlines of heartbeats and stalls in any test's system.
-const LONG_ENOUGH: Duration = Duration::from_millis(2500);
+const LONG_ENOUGH: Duration = Duration::from_millis(3500);
 
 /// What must follow a fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
