@@ -20,7 +20,8 @@
 //! | `heartbeat` | who lives, starves, hangs or stalls |
 //! | `window`, `ladder` | which rung of repair is next |
 //! | `phase` | where a component stands, and what follows |
-//! | `decision` | all of it together |
+//! | `decision` | what events lead to |
+//! | `turns` | whose turn it is to be repaired, and how |
 //! | `saved` | what outlives a restart of root |
 //! | `event`, `report` | what goes in, what comes out |
 
@@ -36,6 +37,7 @@ mod phase;
 mod policy;
 mod report;
 mod saved;
+mod turns;
 mod window;
 
 pub use component::{ComponentId, ComponentSet, MAX_COMPONENTS, NoSuchComponent};
