@@ -11,6 +11,7 @@ mod arguments;
 mod pattern;
 mod self_test;
 
+use core::convert::Infallible;
 use libos::futures::select::{Either, select};
 use libos::uk_abi::fault::Fault;
 use libos::virtio::{self, Disk};
@@ -37,14 +38,21 @@ async fn main(_spawner: Spawner, uk: Uk) {
         panic!("the disk has no sectors {scratch:?} to write to");
     }
     let mut test = SelfTest::new(&uk, disk, scratch);
+    match select(test.run(), have_faults()).await {
+        Either::First(error) => panic!("{error}"),
+        Either::Second(never) => match never {},
+    }
+}
+
+/// Has the faults that only this program can have.
+async fn have_faults() -> Infallible {
     loop {
-        match select(test.run(), fault::for_program()).await {
-            Either::Second((Fault::RogueDma, address)) => {
+        match fault::for_program().await {
+            (Fault::RogueDma, address) => {
                 log::warn!("the disk is told that every block is at {address:#x}");
                 virtio::go_rogue(MachineAddr(address));
             }
-            Either::Second((fault, _)) => log::error!("this program cannot have the fault {fault}"),
-            Either::First(error) => panic!("{error}"),
+            (fault, _) => log::error!("this program cannot have the fault {fault}"),
         }
     }
 }

@@ -18,10 +18,12 @@ mod word {
     pub const LAST: usize = 0;
     /// Blocks that this life has written and read back.
     pub const GOOD: usize = 1;
-    /// Blocks that were not what they should be, in all lives.
+    /// Blocks that were not read back as they had just been written, in all lives: each has ended one.
     pub const BAD: usize = 2;
-    /// Blocks of earlier lives that this one has found as they should be.
+    /// Blocks of earlier lives that this one has looked at.
     pub const INHERITED: usize = 3;
+    /// Blocks of earlier lives that were not what they should be, in all lives: lost writes.
+    pub const LOST: usize = 4;
 }
 
 const SECTORS: u64 = (BLOCK / SECTOR) as u64;
@@ -39,6 +41,8 @@ struct Sequence {
     last: u64,
     /// Blocks that were not.
     bad: u64,
+    /// Blocks that a later life did not find.
+    lost: u64,
 }
 
 impl Record for Sequence {
@@ -95,30 +99,45 @@ impl SelfTest {
     /// Looks at what earlier lives have written.
     async fn inherit(&mut self) -> Result<(), DeviceError> {
         let last = self.sequence.last;
-        let kept = self.blocks().min(INHERITED_MAX).min(last);
+        // The next block, which may be half written, has taken the place of the oldest.
+        let kept = (self.blocks() - 1).min(INHERITED_MAX).min(last);
         for number in last - kept + 1..=last {
-            self.check(number).await?;
+            if self.differences(number).await? > 0 {
+                log::error!("block {number} of an earlier life is lost");
+                self.sequence.lost += 1;
+                self.save();
+            }
         }
         self.health.set_service(word::INHERITED, kept);
+        self.health.set_service(word::BAD, self.sequence.bad);
+        self.health.set_service(word::LOST, self.sequence.lost);
         Ok(())
     }
 
     /// Writes the next block and reads it back.
+    ///
+    /// # Panics
+    /// If it is not what was written: this life ends, and the disk is reset.
     async fn one(&mut self) -> Result<(), DeviceError> {
         let number = self.sequence.last + 1;
         let sector = self.sector(number);
         self.health.accept(REQUESTS, 1);
         self.disk.write(sector, BLOCK, |block| pattern::fill(block, number)).await?;
         self.health.complete(REQUESTS, 1);
-        self.check(number).await?;
+        let differences = self.differences(number).await?;
+        if differences > 0 {
+            self.sequence.bad += 1;
+            self.save();
+            panic!("block {number} at sector {sector} has come back with {differences} wrong words");
+        }
         self.sequence.last = number;
         self.health.set_service(word::LAST, number);
         self.save();
         Ok(())
     }
 
-    /// Reads block `number`, and counts it where it is not what it should be.
-    async fn check(&mut self, number: u64) -> Result<(), DeviceError> {
+    /// Reads block `number`; answers how many of its words are not what they should be.
+    async fn differences(&mut self, number: u64) -> Result<usize, DeviceError> {
         let sector = self.sector(number);
         self.health.accept(REQUESTS, 1);
         while fault::work_is_stuck() {
@@ -127,13 +146,7 @@ impl SelfTest {
         let block = self.disk.read(sector, BLOCK).await?;
         let differences = pattern::differences(block, number);
         self.health.complete(REQUESTS, 1);
-        if differences > 0 {
-            log::error!("block {number} at sector {sector}: {differences} words are wrong");
-            self.sequence.bad += 1;
-            self.save();
-        }
-        self.health.set_service(word::BAD, self.sequence.bad);
-        Ok(())
+        Ok(differences)
     }
 
     /// Blocks that there is room for.
