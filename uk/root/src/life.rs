@@ -103,6 +103,8 @@ pub fn load_image(plan: &UkPlan<'_>, slot: &mut Slot, constants: Constants) {
 pub fn begin(component: &mut Component, control: &Control, reason: BootReason) -> Result<(), RepairError> {
     let Some(domain) = &component.domain else { return Err(RepairError::NoDomain) };
     component.incarnation += 1;
+    // What a life has to say must not go under in what the last one said.
+    component.log_printed = 0;
     let mut info = BootInfo::new(component.name, &component.description.args, reason);
     component.plan.describe(&mut info);
     info.incarnation = component.incarnation;

@@ -4,7 +4,7 @@ use crate::strategy::valid_description;
 use crate::writer::write;
 use description::text::{Report, parse};
 use description::{
-    Component, Console, Description, DeviceClass, DeviceSelector, Host, Limits, Name, Policy, Rung,
+    Component, Console, Description, DeviceSelector, Driver, Host, Limits, Name, Policy, Rung,
 };
 use proptest::prelude::*;
 
@@ -68,8 +68,8 @@ fn the_hosts_own_description_is_right() {
     assert_eq!(description.host.console, Console::Commands);
     assert!(description.components.iter().all(|component| component.memory_pages == 1024));
     let select = |name| description.components[description.find(name).unwrap()].devices[0].select;
-    assert_eq!(select("net"), DeviceSelector::Class { class: DeviceClass::Net, nth: 0 });
-    assert_eq!(select("disk"), DeviceSelector::Class { class: DeviceClass::Block, nth: 0 });
+    assert_eq!(select("net"), DeviceSelector::Driver { driver: Driver::VirtioNet, nth: 0 });
+    assert_eq!(select("disk"), DeviceSelector::Driver { driver: Driver::VirtioBlk, nth: 0 });
 }
 
 #[test]
