@@ -91,7 +91,7 @@ impl Host {
                 Ok(())
             }
             "restart" => {
-                let component = self.id(words.next())?;
+                let component = self.startable(words.next())?;
                 let rung =
                     words.next().and_then(|word| Rung::ALL.into_iter().find(|rung| rung.name() == word));
                 self.tell(Event::OperatorRestart { component, rung: rung.ok_or("no such rung")? });
@@ -99,7 +99,7 @@ impl Host {
                 Ok(())
             }
             "release" => {
-                let component = self.id(words.next())?;
+                let component = self.startable(words.next())?;
                 self.tell(Event::OperatorRelease { component });
                 self.do_actions();
                 Ok(())
@@ -139,8 +139,13 @@ impl Host {
         self.components.iter().position(|component| component.name == name).ok_or("no such component")
     }
 
-    fn id(&self, name: Option<&str>) -> Result<ComponentId, &'static str> {
-        ComponentId::new(self.component(name)?).ok_or("no such component")
+    /// A component that an operator can have started.
+    fn startable(&self, name: Option<&str>) -> Result<ComponentId, &'static str> {
+        let index = self.component(name)?;
+        if self.components[index].incomplete {
+            return Err("this host lacks a device that it cannot do without");
+        }
+        ComponentId::new(index).ok_or("no such component")
     }
 
     fn inject(&mut self, index: usize, fault: Fault, argument: u64) -> Result<(), &'static str> {

@@ -274,6 +274,23 @@ impl Host {
     }
 
     fn repair(&mut self, index: usize, method: Method) -> Result<(), RepairError> {
+        let done = self.carry_out(index, method);
+        let Self { components, events, .. } = self;
+        let name = components[index].name;
+        for device in components[index].devices.iter_mut() {
+            if core::mem::take(&mut device.ignored_reset) {
+                let bdf = device.bdf;
+                events.note(
+                    now_us(),
+                    name,
+                    format_args!("device bdf={bdf} reset=function msg=it ignored its own"),
+                );
+            }
+        }
+        done
+    }
+
+    fn carry_out(&mut self, index: usize, method: Method) -> Result<(), RepairError> {
         let component = &mut self.components[index];
         match method {
             Method::RestartPart { part } => {

@@ -45,6 +45,8 @@ pub struct Device {
     pub info: DeviceInfo,
     /// Whether an IOMMU contains it.
     pub contained: bool,
+    /// Whether it has ignored its own reset, which is to be noted: then the function was reset from outside.
+    pub ignored_reset: bool,
     /// Its place in the books: its component's index and its own.
     key: u32,
     /// Where its capabilities are.
@@ -214,6 +216,7 @@ impl Device {
         let mut device = Self {
             bdf: record.bdf,
             contained,
+            ignored_reset: false,
             key,
             reset: Reset::of(&info, &capabilities),
             capabilities,

@@ -126,14 +126,16 @@ fn silence_one(device: &Device) {
 /// [`RepairError::Device`], where one does not come back from its reset.
 pub fn reset(component: &mut Component, control: &Control) -> Result<(), RepairError> {
     let Component { devices, slot, .. } = component;
-    for (page, device) in (REGISTER_PAGES..).zip(devices.iter()) {
+    for (page, device) in (REGISTER_PAGES..).zip(devices.iter_mut()) {
         let reset = match device.reset {
             Some(reset) => {
                 let at = map(slot, page, reset.register)?;
                 if reset.kind == Kind::E1000e {
                     silence_one(device);
                 }
-                reset.perform(slot, at)
+                let performed = reset.perform(slot, at);
+                device.ignored_reset |= !performed;
+                performed
             }
             None => false,
         };
