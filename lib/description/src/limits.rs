@@ -2,40 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use monitor::Rung;
+
 /// How many rungs the ladder of repairs has.
-pub const RUNGS: usize = 5;
-
-/// A rung of the ladder of repairs, cheapest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rung {
-    /// One part inside the uk is restarted by its shadow.
-    PartRestart,
-    /// The uk restarts in place: same domain, same memory, same event channels and grant maps.
-    MicroReboot,
-    /// The domain is destroyed and built again under the same domid.
-    Rebuild,
-    /// The same for the component and all that depends on it.
-    Cascade,
-    /// The same for every component, in the order of dependencies.
-    ControlPlane,
-}
-
-impl Rung {
-    /// Every rung, cheapest first.
-    pub const ALL: [Self; RUNGS] =
-        [Self::PartRestart, Self::MicroReboot, Self::Rebuild, Self::Cascade, Self::ControlPlane];
-
-    /// The rung's name in `rvmm.toml`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::PartRestart => "part-restart",
-            Self::MicroReboot => "micro-reboot",
-            Self::Rebuild => "rebuild",
-            Self::Cascade => "cascade",
-            Self::ControlPlane => "control-plane",
-        }
-    }
-}
+pub const RUNGS: usize = Rung::COUNT;
 
 /// The limits of repair within a sliding window of time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
