@@ -2,15 +2,15 @@
 
 use emulator::artifacts::XenVersion::{V4_17, V4_20};
 use emulator::condition::component;
-use rvmm_tests::trial::trials;
+use rvmm_tests::trial::{Program, trials};
 use rvmm_tests::{Host, Setup};
 
 /// Injects every fault into one probe, one after the other. Afterwards it must be sound, and its neighbours must not have noticed.
 fn faults_are_repaired(setup: Setup) {
     let mut host = Host::boot(&format!("faults-on-{setup}"), setup);
     let mut failures = Vec::new();
-    for trial in trials() {
-        if let Err(error) = trial.run(host.emulated(), "probe.0") {
+    for trial in trials(Program::Probe) {
+        if let Err(error) = host.try_fault(&trial, "probe.0") {
             failures.push(format!("{}: {error}", trial.fault));
         }
         host.is_beating("probe.0");

@@ -6,7 +6,7 @@ use std::env;
 use std::str::FromStr;
 
 use rvmm_tests::system::SOAK;
-use rvmm_tests::trial::{Must, Trial, trials};
+use rvmm_tests::trial::{Must, Program, Trial, trials};
 use rvmm_tests::{Host, Setup};
 
 /// How many faults unless told otherwise: what a check of every change has time for.
@@ -31,7 +31,8 @@ fn random_faults_are_repaired_and_use_nothing_up() {
     let (count, seed) =
         (setting("RVMM_SOAK_FAULTS", DEFAULT_FAULTS), setting("RVMM_SOAK_SEED", DEFAULT_SEED));
     let mut random = fastrand::Rng::with_seed(seed);
-    let trials: Vec<Trial> = trials().filter(|trial| matches!(trial.must, Must::BeRepaired { .. })).collect();
+    let trials: Vec<Trial> =
+        trials(Program::Probe).filter(|trial| matches!(trial.must, Must::BeRepaired { .. })).collect();
     let mut host = Host::boot("soak", Setup { system: SOAK, ..Setup::default() });
 
     // What the first repair of a probe takes once and for all is not used up: so each is rebuilt once before anything is counted.
@@ -42,7 +43,7 @@ fn random_faults_are_repaired_and_use_nothing_up() {
     for number in 1..=count {
         let trial = trials[random.usize(..trials.len())];
         let probe = PROBES[random.usize(..PROBES.len())];
-        if let Err(error) = trial.run(host.emulated(), probe) {
+        if let Err(error) = host.try_fault(&trial, probe) {
             host.fail(format_args!(
                 "fault {number} of {count}, seed {seed}: {} of {probe}: {error}",
                 trial.fault

@@ -1,7 +1,10 @@
 //! A host in a test: whatever goes wrong ends the test, saying what was expected, what happened, and where the logs are.
 
 use std::fmt::{Display, Write};
+use std::fs::File;
 use std::net::Ipv4Addr;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +19,9 @@ use emulator::lan::Lan;
 use emulator::line::Line;
 
 use crate::seats::Seats;
-use crate::setup::{Prepared, Setup, artifacts};
+use crate::setup::{DISK, Prepared, Setup, artifacts};
+use crate::traffic::under_traffic;
+use crate::trial::{LONG_ENOUGH, Trial, TrialError};
 
 /// How long a host of a test may run, so that nothing is left behind whatever happens.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
@@ -28,6 +33,8 @@ const SHOWN: usize = 20;
 pub struct Host {
     host: emulated::Host,
     lan: Option<Lan>,
+    /// For how long what is to be endured is watched.
+    long_enough: Duration,
     // Given back after the host is off: fields are dropped in this order.
     _seats: Seats,
 }
@@ -78,7 +85,7 @@ impl Host {
             Ok((emulated::Host::switch_on(&machine, &directory, LIFETIME)?, lan))
         };
         match switched_on() {
-            Ok((host, lan)) => Host { host, lan, _seats: seats },
+            Ok((host, lan)) => Host { host, lan, long_enough: LONG_ENOUGH * setup.patience(), _seats: seats },
             Err::<_, anyhow::Error>(error) => panic!("{error:#}\nlogs: {}", directory.display()),
         }
     }
@@ -239,14 +246,25 @@ impl Host {
     /// Sends echo requests to `address` on the host's network until it answers.
     #[track_caller]
     pub fn expect_answer_from(&mut self, address: Ipv4Addr) {
-        match &mut self.lan {
-            None => self.fail("this host has no network card"),
-            Some(lan) => {
-                if let Err(error) = lan.ping(address, GUARD) {
-                    self.fail(error);
-                }
-            }
+        let answer = self.lan.as_mut().map(|lan| lan.ping(address, GUARD));
+        match answer {
+            None => self.fail("this host has no network"),
+            Some(Err(error)) => self.fail(error),
+            Some(Ok(_)) => {}
         }
+    }
+
+    /// Tries a fault, with frames to answer all the while if the host has a network.
+    ///
+    /// # Errors
+    /// When something else follows than must, or nothing.
+    pub fn try_fault(&mut self, trial: &Trial, component: &str) -> Result<(), TrialError> {
+        let Host { host, lan, long_enough, .. } = self;
+        match lan {
+            Some(lan) => under_traffic(lan, || trial.run(host, component, *long_enough)),
+            None => trial.run(host, component, *long_enough),
+        }?;
+        Ok(())
     }
 
     /// Gives root a command that it must not refuse.
@@ -254,6 +272,33 @@ impl Host {
     pub fn command(&mut self, command: Command) -> Answer {
         let answer = self.host.command(&command);
         self.expect(answer)
+    }
+
+    /// Gives root a command that it must refuse.
+    #[track_caller]
+    pub fn is_refused(&mut self, command: Command) {
+        match self.host.command(&command) {
+            Err(HostError::Refused { .. }) => {}
+            Err(error) => self.fail(error),
+            Ok(_) => self.fail(format_args!("expected root to refuse {command}, found that it obeyed")),
+        }
+    }
+
+    /// Fails the test if nothing was written to these bytes of the host's disk, which was empty.
+    #[track_caller]
+    pub fn disk_has_been_written(&self, bytes: Range<u64>) {
+        let mut content = vec![0; (bytes.end - bytes.start) as usize];
+        let read = File::open(self.host.directory().join(DISK))
+            .and_then(|disk| disk.read_exact_at(&mut content, bytes.start));
+        match read {
+            Err(error) => self.fail(format_args!("the host's disk cannot be read: {error}")),
+            Ok(()) if content.iter().all(|byte| *byte == 0) => {
+                self.fail(format_args!(
+                    "expected bytes {bytes:?} of the disk to be written, found them empty"
+                ));
+            }
+            Ok(()) => {}
+        }
     }
 
     /// Switches the host off and waits until it is.
@@ -267,11 +312,6 @@ impl Host {
     #[track_caller]
     pub fn is_switched_off(&self) {
         self.expect(self.host.wait_for_end());
-    }
-
-    /// The host itself, for what must not end the test when it fails.
-    pub fn emulated(&mut self) -> &mut emulated::Host {
-        &mut self.host
     }
 
     #[track_caller]

@@ -15,6 +15,7 @@ pub mod host;
 pub mod seats;
 pub mod setup;
 pub mod system;
+pub mod traffic;
 pub mod trial;
 
 pub use host::Host;

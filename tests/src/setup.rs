@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use emulator::artifacts::{Artifacts, XenVersion};
@@ -10,7 +10,10 @@ use emulator::device::{Disk, DiskModel, Nic, NicModel};
 use emulator::lan::Lan;
 use emulator::machine::{BootFiles, MachineConfig};
 
-use crate::system::{PROBES, System};
+use crate::system::{MEASURED, PROBES, System};
+
+/// The file in the directory of a test that is its host's disk.
+pub(crate) const DISK: &str = "disk.img";
 
 /// Bytes of a test's disk. The file is sparse.
 const DISK_BYTES: u64 = 64 << 20;
@@ -46,6 +49,13 @@ pub struct Prepared {
 }
 
 impl Setup {
+    /// How much longer everything may take on this host than on one with one processor. A busy machine keeps one emulated processor
+    /// waiting while another runs on, for longer than a second at times: then root sees time pass in which a unikernel could not run.
+    /// Where times are measured they stay as they are.
+    pub fn patience(self) -> u32 {
+        if self.processors > 1 && self.system != MEASURED { 4 } else { 1 }
+    }
+
     /// Makes what the machine needs: its boot archive and its disk, both in `directory`, and its network.
     ///
     /// # Errors
@@ -54,7 +64,7 @@ impl Setup {
         fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let archive = directory.join("rvmm.archive");
         let artifacts = artifacts();
-        let root_memory_mib = self.system.write_archive(&artifacts, &archive)?;
+        let root_memory_mib = self.system.write_archive(&artifacts, &archive, self.patience())?;
         let boot = BootFiles { archive, ..artifacts.boot_files(self.xen) };
         let mut machine = MachineConfig::new(boot)
             .root_memory_mib(root_memory_mib)
@@ -65,7 +75,7 @@ impl Setup {
             let network = Lan::new()?;
             machine = machine
                 .nic(Nic::lan(NicModel::Virtio, network.socket()))
-                .disk(Disk::new(DiskModel::Virtio, empty_disk(directory)?));
+                .disk(Disk::new(DiskModel::Virtio, empty_disk(directory)?).persistent());
             lan = Some(network);
         }
         Ok(Prepared { machine, lan })
@@ -86,8 +96,8 @@ pub fn artifacts() -> Artifacts {
     Artifacts::of_workspace(tests.parent().unwrap_or(tests))
 }
 
-fn empty_disk(directory: &Path) -> Result<std::path::PathBuf> {
-    let path = directory.join("disk.img");
+fn empty_disk(directory: &Path) -> Result<PathBuf> {
+    let path = directory.join(DISK);
     File::create(&path)
         .and_then(|file| file.set_len(DISK_BYTES))
         .with_context(|| format!("cannot make {}", path.display()))?;

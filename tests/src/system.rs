@@ -34,24 +34,41 @@ pub const LADDER: System = system!("ladder.toml");
 /// Four probes that may fail hundreds of times each.
 pub const SOAK: System = system!("soak.toml");
 
+/// A network card, a disk, and a probe.
+pub const DEVICES: System = system!("devices.toml");
+
 /// Two probes with the deadlines of a host in service, and two that stand for guests.
 pub const MEASURED: System = system!("measured.toml");
 
 impl System {
-    /// The description.
+    /// The description, with deadlines that are `patience` times those of the text.
     ///
     /// # Errors
-    /// When the text is not one.
-    pub fn description(self) -> Result<Description> {
-        description::text::parse(self.file, self.text).map_err(|report| anyhow!("{report}"))
+    /// When the text is no description.
+    pub fn description(self, patience: u32) -> Result<Description> {
+        let mut description =
+            description::text::parse(self.file, self.text).map_err(|report| anyhow!("{report}"))?;
+        for component in &mut description.components {
+            for time in [
+                &mut component.heartbeat_deadline_us,
+                &mut component.starved_deadline_us,
+                &mut component.stall_deadline_us,
+                &mut component.boot_deadline_us,
+                &mut component.limits.window_us,
+            ] {
+                *time *= u64::from(patience);
+            }
+        }
+        Ok(description)
     }
 
-    /// Writes the boot archive of this system to `path`, from the images in `artifacts`. Returns the MiB of memory that root gets.
+    /// Writes the boot archive of this system to `path`, from the images in `artifacts`, with the deadlines that `patience` asks for.
+    /// Returns the MiB of memory that root gets.
     ///
     /// # Errors
     /// When an image is missing or the file cannot be written.
-    pub fn write_archive(self, artifacts: &Artifacts, path: &Path) -> Result<u32> {
-        let description = self.description()?;
+    pub fn write_archive(self, artifacts: &Artifacts, path: &Path, patience: u32) -> Result<u32> {
+        let description = self.description(patience)?;
         let mut writer = ArchiveWriter::new(&description);
         let mut images: Vec<_> = description.components.iter().map(|component| &component.image).collect();
         images.sort();
@@ -77,12 +94,15 @@ fn read(path: &PathBuf) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setup::Setup;
 
     #[test]
-    fn every_description_is_one() {
-        for system in [PROBES, LADDER, SOAK, MEASURED] {
-            if let Err(report) = system.description() {
-                panic!("{report}");
+    fn every_description_keeps_the_rules_on_every_host() {
+        for system in [PROBES, LADDER, SOAK, DEVICES, MEASURED] {
+            for processors in [1, 2] {
+                let setup = Setup { system, processors, ..Setup::default() };
+                let description = system.description(setup.patience()).unwrap();
+                description.check(&mut |place, problem| panic!("{}: {place}: {problem}", system.file));
             }
         }
     }
@@ -90,7 +110,7 @@ mod tests {
     #[test]
     fn a_missing_image_is_said() {
         let nowhere = Artifacts::in_target("/nonexistent");
-        let error = PROBES.write_archive(&nowhere, Path::new("/nonexistent/archive")).unwrap_err();
+        let error = PROBES.write_archive(&nowhere, Path::new("/nonexistent/archive"), 1).unwrap_err();
         assert_eq!(error.to_string(), "/nonexistent/image/probe is not there: run ./x build");
     }
 }

@@ -10,8 +10,8 @@ use emulator::host::{Host, HostError};
 use emulator::line::Line;
 use thiserror::Error;
 
-/// For how long a fault that is to be endured is watched: longer than the deadlines of heartbeats and stalls in any test's system.
-const LONG_ENOUGH: Duration = Duration::from_millis(3500);
+/// For how long a fault that is to be endured is watched, if deadlines are those of the systems' texts: longer than any of them.
+pub const LONG_ENOUGH: Duration = Duration::from_millis(1000);
 
 /// What must follow a fault.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -69,50 +69,81 @@ pub enum TrialError {
     },
 }
 
-/// Every fault that a probe without a device can be told to have.
-pub fn trials() -> impl Iterator<Item = Trial> {
-    Fault::ALL.into_iter().filter(|fault| *fault != Fault::RogueDma).map(Trial::of)
+/// A program that is made to fail.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Program {
+    /// The probe, which has no device.
+    Probe,
+    /// The network's, with frames to answer all the while.
+    Net,
+    /// The disk's.
+    Disk,
+}
+
+/// Where a device is told to write that writes where it must not: to memory of Xen.
+pub const FOREIGN_ADDRESS: u64 = 0x20_0000;
+
+/// Every fault that `program` can be told to have, on a system whose limits are out of reach and on a host with an IOMMU.
+pub fn trials(program: Program) -> impl Iterator<Item = Trial> {
+    Fault::ALL.into_iter().filter_map(move |fault| Trial::of(program, fault))
 }
 
 impl Trial {
-    /// The trial of `fault`, on a system whose limits are out of reach.
-    pub fn of(fault: Fault) -> Self {
-        let repaired =
-            |kind, rung| Trial { fault, argument: None, must: Must::BeRepaired { kind, times: 1, rung } };
-        match fault {
-            Fault::Panic
-            | Fault::Ud2
-            | Fault::NullStore
-            | Fault::BadSp
-            | Fault::StackOverflow
-            | Fault::HeapCorrupt
-            | Fault::WildData
-            | Fault::WildText
-            | Fault::WildPt
-            | Fault::ExhaustMemory
-            | Fault::RogueDma => repaired(FaultKind::Crash, Rung::MicroReboot),
-            Fault::TightLoop | Fault::BlockForever => repaired(FaultKind::Hang, Rung::MicroReboot),
-            Fault::BeatNoProgress => repaired(FaultKind::Stall, Rung::MicroReboot),
-            // Each crash follows a heartbeat, so each is a fault of its own.
-            Fault::CrashLoop => Trial {
-                argument: Some(3),
-                must: Must::BeRepaired { kind: FaultKind::Crash, times: 3, rung: Rung::MicroReboot },
-                ..repaired(FaultKind::Crash, Rung::MicroReboot)
-            },
-            // The restart in place has not helped when it crashes again before its first heartbeat.
-            Fault::CrashAtBoot => Trial { argument: Some(1), ..repaired(FaultKind::Crash, Rung::Rebuild) },
+    /// The trial of `fault`, if `program` can have it.
+    pub fn of(program: Program, fault: Fault) -> Option<Self> {
+        use Program::{Disk, Net, Probe};
+        let repaired_by =
+            |rung, kind| Trial { fault, argument: None, must: Must::BeRepaired { kind, times: 1, rung } };
+        let micro_rebooted = |kind| repaired_by(Rung::MicroReboot, kind);
+        Some(match (fault, program) {
+            (
+                Fault::Panic
+                | Fault::Ud2
+                | Fault::NullStore
+                | Fault::BadSp
+                | Fault::StackOverflow
+                | Fault::HeapCorrupt
+                | Fault::WildData
+                | Fault::WildText
+                | Fault::WildPt
+                | Fault::ExhaustMemory,
+                _,
+            ) => micro_rebooted(FaultKind::Crash),
+            (Fault::TightLoop | Fault::BlockForever, _) => micro_rebooted(FaultKind::Hang),
+            (Fault::BeatNoProgress, _) => micro_rebooted(FaultKind::Stall),
             // Work that is done counts as a heartbeat; floods cost those who flood.
-            Fault::LostHeartbeat | Fault::FloodEvents | Fault::FloodLog => {
+            (Fault::LostHeartbeat | Fault::FloodEvents | Fault::FloodLog, _) => {
                 Trial { fault, argument: None, must: Must::BeEndured }
             }
-        }
+            // Each crash follows a heartbeat, so each is a fault of its own.
+            (Fault::CrashLoop, Probe) => Trial {
+                argument: Some(3),
+                must: Must::BeRepaired { kind: FaultKind::Crash, times: 3, rung: Rung::MicroReboot },
+                fault,
+            },
+            // The restart in place has not helped when it crashes again before its first heartbeat.
+            (Fault::CrashAtBoot, Probe) => {
+                Trial { argument: Some(1), ..repaired_by(Rung::Rebuild, FaultKind::Crash) }
+            }
+            // The IOMMU keeps the memory from the device, and the program ends itself: the network's because its card has stopped,
+            // the disk's because a block was not what it had written.
+            (Fault::RogueDma, Net | Disk) => {
+                Trial { argument: Some(FOREIGN_ADDRESS), ..micro_rebooted(FaultKind::Crash) }
+            }
+            (Fault::RogueDma, Probe) | (Fault::CrashLoop | Fault::CrashAtBoot, Net | Disk) => return None,
+        })
     }
 
-    /// Injects the fault into `component` and sees what follows. What is endured has no outcome.
+    /// Injects the fault into `component` and sees what follows. What is endured is watched for `long_enough`, and has no outcome.
     ///
     /// # Errors
     /// When something else follows than must, or nothing.
-    pub fn run(&self, host: &mut Host, component: &str) -> Result<Option<Outcome>, TrialError> {
+    pub fn run(
+        &self,
+        host: &mut Host,
+        component: &str,
+        long_enough: Duration,
+    ) -> Result<Option<Outcome>, TrialError> {
         host.begin_chapter();
         host.command(&Command::Inject {
             component: component.into(),
@@ -124,7 +155,7 @@ impl Trial {
                 let events = wait_until_settled(host, component, times)?;
                 check(&events, kind, rung).map(Some)
             }
-            Must::BeEndured => endure(host, component).map(|()| None),
+            Must::BeEndured => endure(host, component, long_enough).map(|()| None),
         }
     }
 }
@@ -186,8 +217,8 @@ fn check(events: &[Event], kind: FaultKind, rung: Rung) -> Result<Outcome, Trial
 }
 
 /// Sees that `component` goes on for a while, and ends the fault.
-fn endure(host: &mut Host, component: &str) -> Result<(), TrialError> {
-    let end = Instant::now() + LONG_ENOUGH;
+fn endure(host: &mut Host, component: &str, long_enough: Duration) -> Result<(), TrialError> {
+    let end = Instant::now() + long_enough;
     while Instant::now() < end {
         host.pulse(component)?;
     }

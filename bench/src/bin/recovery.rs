@@ -18,7 +18,7 @@ use rvmm_bench::report::Report;
 use rvmm_tests::Setup;
 use rvmm_tests::host::log_directory;
 use rvmm_tests::system::MEASURED;
-use rvmm_tests::trial::{Must, Outcome, Trial, trials};
+use rvmm_tests::trial::{LONG_ENOUGH, Must, Outcome, Program, Trial, trials};
 
 /// The probe that is measured.
 const PROBE: &str = "probe.0";
@@ -104,7 +104,7 @@ fn burn(host: &mut Host) -> Result<()> {
 
 /// Measures each fault that is repaired, then the rungs that an operator can ask for.
 fn measure_faults(host: &mut Host, load: &str, count: usize, report: &mut Report) -> Result<()> {
-    for trial in trials() {
+    for trial in trials(Program::Probe) {
         let Must::BeRepaired { kind, rung, .. } = trial.must else { continue };
         let outcomes = run(&trial, host, count)?;
         let samples = |time: fn(&Outcome) -> u64| outcomes.iter().map(time).collect::<Vec<_>>();
@@ -129,9 +129,9 @@ fn measure_faults(host: &mut Host, load: &str, count: usize, report: &mut Report
 fn run(trial: &Trial, host: &mut Host, count: usize) -> Result<Vec<Outcome>> {
     let mut outcomes = Vec::new();
     for number in 1..=count {
-        let outcome = trial.run(host, PROBE).or_else(|error| {
+        let outcome = trial.run(host, PROBE, LONG_ENOUGH).or_else(|error| {
             eprintln!("once more: {} number {number}: {error}", trial.fault);
-            trial.run(host, PROBE)
+            trial.run(host, PROBE, LONG_ENOUGH)
         });
         outcomes.extend(outcome.with_context(|| format!("{} number {number}", trial.fault))?);
     }

@@ -1,18 +1,20 @@
 //! A small network with one machine of ours on it: the other end of the cable of an emulated card.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::Ipv4Addr;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use smoltcp::iface::{Config, Interface, SocketSet};
-use smoltcp::phy::{ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::icmp::{Endpoint, PacketBuffer, PacketMetadata, Socket};
 use smoltcp::time::Instant as Timestamp;
 use smoltcp::wire::{EthernetAddress, Icmpv4Packet, Icmpv4Repr, IpAddress, IpCidr};
 use tempfile::TempDir;
 use thiserror::Error;
+
+use crate::cable::{Cable, LOOK};
 
 /// The address of our machine.
 pub const OUR_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 1);
@@ -23,17 +25,8 @@ const PREFIX_LENGTH: u8 = 24;
 /// Our hardware address: locally administered.
 const OUR_HARDWARE_ADDRESS: EthernetAddress = EthernetAddress([0x02, 0, 0, 0, 0, 1]);
 
-/// The largest frame: 1500 bytes and an Ethernet header.
-const MAX_FRAME: usize = 1514;
-
-/// Bytes before each frame on QEMU's stream: its length, big-endian.
-const LENGTH_BYTES: usize = 4;
-
-/// How long one look for a frame takes at most.
-const LOOK: Duration = Duration::from_millis(1);
-
-/// When an unanswered echo request is sent again: a frame may be lost while a card is being repaired.
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+/// From one echo request to the next: short, because the first answer tells for how long there was none.
+const ASK_EVERY: Duration = Duration::from_millis(2);
 
 /// Our requests' identifier.
 const IDENTIFIER: u16 = 0x5d5d;
@@ -53,7 +46,7 @@ pub enum LanError {
         /// Who was asked.
         address: Ipv4Addr,
         /// How many times.
-        asked: u16,
+        asked: u32,
         /// How long.
         guard: Duration,
     },
@@ -62,7 +55,7 @@ pub enum LanError {
 /// The network. It must be there before the machine whose card is on it starts.
 pub struct Lan {
     listener: UnixListener,
-    cable: Option<Cable>,
+    station: Option<Station>,
     /// Removed with the socket in it when the network ends. The name of a socket must be short, so it lies in none of the folders
     /// that a test has chosen.
     folder: TempDir,
@@ -80,7 +73,7 @@ impl Lan {
         let folder = TempDir::with_prefix("rvmm-")?;
         let listener = UnixListener::bind(folder.path().join(SOCKET))?;
         listener.set_nonblocking(true)?;
-        Ok(Lan { listener, cable: None, folder })
+        Ok(Lan { listener, station: None, folder })
     }
 
     /// The Unix socket that [`Nic::lan`](crate::device::Nic::lan) connects a card to.
@@ -92,163 +85,111 @@ impl Lan {
     ///
     /// # Errors
     /// When there is no answer, no card, or the socket fails.
-    pub fn ping(&mut self, address: Ipv4Addr, guard: Duration) -> Result<u16, LanError> {
+    pub fn ping(&mut self, address: Ipv4Addr, guard: Duration) -> Result<u32, LanError> {
         let end = Instant::now() + guard;
-        let cable = match self.cable.take() {
-            Some(cable) => cable,
-            None => Cable::plugged_in(&self.listener, end)?.ok_or(LanError::NoCard(guard))?,
+        let station = match self.station.take() {
+            Some(station) => station,
+            None => Station::new(plugged_in(&self.listener, guard)?),
         };
-        ping(self.cable.insert(cable), address, guard, end)
-    }
-}
-
-fn ping(cable: &mut Cable, address: Ipv4Addr, guard: Duration, end: Instant) -> Result<u16, LanError> {
-    let start = Instant::now();
-    let timestamp = || Timestamp::from_micros_const(start.elapsed().as_micros() as i64);
-    let mut interface = Interface::new(Config::new(OUR_HARDWARE_ADDRESS.into()), cable, timestamp());
-    interface.update_ip_addrs(|addresses| {
-        // The list is empty and holds one at least.
-        let _ = addresses.push(IpCidr::new(OUR_ADDRESS.into(), PREFIX_LENGTH));
-    });
-    let mut sockets = SocketSet::new(Vec::new());
-    let buffer = || PacketBuffer::new(vec![PacketMetadata::EMPTY; 8], vec![0; 512]);
-    let socket = sockets.add(Socket::new(buffer(), buffer()));
-    let mut asked = 0;
-    let mut ask_at = Instant::now();
-    while Instant::now() < end {
-        interface.poll(timestamp(), cable, &mut sockets);
-        if let Some(error) = cable.broken.take() {
-            return Err(LanError::Socket(error));
-        }
-        let socket = sockets.get_mut::<Socket<'_>>(socket);
-        if !socket.is_open() {
-            // A closed socket can be bound, and the identifier is not 0.
-            let _ = socket.bind(Endpoint::Ident(IDENTIFIER));
-        }
-        while let Ok((data, from)) = socket.recv() {
-            if from == IpAddress::from(address) && is_reply(data) {
+        let station = self.station.insert(station);
+        station.round = station.round.wrapping_add(1);
+        let mut asked = 0;
+        let mut ask_at = Instant::now();
+        while Instant::now() < end {
+            if station.look(address)? {
                 return Ok(asked);
             }
-        }
-        if Instant::now() >= ask_at && socket.can_send() {
-            asked += 1;
-            ask_at = Instant::now() + ASK_AGAIN_AFTER;
-            let request =
-                Icmpv4Repr::EchoRequest { ident: IDENTIFIER, seq_no: asked, data: b"are you there" };
-            if let Ok(space) = socket.send(request.buffer_len(), address.into()) {
-                request.emit(&mut Icmpv4Packet::new_unchecked(space), &ChecksumCapabilities::default());
+            if Instant::now() >= ask_at {
+                ask_at = Instant::now() + ASK_EVERY;
+                asked += u32::from(station.ask(address));
             }
         }
+        Err(LanError::NoAnswer { address, asked, guard })
     }
-    Err(LanError::NoAnswer { address, asked, guard })
 }
 
-fn is_reply(data: &[u8]) -> bool {
+/// Waits until a card is plugged in.
+fn plugged_in(listener: &UnixListener, guard: Duration) -> Result<Cable, LanError> {
+    let end = Instant::now() + guard;
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => return Ok(Cable::new(stream)?),
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error.into()),
+            Err(_) if Instant::now() >= end => return Err(LanError::NoCard(guard)),
+            Err(_) => std::thread::sleep(LOOK),
+        }
+    }
+}
+
+/// Our machine on the network.
+struct Station {
+    cable: Cable,
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    icmp: SocketHandle,
+    started: Instant,
+    /// Counts the pings: an answer that comes too late for one is none to the next.
+    round: u16,
+}
+
+impl Station {
+    fn new(mut cable: Cable) -> Self {
+        let mut interface =
+            Interface::new(Config::new(OUR_HARDWARE_ADDRESS.into()), &mut cable, Timestamp::ZERO);
+        interface.update_ip_addrs(|addresses| {
+            // The list is empty and holds one at least.
+            let _ = addresses.push(IpCidr::new(OUR_ADDRESS.into(), PREFIX_LENGTH));
+        });
+        let buffer = || PacketBuffer::new(vec![PacketMetadata::EMPTY; 8], vec![0; 512]);
+        let mut socket = Socket::new(buffer(), buffer());
+        // A new socket can be bound, and the identifier is not 0.
+        let _ = socket.bind(Endpoint::Ident(IDENTIFIER));
+        let mut sockets = SocketSet::new(Vec::new());
+        let icmp = sockets.add(socket);
+        Station { cable, interface, sockets, icmp, started: Instant::now(), round: 0 }
+    }
+
+    /// Sends and receives, and says whether `address` has answered.
+    fn look(&mut self, address: Ipv4Addr) -> Result<bool, LanError> {
+        let now =
+            Timestamp::from_micros(i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX));
+        self.interface.poll(now, &mut self.cable, &mut self.sockets);
+        if let Some(error) = self.cable.take_error() {
+            return Err(LanError::Socket(error));
+        }
+        let socket = self.sockets.get_mut::<Socket<'_>>(self.icmp);
+        while let Ok((data, from)) = socket.recv() {
+            if from == IpAddress::from(address) && is_reply(data, self.round) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Sends an echo request to `address`, if there is room for one.
+    fn ask(&mut self, address: Ipv4Addr) -> bool {
+        let request =
+            Icmpv4Repr::EchoRequest { ident: IDENTIFIER, seq_no: self.round, data: b"are you there" };
+        let socket = self.sockets.get_mut::<Socket<'_>>(self.icmp);
+        match socket.send(request.buffer_len(), address.into()) {
+            Ok(space) => {
+                request.emit(&mut Icmpv4Packet::new_unchecked(space), &ChecksumCapabilities::default());
+                true
+            }
+            Err(_) => false,
+        }
+    }
+}
+
+fn is_reply(data: &[u8], round: u16) -> bool {
     Icmpv4Packet::new_checked(data)
         .and_then(|packet| Icmpv4Repr::parse(&packet, &ChecksumCapabilities::default()))
-        .is_ok_and(|reply| matches!(reply, Icmpv4Repr::EchoReply { ident: IDENTIFIER, .. }))
-}
-
-/// The cable to the emulated card.
-struct Cable {
-    stream: UnixStream,
-    /// What has arrived and is not a whole frame yet.
-    arrived: Vec<u8>,
-    /// Why the cable carries nothing any more.
-    broken: Option<io::Error>,
-}
-
-impl Cable {
-    fn new(stream: UnixStream) -> io::Result<Self> {
-        stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(LOOK))?;
-        Ok(Cable { stream, arrived: Vec::new(), broken: None })
-    }
-
-    fn plugged_in(listener: &UnixListener, end: Instant) -> io::Result<Option<Self>> {
-        while Instant::now() < end {
-            match listener.accept() {
-                Ok((stream, _)) => return Cable::new(stream).map(Some),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(LOOK),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(None)
-    }
-
-    /// Takes a whole frame off what has arrived.
-    fn next_frame(&mut self) -> Option<Vec<u8>> {
-        let length = self.arrived.first_chunk::<LENGTH_BYTES>().map(|bytes| u32::from_be_bytes(*bytes))?;
-        let end = LENGTH_BYTES + length as usize;
-        let frame = self.arrived.get(LENGTH_BYTES..end)?.to_vec();
-        self.arrived.drain(..end);
-        Some(frame)
-    }
-
-    fn read_more(&mut self) {
-        let mut buffer = [0; 2 * MAX_FRAME];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => self.broken = Some(ErrorKind::UnexpectedEof.into()),
-            Ok(count) => self.arrived.extend_from_slice(&buffer[..count]),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            Err(error) => self.broken = Some(error),
-        }
-    }
-
-    fn send(&mut self, frame: &[u8]) {
-        let mut bytes = (frame.len() as u32).to_be_bytes().to_vec();
-        bytes.extend_from_slice(frame);
-        if let Err(error) = self.stream.write_all(&bytes) {
-            self.broken = Some(error);
-        }
-    }
-}
-
-struct Received(Vec<u8>);
-
-impl RxToken for Received {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
-        f(&self.0)
-    }
-}
-
-struct Sending<'a>(&'a mut Cable);
-
-impl TxToken for Sending<'_> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, length: usize, f: F) -> R {
-        let mut frame = vec![0; length];
-        let result = f(&mut frame);
-        self.0.send(&frame);
-        result
-    }
-}
-
-impl Device for Cable {
-    type RxToken<'a> = Received;
-    type TxToken<'a> = Sending<'a>;
-
-    fn receive(&mut self, _: Timestamp) -> Option<(Received, Sending<'_>)> {
-        let frame = self.next_frame().or_else(|| {
-            self.read_more();
-            self.next_frame()
-        })?;
-        Some((Received(frame), Sending(self)))
-    }
-
-    fn transmit(&mut self, _: Timestamp) -> Option<Sending<'_>> {
-        Some(Sending(self))
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = Medium::Ethernet;
-        capabilities.max_transmission_unit = MAX_FRAME;
-        capabilities
-    }
+        .is_ok_and(|reply| matches!(reply, Icmpv4Repr::EchoReply { ident: IDENTIFIER, seq_no, .. } if seq_no == round))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
     use std::sync::mpsc;
 
     use super::*;

@@ -4,6 +4,7 @@
 //! the serial console: commands go in ([`command`]), events come out ([`event`]), and tests wait for them in words ([`condition`]).
 
 pub mod artifacts;
+mod cable;
 pub mod command;
 pub mod condition;
 pub mod console;
