@@ -287,12 +287,15 @@ impl<const N: usize> World<N> {
     /// Whether time has to pass before there is an end to it.
     pub(crate) fn needs_time(&self) -> bool {
         self.components().any(|component| match self.monitor.phase(component) {
-            Phase::Healthy | Phase::Starting { .. } => {
-                matches!(self.body(component), Body::Hung | Body::Stalled) && !self.is_excused(component)
-            }
+            Phase::Healthy => self.is_silent_or_stalled(component) && !self.is_excused(component),
+            Phase::Starting { .. } => self.is_silent_or_stalled(component),
             Phase::Repairing { repair, .. } => !self.orders.contains(&repair),
             Phase::Unstarted | Phase::Down | Phase::Waiting { .. } | Phase::Held { .. } => false,
         })
+    }
+
+    fn is_silent_or_stalled(&self, component: ComponentId) -> bool {
+        matches!(self.body(component), Body::Hung | Body::Stalled)
     }
 
     /// One turn of root's loop: time passes, root looks at everyone.
