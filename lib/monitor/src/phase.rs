@@ -5,14 +5,18 @@ use serde::{Deserialize, Serialize};
 
 /// Where a component stands.
 ///
-/// ```text
-///                    begin               done                 alive
-///  Unstarted -> Down ------> Repairing --------> Starting ------------> Healthy
-///               ^ |  ^           | failed           | failed, fault        | fault
-///        order  | |  +-----------+------------------+----------------------+
-///               | +--> Waiting --> Repairing
-///               +---- Held <-- nothing left to try
-/// ```
+/// | from | to | when |
+/// |---|---|---|
+/// | Unstarted, Healthy, Held | Down | it shall be started, or started anew |
+/// | Healthy | Down | it has failed |
+/// | Down | Waiting | what it needs is not healthy |
+/// | Down, Waiting | Repairing | it is its turn |
+/// | Down, Waiting | Held | there is nothing left to try |
+/// | Down, Waiting | Healthy | it was well, and what it needs is held: it runs on |
+/// | Repairing | Starting | the repair was carried out |
+/// | Repairing, Starting | Down | the repair has failed |
+/// | Starting | Healthy | its first sign of life |
+/// | Unstarted | Held | it is not started by itself |
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// Nobody has asked for it yet.
@@ -113,7 +117,7 @@ impl Phase {
         matches!(self, Self::Down | Self::Waiting { .. })
     }
 
-    /// Whether the next step is the monitor's, or the answer's to what it ordered.
+    /// Whether it stays so until something else happens.
     pub(crate) fn is_settled(&self) -> bool {
         matches!(self, Self::Waiting { .. } | Self::Healthy | Self::Held { .. })
     }
