@@ -216,6 +216,7 @@ fn visit(shapes: impl Iterator<Item = Vec<ComponentSet>>, limits: Limits, mishap
 #[test]
 fn one_component_all_the_way_up() {
     visit(shapes(1), limits([1, 1, 1, 1, 1]), 6, &[ALL_HEALTHY, ONE_HELD]);
+    visit(shapes(1), Limits { hold: 3, ..limits([1, 2, 2, 2, 1]) }, 5, &[ALL_HEALTHY, ONE_HELD]);
 }
 
 #[test]

@@ -152,6 +152,9 @@ impl<const N: usize> World<N> {
         if self.orders.iter().any(|order| order.component == component) {
             self.broken = Some("two repairs at a time");
         }
+        if self.reported.contains(component) {
+            self.broken = Some("repaired though it is held");
+        }
         let tally = &mut self.tally[component.index()];
         match repair.cause {
             Cause::Boot => tally.boot += 1,
