@@ -1,11 +1,7 @@
 //! A host in a test: whatever goes wrong ends the test, saying what was expected, what happened, and where the logs are.
 
 use std::fmt::{Display, Write};
-use std::fs::File;
 use std::net::Ipv4Addr;
-use std::ops::Range;
-use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,8 +15,7 @@ use emulator::lan::Lan;
 use emulator::line::Line;
 
 use crate::seats::Seats;
-use crate::setup::{DISK, Prepared, Setup, artifacts};
-use crate::traffic::under_traffic;
+use crate::setup::{DISK_SCRATCH, Prepared, Setup, disk_is_written, log_directory};
 use crate::trial::{LONG_ENOUGH, Trial, TrialError};
 
 /// How long a host of a test may run, so that nothing is left behind whatever happens.
@@ -58,11 +53,6 @@ fn is_free_again(key: &str, before: &str, now: Option<&str>) -> bool {
         ("pages", Ok(before), Some(Ok(now))) => before.abs_diff(now) <= PAGES_OF_SLACK,
         _ => now == Some(before),
     }
-}
-
-/// Where the host of the test `test` leaves its logs.
-pub fn log_directory(test: &str) -> PathBuf {
-    artifacts().target().join("system-tests").join(test)
 }
 
 impl Host {
@@ -261,9 +251,9 @@ impl Host {
     pub fn try_fault(&mut self, trial: &Trial, component: &str) -> Result<(), TrialError> {
         let Host { host, lan, long_enough, .. } = self;
         match lan {
-            Some(lan) => under_traffic(lan, || trial.run(host, component, *long_enough)),
-            None => trial.run(host, component, *long_enough),
-        }?;
+            Some(lan) => trial.run_under_traffic(host, lan, component, *long_enough).map(drop)?,
+            None => trial.run(host, component, *long_enough).map(drop)?,
+        }
         Ok(())
     }
 
@@ -284,20 +274,13 @@ impl Host {
         }
     }
 
-    /// Fails the test if nothing was written to these bytes of the host's disk, which was empty.
+    /// Fails the test if nothing was written to the host's disk.
     #[track_caller]
-    pub fn disk_has_been_written(&self, bytes: Range<u64>) {
-        let mut content = vec![0; (bytes.end - bytes.start) as usize];
-        let read = File::open(self.host.directory().join(DISK))
-            .and_then(|disk| disk.read_exact_at(&mut content, bytes.start));
-        match read {
-            Err(error) => self.fail(format_args!("the host's disk cannot be read: {error}")),
-            Ok(()) if content.iter().all(|byte| *byte == 0) => {
-                self.fail(format_args!(
-                    "expected bytes {bytes:?} of the disk to be written, found them empty"
-                ));
-            }
-            Ok(()) => {}
+    pub fn disk_has_been_written(&self) {
+        match disk_is_written(self.host.directory(), DISK_SCRATCH) {
+            Ok(true) => {}
+            Ok(false) => self.fail("expected the disk to be written to, found it empty"),
+            Err(error) => self.fail(error),
         }
     }
 

@@ -2,18 +2,24 @@
 
 use std::fmt;
 use std::fs::{self, File};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use emulator::artifacts::{Artifacts, XenVersion};
 use emulator::device::{Disk, DiskModel, Nic, NicModel};
+use emulator::kvm;
 use emulator::lan::Lan;
-use emulator::machine::{BootFiles, MachineConfig};
+use emulator::machine::{Accelerator, BootFiles, MachineConfig};
 
 use crate::system::{MEASURED, PROBES, System};
 
 /// The file in the directory of a test that is its host's disk.
-pub(crate) const DISK: &str = "disk.img";
+const DISK: &str = "disk.img";
+
+/// The bytes of the disk that the disk's unikernel of the tests' systems writes to: the second MiB.
+pub const DISK_SCRATCH: Range<u64> = 1 << 20..2 << 20;
 
 /// Bytes of a test's disk. The file is sparse.
 const DISK_BYTES: u64 = 64 << 20;
@@ -31,12 +37,21 @@ pub struct Setup {
     pub processors: u32,
     /// Whether it has a network card and a disk.
     pub devices: bool,
+    /// What runs it.
+    pub accelerator: Accelerator,
 }
 
 impl Default for Setup {
     /// The host of whoever does not care.
     fn default() -> Self {
-        Setup { system: PROBES, xen: XenVersion::V4_17, iommu: true, processors: 1, devices: false }
+        Setup {
+            system: PROBES,
+            xen: XenVersion::V4_17,
+            iommu: true,
+            processors: 1,
+            devices: false,
+            accelerator: Accelerator::Tcg,
+        }
     }
 }
 
@@ -56,6 +71,16 @@ impl Setup {
         if self.processors > 1 && self.system != MEASURED { 4 } else { 1 }
     }
 
+    /// The same host, run by the fastest accelerator of this machine that can run it.
+    ///
+    /// # Errors
+    /// When the trial cannot be prepared.
+    pub fn on_fastest_accelerator(self) -> Result<Self> {
+        let directory = log_directory("accelerator");
+        let trial = Setup { system: PROBES, devices: false, ..self }.prepare(&directory)?;
+        Ok(Setup { accelerator: kvm::fastest(&trial.machine, &directory), ..self })
+    }
+
     /// Makes what the machine needs: its boot archive and its disk, both in `directory`, and its network.
     ///
     /// # Errors
@@ -69,7 +94,8 @@ impl Setup {
         let mut machine = MachineConfig::new(boot)
             .root_memory_mib(root_memory_mib)
             .iommu(self.iommu)
-            .processors(self.processors);
+            .processors(self.processors)
+            .accelerator(self.accelerator);
         let mut lan = None;
         if self.devices {
             let network = Lan::new()?;
@@ -90,10 +116,28 @@ impl fmt::Display for Setup {
     }
 }
 
+/// Where the host of the test `test` leaves its logs.
+pub fn log_directory(test: &str) -> PathBuf {
+    artifacts().target().join("system-tests").join(test)
+}
+
 /// What `./x build` has built.
 pub fn artifacts() -> Artifacts {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     Artifacts::of_workspace(tests.parent().unwrap_or(tests))
+}
+
+/// Whether anything was written to these bytes of the disk in `directory`, which was empty.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn disk_is_written(directory: &Path, bytes: Range<u64>) -> Result<bool> {
+    let path = directory.join(DISK);
+    let mut content = vec![0; (bytes.end - bytes.start) as usize];
+    File::open(&path)
+        .and_then(|disk| disk.read_exact_at(&mut content, bytes.start))
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(content.iter().any(|byte| *byte != 0))
 }
 
 fn empty_disk(directory: &Path) -> Result<PathBuf> {

@@ -5,27 +5,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use emulator::lan::Lan;
+use emulator::host::GUARD;
+use emulator::lan::{Lan, LanError};
 
 /// The address at which the network's unikernel of the tests' systems answers.
 pub const NET_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 2);
 
-/// How long one answer is waited for before it is seen whether there is to be an end.
-const PATIENCE: Duration = Duration::from_millis(100);
-
-/// Sends echo requests to the network's unikernel, one after the other, as long as `work` takes, and returns what that returns. An
-/// answer that does not come is nobody's fault yet.
-pub fn under_traffic<T>(lan: &mut Lan, work: impl FnOnce() -> T) -> T {
+/// Sends echo requests to the network's unikernel, one after the other, as long as `work` takes. Returns what that returns, and the
+/// longest time between two answers.
+///
+/// # Errors
+/// When there is an answer too few, or no network.
+pub fn under_traffic<T>(lan: &mut Lan, work: impl FnOnce() -> T) -> Result<(T, Duration), LanError> {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                let _ = lan.ping(NET_ADDRESS, PATIENCE);
-            }
-        });
-        // The traffic ends even if `work` panics.
-        let _end = SetOnDrop(&done);
-        work()
+        let traffic =
+            scope.spawn(|| lan.longest_silence(NET_ADDRESS, GUARD, || done.load(Ordering::Relaxed)));
+        let worked = {
+            // The traffic ends even if `work` panics.
+            let _end = SetOnDrop(&done);
+            work()
+        };
+        match traffic.join() {
+            Ok(silence) => Ok((worked, silence?)),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     })
 }
 

@@ -7,8 +7,11 @@ use emulator::condition::all_is_settled;
 use emulator::event::{Event, FaultKind, Rung, What};
 use emulator::fault::Fault;
 use emulator::host::{Host, HostError};
+use emulator::lan::{Lan, LanError};
 use emulator::line::Line;
 use thiserror::Error;
+
+use crate::traffic::under_traffic;
 
 /// For how long a fault that is to be endured is watched, if deadlines are those of the systems' texts: longer than any of them.
 pub const LONG_ENOUGH: Duration = Duration::from_millis(1000);
@@ -59,6 +62,9 @@ pub enum TrialError {
     /// The host did not do what it should have.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// The network did not answer.
+    #[error(transparent)]
+    Lan(#[from] LanError),
     /// The fault showed in another way, was repaired by another rung, or its line in the event log lacks a time.
     #[error("expected {expected}, found {found}")]
     Otherwise {
@@ -132,6 +138,22 @@ impl Trial {
             }
             (Fault::RogueDma, Probe) | (Fault::CrashLoop | Fault::CrashAtBoot, Net | Disk) => return None,
         })
+    }
+
+    /// The same as [`run`](Self::run), with frames for the network's unikernel all the while. Returns the longest time between two
+    /// answers besides.
+    ///
+    /// # Errors
+    /// When something else follows than must, or nothing, or an answer does not come.
+    pub fn run_under_traffic(
+        &self,
+        host: &mut Host,
+        lan: &mut Lan,
+        component: &str,
+        long_enough: Duration,
+    ) -> Result<(Option<Outcome>, Duration), TrialError> {
+        let (outcome, silence) = under_traffic(lan, || self.run(host, component, long_enough))?;
+        Ok((outcome?, silence))
     }
 
     /// Injects the fault into `component` and sees what follows. What is endured is watched for `long_enough`, and has no outcome.

@@ -1,7 +1,9 @@
-//! How fast faults are noticed and repaired: every fault of a probe, alone on the host and beside two that burn CPU time.
+//! How fast faults are noticed and repaired: every fault of a probe, on an idle host and beside two probes that burn CPU time; a crash
+//! and a hang of the unikernels with devices.
 //!
 //! Times are those of root's event log: from the injection to the detection (`detect`), from there to the first heartbeat
-//! (`repair`), and from the injection to the first heartbeat (`recover`).
+//! (`repair`), and from the injection to the first heartbeat (`recover`). The longest time between two answers of the network
+//! (`out-of-service`) is measured from outside.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,11 +16,12 @@ use emulator::condition::component;
 use emulator::event::{FaultKind, Rung, What};
 use emulator::fault::Fault;
 use emulator::host::Host;
+use emulator::lan::Lan;
 use rvmm_bench::report::Report;
 use rvmm_tests::Setup;
-use rvmm_tests::host::log_directory;
+use rvmm_tests::setup::log_directory;
 use rvmm_tests::system::MEASURED;
-use rvmm_tests::trial::{LONG_ENOUGH, Must, Outcome, Program, Trial, trials};
+use rvmm_tests::trial::{LONG_ENOUGH, Must, Outcome, Program, Trial, TrialError, trials};
 
 /// The probe that is measured.
 const PROBE: &str = "probe.0";
@@ -36,6 +39,7 @@ const DETECT_HANG_US: u64 = 25_000;
 const DETECT_STALL_US: u64 = 102_000;
 const MICRO_REBOOT_US: u64 = 1_000;
 const REBUILD_US: u64 = 10_000;
+const SERVICE_US: u64 = 3_000;
 const BOOT_US: u64 = 1_500_000;
 
 /// How fast faults are noticed and repaired
@@ -50,6 +54,9 @@ struct Options {
     /// Number of processors
     #[arg(long, default_value_t = 1)]
     processors: u32,
+    /// Use KVM where it can run Xen, which is tried
+    #[arg(long)]
+    kvm: bool,
     /// How often each fault is injected
     #[arg(long, default_value_t = 100)]
     count: usize,
@@ -57,25 +64,26 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let setup =
-        Setup { xen: options.xen, processors: options.processors, system: MEASURED, ..Setup::default() };
+    let Options { xen, processors, kvm, .. } = options;
+    let setup = Setup { system: MEASURED, xen, processors, devices: true, ..Setup::default() };
+    let setup = if kvm { setup.on_fastest_accelerator()? } else { setup };
     let mut report = Report::new("recovery");
-    report.version("xen", options.xen);
+    report.version("xen", xen);
+    report.version("accelerator", setup.accelerator);
 
     measure_boots(setup, &mut report)?;
-    let mut host = boot(setup, "recovery")?;
-    measure_faults(&mut host, "idle", options.count, &mut report)
-        .and_then(|()| burn(&mut host))
-        .and_then(|()| measure_faults(&mut host, "busy", options.count, &mut report))
+    let (mut host, mut lan) = boot(setup, "recovery")?;
+    measure_all(&mut host, &mut lan, options.count, &mut report)
         .with_context(|| format!("the logs are in {}", host.directory().display()))?;
     println!("{report}");
     options.json.map_or(Ok(()), |path| report.write_json(&path))
 }
 
-fn boot(setup: Setup, name: &str) -> Result<Host> {
+fn boot(setup: Setup, name: &str) -> Result<(Host, Lan)> {
     let directory = log_directory(&format!("bench-{name}"));
     let prepared = setup.prepare(&directory)?;
-    Ok(Host::boot(&prepared.machine, &directory, LIFETIME)?)
+    let host = Host::boot(&prepared.machine, &directory, LIFETIME)?;
+    Ok((host, prepared.lan.context("this host has no network")?))
 }
 
 /// Measures the time from power-on until every component is up.
@@ -90,6 +98,13 @@ fn measure_boots(setup: Setup, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
+fn measure_all(host: &mut Host, lan: &mut Lan, count: usize, report: &mut Report) -> Result<()> {
+    measure_faults(host, "idle", count, report)?;
+    measure_devices(host, lan, count, report)?;
+    burn(host)?;
+    measure_faults(host, "busy", count, report)
+}
+
 /// Makes the spinners burn CPU time.
 fn burn(host: &mut Host) -> Result<()> {
     for spinner in ["spinner.0", "spinner.1"] {
@@ -102,20 +117,13 @@ fn burn(host: &mut Host) -> Result<()> {
     Ok(())
 }
 
-/// Measures each fault that is repaired, then the rungs that an operator can ask for.
+/// Measures each fault of a probe that is repaired, then the rungs that an operator can ask for.
 fn measure_faults(host: &mut Host, load: &str, count: usize, report: &mut Report) -> Result<()> {
     for trial in trials(Program::Probe) {
         let Must::BeRepaired { kind, rung, .. } = trial.must else { continue };
-        let outcomes = run(&trial, host, count)?;
-        let samples = |time: fn(&Outcome) -> u64| outcomes.iter().map(time).collect::<Vec<_>>();
+        let outcomes = repeat(&trial, count, || trial.run(host, PROBE, LONG_ENOUGH))?;
         let id = format!("{load}/{}", trial.fault);
-        report.add(
-            format!("{id}/detect"),
-            &samples(|outcome| outcome.detected_after_us),
-            detection_aim(kind),
-        );
-        report.add(format!("{id}/{rung}/repair"), &samples(|outcome| outcome.repair_us), repair_aim(rung));
-        report.add(format!("{id}/recover"), &samples(|outcome| outcome.recovered_after_us), None);
+        add_outcomes(&id, &outcomes.into_iter().flatten().collect::<Vec<_>>(), kind, rung, report);
     }
     for rung in [Rung::MicroReboot, Rung::Rebuild] {
         let samples = (0..count).map(|_| restart(host, rung)).collect::<Result<Vec<_>>>()?;
@@ -124,18 +132,43 @@ fn measure_faults(host: &mut Host, load: &str, count: usize, report: &mut Report
     Ok(())
 }
 
-/// Runs a trial so often. One that failed is run again, once: a busy machine can keep a host from running for longer than a heartbeat
-/// may take, and then its root finds a probe silent that was to fail in another way.
-fn run(trial: &Trial, host: &mut Host, count: usize) -> Result<Vec<Outcome>> {
-    let mut outcomes = Vec::new();
-    for number in 1..=count {
-        let outcome = trial.run(host, PROBE, LONG_ENOUGH).or_else(|error| {
-            eprintln!("once more: {} number {number}: {error}", trial.fault);
-            trial.run(host, PROBE, LONG_ENOUGH)
-        });
-        outcomes.extend(outcome.with_context(|| format!("{} number {number}", trial.fault))?);
+/// Measures a crash and a hang of each unikernel with a device, under traffic, and for how long the network does not answer.
+fn measure_devices(host: &mut Host, lan: &mut Lan, count: usize, report: &mut Report) -> Result<()> {
+    for (name, program) in [("net", Program::Net), ("disk", Program::Disk)] {
+        for trial in [Fault::Ud2, Fault::TightLoop].into_iter().filter_map(|fault| Trial::of(program, fault))
+        {
+            let Must::BeRepaired { kind, rung, .. } = trial.must else { continue };
+            let results = repeat(&trial, count, || trial.run_under_traffic(host, lan, name, LONG_ENOUGH))?;
+            let (outcomes, silences): (Vec<_>, Vec<_>) = results.into_iter().unzip();
+            let id = format!("{name}/{}", trial.fault);
+            add_outcomes(&id, &outcomes.into_iter().flatten().collect::<Vec<_>>(), kind, rung, report);
+            if program == Program::Net {
+                let silences: Vec<u64> = silences.into_iter().map(micros).collect();
+                report.add(format!("{id}/out-of-service"), &silences, service_aim(kind));
+            }
+        }
     }
-    Ok(outcomes)
+    Ok(())
+}
+
+fn add_outcomes(id: &str, outcomes: &[Outcome], kind: FaultKind, rung: Rung, report: &mut Report) {
+    let samples = |time: fn(&Outcome) -> u64| outcomes.iter().map(time).collect::<Vec<_>>();
+    report.add(format!("{id}/detect"), &samples(|outcome| outcome.detected_after_us), detection_aim(kind));
+    report.add(format!("{id}/{rung}/repair"), &samples(|outcome| outcome.repair_us), repair_aim(rung));
+    report.add(format!("{id}/recover"), &samples(|outcome| outcome.recovered_after_us), None);
+}
+
+/// Runs a trial so often. One that failed is run again, once: a busy machine can keep a host from running for longer than a heartbeat
+/// may take, and then its root finds a component silent that was to fail in another way.
+fn repeat<T>(trial: &Trial, count: usize, mut run: impl FnMut() -> Result<T, TrialError>) -> Result<Vec<T>> {
+    let once = |number| {
+        let result = run().or_else(|error| {
+            eprintln!("once more: {} number {number}: {error}", trial.fault);
+            run()
+        });
+        result.with_context(|| format!("{} number {number}", trial.fault))
+    };
+    (1..=count).map(once).collect()
 }
 
 /// Restarts the probe as an operator would, and returns how long it took.
@@ -156,6 +189,10 @@ fn detection_aim(kind: FaultKind) -> Option<u64> {
         FaultKind::Stall => Some(DETECT_STALL_US),
         FaultKind::Starved | FaultKind::Corrupt => None,
     }
+}
+
+fn service_aim(kind: FaultKind) -> Option<u64> {
+    (kind == FaultKind::Crash).then_some(SERVICE_US)
 }
 
 fn repair_aim(rung: Rung) -> Option<u64> {

@@ -1,14 +1,14 @@
 //! The cable of an emulated network card: QEMU's stream of frames, each with its length before it, as a device for smoltcp.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
+use std::thread;
 use std::time::Duration;
 
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant as Timestamp;
-
-/// How long one look for a frame takes at most.
-pub(crate) const LOOK: Duration = Duration::from_millis(1);
 
 /// The largest frame: 1500 bytes and an Ethernet header.
 const MAX_FRAME: usize = 1514;
@@ -19,11 +19,15 @@ const LENGTH_BYTES: usize = 4;
 /// Bytes that may wait for QEMU, which takes none while the card has no room. What is more is lost, as frames may be.
 const WAITING_MAX: usize = 64 * 1024;
 
-/// The cable to the emulated card.
+/// How long a frame may take to go into the stream before it has to wait.
+const WRITE_PATIENCE: Duration = Duration::from_millis(1);
+
+/// The cable to the emulated card. A thread reads what comes: waits on a socket are too coarse to measure by.
 pub(crate) struct Cable {
     stream: UnixStream,
-    /// What has arrived and is not a whole frame yet.
-    arrived: Vec<u8>,
+    arrivals: Receiver<Vec<u8>>,
+    /// A frame that has arrived while somebody waited for one.
+    next: Option<Vec<u8>>,
     /// What QEMU has not taken yet.
     leaving: Vec<u8>,
     /// Why the cable carries nothing any more.
@@ -34,33 +38,31 @@ impl Cable {
     /// The cable at whose other end `stream` is.
     pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(false)?;
-        stream.set_read_timeout(Some(LOOK))?;
-        stream.set_write_timeout(Some(LOOK))?;
-        Ok(Cable { stream, arrived: Vec::new(), leaving: Vec::new(), broken: None })
+        stream.set_write_timeout(Some(WRITE_PATIENCE))?;
+        let mut source = stream.try_clone()?;
+        let (arrived, arrivals) = mpsc::channel();
+        thread::Builder::new().name("cable".into()).spawn(move || {
+            while let Ok(frame) = read_frame(&mut source)
+                && arrived.send(frame).is_ok()
+            {}
+        })?;
+        Ok(Cable { stream, arrivals, next: None, leaving: Vec::new(), broken: None })
+    }
+
+    /// Waits until a frame has arrived, for `guard` at most.
+    pub(crate) fn wait(&mut self, guard: Duration) {
+        if self.next.is_none() {
+            match self.arrivals.recv_timeout(guard) {
+                Ok(frame) => self.next = Some(frame),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => self.broken = Some(ErrorKind::UnexpectedEof.into()),
+            }
+        }
     }
 
     /// Why the cable carries nothing any more, once.
     pub(crate) fn take_error(&mut self) -> Option<io::Error> {
         self.broken.take()
-    }
-
-    /// Takes a whole frame off what has arrived.
-    fn next_frame(&mut self) -> Option<Vec<u8>> {
-        let length = self.arrived.first_chunk::<LENGTH_BYTES>().map(|bytes| u32::from_be_bytes(*bytes))?;
-        let end = LENGTH_BYTES + length as usize;
-        let frame = self.arrived.get(LENGTH_BYTES..end)?.to_vec();
-        self.arrived.drain(..end);
-        Some(frame)
-    }
-
-    fn read_more(&mut self) {
-        let mut buffer = [0; 2 * MAX_FRAME];
-        match self.stream.read(&mut buffer) {
-            Ok(0) => self.broken = Some(ErrorKind::UnexpectedEof.into()),
-            Ok(count) => self.arrived.extend_from_slice(&buffer[..count]),
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
-            Err(error) => self.broken = Some(error),
-        }
     }
 
     fn send(&mut self, frame: &[u8]) {
@@ -76,6 +78,21 @@ impl Cable {
             Err(error) => self.broken = Some(error),
         }
     }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        // It lets the thread end; it fails if the other end has ended it already.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+fn read_frame(source: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let mut length = [0; LENGTH_BYTES];
+    source.read_exact(&mut length)?;
+    let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+    source.read_exact(&mut frame)?;
+    Ok(frame)
 }
 
 /// A frame that has arrived.
@@ -104,10 +121,17 @@ impl Device for Cable {
     type TxToken<'a> = Sending<'a>;
 
     fn receive(&mut self, _: Timestamp) -> Option<(Received, Sending<'_>)> {
-        let frame = self.next_frame().or_else(|| {
-            self.read_more();
-            self.next_frame()
-        })?;
+        let frame = match self.next.take() {
+            Some(frame) => frame,
+            None => match self.arrivals.try_recv() {
+                Ok(frame) => frame,
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Disconnected) => {
+                    self.broken = Some(ErrorKind::UnexpectedEof.into());
+                    return None;
+                }
+            },
+        };
         Some((Received(frame), Sending(self)))
     }
 

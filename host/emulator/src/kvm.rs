@@ -9,8 +9,12 @@ use crate::machine::{Accelerator, MachineConfig};
 /// How long the trial machine may run.
 const LIFETIME: Duration = Duration::from_secs(20);
 
-/// Whether `config` boots with KVM until every component is up. It is tried, with the logs in `directory`.
-pub fn can_boot(config: &MachineConfig, directory: &Path) -> bool {
-    Path::new("/dev/kvm").exists()
-        && Host::boot(&config.clone().accelerator(Accelerator::Kvm), directory, LIFETIME).is_ok()
+/// The fastest accelerator with which `trial` boots until every component is up. KVM is tried, with the logs in `directory`.
+pub fn fastest(trial: &MachineConfig, directory: &Path) -> Accelerator {
+    let with_kvm = trial.clone().accelerator(Accelerator::Kvm);
+    if Path::new("/dev/kvm").exists() && Host::boot(&with_kvm, directory, LIFETIME).is_ok() {
+        Accelerator::Kvm
+    } else {
+        Accelerator::Tcg
+    }
 }

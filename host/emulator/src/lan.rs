@@ -14,7 +14,7 @@ use smoltcp::wire::{EthernetAddress, Icmpv4Packet, Icmpv4Repr, IpAddress, IpCidr
 use tempfile::TempDir;
 use thiserror::Error;
 
-use crate::cable::{Cable, LOOK};
+use crate::cable::Cable;
 
 /// The address of our machine.
 pub const OUR_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 1);
@@ -25,8 +25,8 @@ const PREFIX_LENGTH: u8 = 24;
 /// Our hardware address: locally administered.
 const OUR_HARDWARE_ADDRESS: EthernetAddress = EthernetAddress([0x02, 0, 0, 0, 0, 1]);
 
-/// From one echo request to the next: short, because the first answer tells for how long there was none.
-const ASK_EVERY: Duration = Duration::from_millis(2);
+/// From one echo request to the next that is sent for want of an answer: short, because the answer tells for how long there was none.
+const ASK_EVERY: Duration = Duration::from_millis(1);
 
 /// Our requests' identifier.
 const IDENTIFIER: u16 = 0x5d5d;
@@ -81,30 +81,48 @@ impl Lan {
         self.folder.path().join(SOCKET)
     }
 
-    /// Sends echo requests to `address` until it answers, for `guard` at most, and returns how many it took.
+    /// Sends echo requests to `address` until it answers, for `guard` at most.
     ///
     /// # Errors
     /// When there is no answer, no card, or the socket fails.
-    pub fn ping(&mut self, address: Ipv4Addr, guard: Duration) -> Result<u32, LanError> {
-        let end = Instant::now() + guard;
+    pub fn ping(&mut self, address: Ipv4Addr, guard: Duration) -> Result<(), LanError> {
+        let station = self.station(guard)?;
+        station.begin_round();
+        station.wait_for_answer(address, guard)
+    }
+
+    /// Sends echo requests to `address`, one after the other, until `done` and until the next answer after that, and returns the longest
+    /// time between two answers: for so long it was out of service, and a little longer for the way.
+    ///
+    /// # Errors
+    /// When an answer does not come within `guard`, there is no card, or the socket fails.
+    pub fn longest_silence(
+        &mut self,
+        address: Ipv4Addr,
+        guard: Duration,
+        done: impl Fn() -> bool,
+    ) -> Result<Duration, LanError> {
+        let station = self.station(guard)?;
+        station.begin_round();
+        station.wait_for_answer(address, guard)?;
+        let mut longest = Duration::ZERO;
+        loop {
+            let is_last = done();
+            let answered = Instant::now();
+            station.wait_for_answer(address, guard)?;
+            longest = longest.max(answered.elapsed());
+            if is_last {
+                return Ok(longest);
+            }
+        }
+    }
+
+    fn station(&mut self, guard: Duration) -> Result<&mut Station, LanError> {
         let station = match self.station.take() {
             Some(station) => station,
             None => Station::new(plugged_in(&self.listener, guard)?),
         };
-        let station = self.station.insert(station);
-        station.round = station.round.wrapping_add(1);
-        let mut asked = 0;
-        let mut ask_at = Instant::now();
-        while Instant::now() < end {
-            if station.look(address)? {
-                return Ok(asked);
-            }
-            if Instant::now() >= ask_at {
-                ask_at = Instant::now() + ASK_EVERY;
-                asked += u32::from(station.ask(address));
-            }
-        }
-        Err(LanError::NoAnswer { address, asked, guard })
+        Ok(self.station.insert(station))
     }
 }
 
@@ -116,7 +134,7 @@ fn plugged_in(listener: &UnixListener, guard: Duration) -> Result<Cable, LanErro
             Ok((stream, _)) => return Ok(Cable::new(stream)?),
             Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error.into()),
             Err(_) if Instant::now() >= end => return Err(LanError::NoCard(guard)),
-            Err(_) => std::thread::sleep(LOOK),
+            Err(_) => std::thread::sleep(ASK_EVERY),
         }
     }
 }
@@ -128,7 +146,7 @@ struct Station {
     sockets: SocketSet<'static>,
     icmp: SocketHandle,
     started: Instant,
-    /// Counts the pings: an answer that comes too late for one is none to the next.
+    /// Which round it is.
     round: u16,
 }
 
@@ -147,6 +165,29 @@ impl Station {
         let mut sockets = SocketSet::new(Vec::new());
         let icmp = sockets.add(socket);
         Station { cable, interface, sockets, icmp, started: Instant::now(), round: 0 }
+    }
+
+    /// Begins a round: answers to what was asked before are none to what is asked from now on.
+    fn begin_round(&mut self) {
+        self.round = self.round.wrapping_add(1);
+    }
+
+    /// Sends echo requests until one is answered.
+    fn wait_for_answer(&mut self, address: Ipv4Addr, guard: Duration) -> Result<(), LanError> {
+        let end = Instant::now() + guard;
+        let mut asked = 0;
+        let mut ask_at = Instant::now();
+        while Instant::now() < end {
+            if Instant::now() >= ask_at {
+                ask_at = Instant::now() + ASK_EVERY;
+                asked += u32::from(self.ask(address));
+            }
+            if self.look(address)? {
+                return Ok(());
+            }
+            self.cable.wait(ask_at.saturating_duration_since(Instant::now()));
+        }
+        Err(LanError::NoAnswer { address, asked, guard })
     }
 
     /// Sends and receives, and says whether `address` has answered.
@@ -217,7 +258,11 @@ mod tests {
         let (stop, stopped) = mpsc::channel();
         let card = UnixStream::connect(lan.socket()).unwrap();
         let machine = std::thread::spawn(move || answer_pings(card, present, &stopped));
-        assert!(lan.ping(present, GUARD).unwrap() >= 1);
+        lan.ping(present, GUARD).unwrap();
+        let pause = Instant::now();
+        let silence =
+            lan.longest_silence(present, GUARD, || pause.elapsed() > Duration::from_millis(50)).unwrap();
+        assert!(silence > Duration::ZERO && silence <= pause.elapsed());
         let silence = lan.ping(absent, Duration::from_millis(250));
         assert!(matches!(silence, Err(LanError::NoAnswer { address, .. }) if address == absent));
         drop(stop);

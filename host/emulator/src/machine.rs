@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use strum::Display;
+
 use crate::device::{Disk, Nic};
 
 /// MiB of memory of a machine unless told otherwise.
@@ -12,13 +14,15 @@ const DEFAULT_MEMORY_MIB: u32 = 512;
 const DEFAULT_ROOT_MEMORY_MIB: u32 = 16;
 
 /// How QEMU runs the machine's code.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Display, Eq, PartialEq)]
 pub enum Accelerator {
     /// In software: works everywhere.
     #[default]
+    #[strum(serialize = "TCG")]
     Tcg,
     /// With the processor's help. `/dev/kvm` may be there and still be unable to run Xen:
-    /// only to be used after [`crate::kvm::can_boot`] has shown that it can.
+    /// only to be used after [`crate::kvm::fastest`] has seen that it can.
+    #[strum(serialize = "KVM")]
     Kvm,
 }
 

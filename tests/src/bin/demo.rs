@@ -1,21 +1,33 @@
 //! Boots a host, breaks everything in it, and shows how it is repaired.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Parser;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table};
 use emulator::artifacts::XenVersion;
-use emulator::host::Host;
-use rvmm_tests::host::log_directory;
+use emulator::fault::Fault;
+use emulator::host::{GUARD, Host};
+use emulator::lan::Lan;
+use rvmm_tests::Setup;
+use rvmm_tests::setup::{DISK_SCRATCH, disk_is_written, log_directory};
 use rvmm_tests::system::MEASURED;
-use rvmm_tests::trial::{LONG_ENOUGH, Outcome, Program, Trial, TrialError, trials};
-use rvmm_tests::{Setup, setup::Prepared};
+use rvmm_tests::traffic::NET_ADDRESS;
+use rvmm_tests::trial::{LONG_ENOUGH, Outcome, Program, Trial, trials};
 
 /// How long the demonstration may take, whatever happens.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// Who is broken.
+const VICTIMS: [(&str, Program); 4] = [
+    ("probe.0", Program::Probe),
+    ("probe.1", Program::Probe),
+    ("net", Program::Net),
+    ("disk", Program::Disk),
+];
 
 /// Boots a host, breaks everything in it, and shows how it is repaired
 #[derive(Parser)]
@@ -26,53 +38,57 @@ struct Options {
     /// Number of processors
     #[arg(long, default_value_t = 1)]
     processors: u32,
+    /// Use KVM where it can run Xen, which is tried
+    #[arg(long)]
+    kvm: bool,
     /// No IOMMU: devices are not contained
     #[arg(long)]
     no_iommu: bool,
 }
 
 fn main() -> Result<ExitCode> {
-    let Options { xen, processors, no_iommu } = Options::parse();
-    let setup = Setup { xen, processors, iommu: !no_iommu, system: MEASURED, ..Setup::default() };
+    let Options { xen, processors, kvm, no_iommu } = Options::parse();
+    let setup =
+        Setup { system: MEASURED, xen, iommu: !no_iommu, processors, devices: true, ..Setup::default() };
+    let setup = if kvm { setup.on_fastest_accelerator()? } else { setup };
     let directory = log_directory("demo");
-    let Prepared { machine, lan: _lan } = setup.prepare(&directory)?;
+    let prepared = setup.prepare(&directory)?;
+    let mut lan = prepared.lan.context("this host has no network")?;
 
-    println!("Booting Xen {xen}; the console goes to {}/console.log", directory.display());
-    let switched_on = Instant::now();
-    let mut host = Host::boot(&machine, &directory, LIFETIME)?;
     println!(
-        "All components are up {:.2} s after power-on. Now every fault, in each probe:",
-        switched_on.elapsed().as_secs_f64()
+        "Booting Xen {xen} by {}; the console goes to {}/console.log",
+        setup.accelerator,
+        directory.display()
     );
+    let switched_on = Instant::now();
+    let mut host = Host::boot(&prepared.machine, &directory, LIFETIME)?;
+    println!("Every component is up {:.2} s after power-on.", switched_on.elapsed().as_secs_f64());
+    show_devices(&mut lan, &directory)?;
 
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY).set_header([
-        "component",
-        "fault",
-        "detected after",
-        "repaired by",
-        "recovered after",
-    ]);
-    for column in [2, 4] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
     let mut failures = Vec::new();
-    for component in ["probe.0", "probe.1"] {
-        for trial in trials(Program::Probe) {
-            // A busy machine can keep the host from running for longer than a heartbeat may take: then its root finds a probe silent
-            // that was to fail in another way. That does not happen twice.
-            let result = trial
-                .run(&mut host, component, LONG_ENOUGH)
-                .or_else(|_| trial.run(&mut host, component, LONG_ENOUGH));
-            table.add_row(row(component, &trial, &result));
+    for (component, program) in VICTIMS {
+        println!(
+            "Every fault that {component} can have, one after the other, while frames come for the network:"
+        );
+        let mut table = empty_table();
+        // Without an IOMMU nothing keeps a device from writing where it must not, so it is not told to.
+        for trial in trials(program).filter(|trial| setup.iommu || trial.fault != Fault::RogueDma) {
+            let mut run = || {
+                trial
+                    .run_under_traffic(&mut host, &mut lan, component, LONG_ENOUGH)
+                    .map(|(outcome, _)| outcome)
+            };
+            // A busy machine can keep the host from running for longer than a heartbeat may take: then its root finds a component
+            // silent that was to fail in another way. That does not happen twice.
+            let result = run().or_else(|_| run());
+            table.add_row(row(&trial, result.as_ref().ok()));
             if let Err(error) = result {
-                failures.push(format!("{} in {component}: {error}", trial.fault));
+                failures.push(format!("{} of {component}: {error}", trial.fault));
             }
         }
+        println!("{table}");
     }
-    println!("{table}");
+    show_devices(&mut lan, &directory)?;
     if failures.is_empty() {
         println!("Every fault ended as it must.");
         return Ok(ExitCode::SUCCESS);
@@ -81,17 +97,41 @@ fn main() -> Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-fn row(component: &str, trial: &Trial, result: &Result<Option<Outcome>, TrialError>) -> [String; 5] {
+/// Shows that the network answers and that the disk is written to.
+fn show_devices(lan: &mut Lan, directory: &Path) -> Result<()> {
+    let asked = Instant::now();
+    lan.ping(NET_ADDRESS, GUARD)?;
+    println!("The network answers ping at {NET_ADDRESS} ({:.1} ms).", asked.elapsed().as_secs_f64() * 1000.0);
+    anyhow::ensure!(disk_is_written(directory, DISK_SCRATCH)?, "nothing has been written to the disk");
+    println!("The disk is written to, and read back.");
+    Ok(())
+}
+
+fn empty_table() -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    table.set_header(["fault", "detected after", "repaired by", "recovered after"]);
+    for column in [1, 3] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// A line of the table. No result is a failure; a result without an outcome is a fault that was endured.
+fn row(trial: &Trial, result: Option<&Option<Outcome>>) -> [String; 4] {
+    let nothing = || "-".to_owned();
     let (detected, rung, recovered) = match result {
-        Ok(Some(outcome)) => (
+        Some(Some(outcome)) => (
             milliseconds(outcome.detected_after_us),
             outcome.rung.to_string(),
             milliseconds(outcome.recovered_after_us),
         ),
-        Ok(None) => ("-".into(), "nobody: endured".into(), "-".into()),
-        Err(_) => ("-".into(), "FAILED".into(), "-".into()),
+        Some(None) => (nothing(), "nobody: endured".into(), nothing()),
+        None => (nothing(), "FAILED".into(), nothing()),
     };
-    [component.into(), trial.fault.to_string(), detected, rung, recovered]
+    [trial.fault.to_string(), detected, rung, recovered]
 }
 
 fn milliseconds(us: u64) -> String {
