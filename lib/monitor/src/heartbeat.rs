@@ -149,9 +149,10 @@ impl Book {
         }
         self.cpu_us = self.cpu_us.or(seen.cpu.map(|cpu| cpu.used_us));
         match work.stalled {
-            Some(part) if self.silent_us < rules.deadline_us => Verdict::Failed(Fault::Stall { part }),
-            _ if spoke => Verdict::Alive,
-            _ => self.judge_silence(seen.cpu, rules),
+            // Who is silent is judged by that: it may have had no CPU time to work in.
+            _ if !spoke => self.judge_silence(seen.cpu, rules),
+            Some(part) => Verdict::Failed(Fault::Stall { part }),
+            None => Verdict::Alive,
         }
     }
 
