@@ -6,6 +6,7 @@
 //! (`out-of-service`) is measured from outside.
 
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -31,6 +32,10 @@ const LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// How many boots are measured: each takes a second or two.
 const BOOTS: usize = 10;
+
+/// Before each trial. Repairs are so quick that, without a pause, a probe would use up within its window as many of them
+/// as any limit allows: a crash loop takes three, and 250 in 10 s are the most.
+const PACE: Duration = Duration::from_millis(150);
 
 /// What is aimed at, in microseconds: a crash is noticed at once; a hang within its deadline (20 ms) and one period (5 ms) of the
 /// heartbeat; a stall within its deadline (100 ms) and one period of root's look at things (2 ms).
@@ -162,6 +167,7 @@ fn add_outcomes(id: &str, outcomes: &[Outcome], kind: FaultKind, rung: Rung, rep
 /// may take, and then its root finds a component silent that was to fail in another way.
 fn repeat<T>(trial: &Trial, count: usize, mut run: impl FnMut() -> Result<T, TrialError>) -> Result<Vec<T>> {
     let once = |number| {
+        thread::sleep(PACE);
         let result = run().or_else(|error| {
             eprintln!("once more: {} number {number}: {error}", trial.fault);
             run()
