@@ -107,7 +107,7 @@ fn fetch(workspace: &Workspace) -> Result<(), Error> {
     packages::ensure_qemu()?;
     for &xen in XenVersion::VARIANTS {
         let shelf = Shelf::new(&workspace.debian(), xen);
-        for piece in Piece::ALL {
+        for &piece in Piece::of(xen) {
             let folder = shelf.piece(piece)?;
             println!("{}", folder.display());
         }

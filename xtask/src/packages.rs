@@ -28,11 +28,38 @@ pub(crate) enum Piece {
     Headers,
     /// A stock Linux kernel with its modules, and busybox: what a guest is made of.
     Guest,
+    /// The XenStore daemons of Xen, its `xenstore-*` tools and `test-xenstore`, with the libraries that they load.
+    XenStore,
 }
 
+/// What [`Piece::XenStore`] is made of, with VERSION for Xen's. The C library is the machine's own: it is at least as new,
+/// and it has to be that of the dynamic loader.
+const XENSTORE_PACKAGES: [&str; 14] = [
+    "xen-utils-VERSION",
+    "xenstore-utils",
+    "libxenstore4",
+    "libxenmiscVERSION",
+    "libxencall1",
+    "libxendevicemodel1",
+    "libxenevtchn1",
+    "libxenforeignmemory1",
+    "libxengnttab1",
+    "libxentoolcore1",
+    "libxentoollog1",
+    // oxenstored is linked with Xen's domain builder, which unpacks kernels.
+    "liblzma5",
+    "libzstd1",
+    "zlib1g",
+];
+
 impl Piece {
-    /// Every piece.
-    pub(crate) const ALL: [Piece; 3] = [Piece::Hypervisor, Piece::Headers, Piece::Guest];
+    /// Every piece that is used of the suite with `xen`. The XenStore of Debian 13 does not run on Debian 12's C library.
+    pub(crate) fn of(xen: XenVersion) -> &'static [Piece] {
+        match xen {
+            XenVersion::V4_17 => &[Piece::Hypervisor, Piece::Headers, Piece::Guest, Piece::XenStore],
+            XenVersion::V4_20 => &[Piece::Hypervisor, Piece::Headers, Piece::Guest],
+        }
+    }
 
     /// The folder that it is unpacked to, below its suite's.
     fn folder(self) -> &'static str {
@@ -40,6 +67,7 @@ impl Piece {
             Piece::Hypervisor => "hypervisor",
             Piece::Headers => "headers",
             Piece::Guest => "guest",
+            Piece::XenStore => "xenstore",
         }
     }
 
@@ -52,6 +80,9 @@ impl Piece {
                 // The cloud kernel has Xen's frontends and none of the hardware drivers, so it is the smallest.
                 let kernel = apt.dependency("linux-image-cloud-amd64", "linux-image-")?;
                 vec![kernel, "busybox-static".to_owned()]
+            }
+            Piece::XenStore => {
+                XENSTORE_PACKAGES.iter().map(|name| name.replace("VERSION", &xen.to_string())).collect()
             }
         })
     }

@@ -88,7 +88,13 @@ fn fetch(workspace: &Workspace) -> Result<(), Error> {
         shelf.hypervisor()?;
         shelf.piece(Piece::Headers)?;
     }
+    xenstore(workspace)?;
     Ok(())
+}
+
+/// Gets the XenStore daemons, tools and tests that ours is held against.
+fn xenstore(workspace: &Workspace) -> Result<PathBuf, Error> {
+    Ok(Shelf::new(&workspace.debian(), XenVersion::V4_17).piece(Piece::XenStore)?)
 }
 
 fn check_rules(workspace: &Workspace) -> Result<(), Error> {
