@@ -16,7 +16,8 @@ const DEFAULT_FAULTS: usize = 500;
 const DEFAULT_SEED: u64 = 0x5d5d;
 
 /// Who fails.
-const PROBES: [&str; 4] = ["probe.0", "probe.1", "probe.2", "probe.3"];
+const PROBES: [&str; 8] =
+    ["probe.0", "probe.1", "probe.2", "probe.3", "probe.4", "probe.5", "probe.6", "probe.7"];
 
 /// A number from the environment.
 fn setting<T: FromStr>(name: &str, default: T) -> T {

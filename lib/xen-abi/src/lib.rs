@@ -17,6 +17,7 @@
 mod macros;
 
 pub mod callback;
+pub mod console;
 pub mod console_io;
 pub mod context;
 pub mod domctl;
@@ -38,6 +39,7 @@ pub mod types;
 pub mod vcpu;
 pub mod version;
 pub mod virq;
+pub mod xs_wire;
 
 pub use errno::XenError;
 pub use hypercall::Hypercall;

@@ -40,6 +40,7 @@ pub(crate) fn fill(table: &mut Table) {
         sysctl::CSCHED_MGR_DLY_MAX_US = "XEN_SYSCTL_CSCHED_MGR_DLY_MAX_US";
         vcpu::RUNSTATE_UPDATE = "XEN_RUNSTATE_UPDATE";
         virq::NR_VIRQS = "NR_VIRQS";
+        xs_wire::XENSTORE_RING_SIZE = "XENSTORE_RING_SIZE";
     }
 
     table.cover("physdev::PCI_DEVICE_RESET_MASK");

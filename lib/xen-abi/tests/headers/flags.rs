@@ -5,6 +5,7 @@ use crate::table::Table;
 /// Adds them.
 pub(crate) fn fill(table: &mut Table) {
     flags! { table;
+        xs_wire::ServerFeatures = "XENSTORE_SERVER_FEATURE_" { RECONNECTION: RECONNECTION, ERROR: ERROR }
         callback::CallbackFlags = "CALLBACKF_" { MASK_EVENTS: mask_events }
         context::ContextFlags = "VGCF_" {
             I387_VALID: i387_valid, IN_KERNEL: in_kernel, FAILSAFE_DISABLES_EVENTS: failsafe_disables_events,

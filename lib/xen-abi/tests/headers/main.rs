@@ -50,7 +50,7 @@ fn table() -> Table {
 }
 
 /// The headers that the tables draw on.
-const HEADERS: [&str; 13] = [
+const HEADERS: [&str; 15] = [
     "xen",
     "callback",
     "domctl",
@@ -64,6 +64,8 @@ const HEADERS: [&str; 13] = [
     "sysctl",
     "vcpu",
     "version",
+    "io/console",
+    "io/xs_wire",
 ];
 
 /// The list of errors as Xen itself has it, which is longer by two.

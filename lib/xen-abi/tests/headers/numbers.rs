@@ -224,6 +224,10 @@ fn control(table: &mut Table) {
 
 fn errors(table: &mut Table) {
     numbers! { table;
+        xs_wire::Connection = "XENSTORE_" { Connected: CONNECTED, Reconnect: RECONNECT }
+        xs_wire::ConnectionError = "XENSTORE_ERROR_" {
+            None: NONE, Communication: COMM, RingIndexes: RINGIDX, Protocol: PROTO
+        }
         errno::Errno = "ERROR_" {
             Eperm: EPERM, Enoent: ENOENT, Esrch: ESRCH, Eintr: EINTR, Eio: EIO, Enxio: ENXIO, E2big: E2BIG,
             Enoexec: ENOEXEC, Ebadf: EBADF, Echild: ECHILD, Eagain: EAGAIN, Enomem: ENOMEM, Eacces: EACCES,

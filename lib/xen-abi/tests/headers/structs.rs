@@ -107,6 +107,12 @@ fn domain_side(table: &mut Table) {
         }
         version::PlatformParameters = "struct xen_platform_parameters" { virt_start }
         version::FeatureInfo = "struct xen_feature_info" { submap_idx, submap }
+        console::ConsoleInterface = "struct xencons_interface" {
+            input: "in", out, in_cons, in_prod, out_cons, out_prod
+        }
+        xs_wire::DomainInterface = "struct xenstore_domain_interface" {
+            req, rsp, req_cons, req_prod, rsp_cons, rsp_prod, server_features, connection, error
+        }
     }
 }
 
