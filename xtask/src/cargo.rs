@@ -27,8 +27,8 @@ const UK_FLAGS: [&str; 8] = [
     "-Clink-arg=-Wl,-z,max-page-size=4096",
 ];
 
-/// Tells the whole-system tests, the demo and the benchmarks where images and hypervisors are.
-const TARGET_VARIABLE: &str = "RVMM_TARGET";
+/// Tells the tests, the demo and the benchmarks where images, hypervisors and Debian's programs are.
+pub(crate) const TARGET_VARIABLE: &str = "RVMM_TARGET";
 
 /// The cargo that runs this program.
 fn program() -> OsString {

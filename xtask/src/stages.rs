@@ -140,7 +140,9 @@ fn unit(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
     for &xen in XenVersion::VARIANTS {
         headers.push(Shelf::new(&workspace.debian(), xen).piece(Piece::Headers)?.join("usr/include"));
     }
+    xenstore(workspace)?;
     let mut command = cargo::host(workspace, "test");
+    command.env(cargo::TARGET_VARIABLE, workspace.target());
     command.args(cargo::packages(&crates)).args(["--all-features", "--"]).args(extra);
     Ok(process::run(command.env("XEN_HEADERS", separated(&headers)))?)
 }
@@ -152,6 +154,7 @@ fn separated(folders: &[PathBuf]) -> OsString {
 
 fn system(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
     programs::prepare(workspace, XenVersion::VARIANTS)?;
+    xenstore(workspace)?;
     let mut command = cargo::system(workspace, "test", "rvmm-tests");
     Ok(process::run(command.arg("--").args(extra))?)
 }
