@@ -2,10 +2,7 @@
 
 use xen_abi::Pfn;
 
-use crate::{PlanError, UkParams};
-
-/// Entries in one page of the p2m list.
-pub(crate) const P2M_ENTRIES: u64 = 512;
+use crate::{PlanError, UkParams, p2m};
 
 /// A range of pseudo-physical pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +83,7 @@ impl Areas {
         let health = take(1);
         let log = take(params.log_pages.into());
         let recovery_box = take(params.box_pages.into());
-        let p2m = take(memory.div_ceil(P2M_ENTRIES));
+        let p2m = take(p2m::pages(memory));
         let needed = p2m.end().0 + 1 + dma;
         let Some(spare) = memory.checked_sub(needed) else {
             return Err(PlanError::Memory { needed, memory_pages: memory });

@@ -11,7 +11,7 @@ use crate::ElfError;
 /// The most PT_LOAD headers that an image may have. Ours have three, Linux five.
 pub const MAX_LOADS: usize = 8;
 
-/// What the code of a domain may do with a page. There is no "write and execute".
+/// What the code of a unikernel may do with a page. There is no "write and execute".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
     /// Read and execute: code.
@@ -31,21 +31,32 @@ pub struct Load<'a> {
     pub physical: u64,
     /// Its bytes in the file.
     pub bytes: &'a [u8],
-    /// Its size in memory; at least that of `bytes`, and `address + size` does not overflow.
+    /// Its size in memory; at least that of `bytes`, and neither `address` nor `physical` overflows with it.
     pub size: u64,
-    /// What it may be used for.
-    pub permission: Permission,
+    /// What it may be used for, as the file says it (`p_flags`): 4 read, 2 write, 1 execute. Linux has loads to write
+    /// and execute, as it sees to permissions itself.
+    pub flags: u32,
+}
+
+impl Load<'_> {
+    /// What the flags ask for, if that can be granted.
+    pub const fn permission(&self) -> Option<Permission> {
+        const RX: u32 = abi::PF_R | abi::PF_X;
+        const RW: u32 = abi::PF_R | abi::PF_W;
+        match self.flags {
+            RX => Some(Permission::Execute),
+            abi::PF_R => Some(Permission::Read),
+            RW => Some(Permission::Write),
+            _ => None,
+        }
+    }
 }
 
 /// Says how many bytes there are, not which.
 impl fmt::Debug for Load<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { address, physical, bytes, size, permission } = self;
-        write!(
-            f,
-            "{permission:?} {size:#x} bytes at {address:?} ({physical:#x}), {} from the file",
-            bytes.len()
-        )
+        let Self { address, physical, bytes, size, flags } = self;
+        write!(f, "{flags:#x} {size:#x} bytes at {address:?} ({physical:#x}), {} from the file", bytes.len())
     }
 }
 
@@ -70,7 +81,7 @@ impl<'a> ElfImage<'a> {
     /// Checks `file` and takes its loads.
     ///
     /// # Errors
-    /// See [`ElfError`]: any field that asks for something outside the file or against W^X.
+    /// See [`ElfError`]: any field that asks for something outside the file.
     pub fn parse(file: &'a [u8]) -> Result<Self, ElfError> {
         let elf = ElfBytes::<LittleEndian>::minimal_parse(file).map_err(ElfError::Format)?;
         if elf.ehdr.class != Class::ELF64 {
@@ -136,16 +147,10 @@ fn check_load<'a>(file: &'a [u8], index: usize, header: &ProgramHeader) -> Resul
     if memory_size < size {
         return Err(ElfError::LoadSize { index, file_size: size, memory_size });
     }
-    if address.checked_add(memory_size).is_none() {
+    let physical = header.p_paddr;
+    if let Some(&address) = [address, physical].iter().find(|start| start.checked_add(memory_size).is_none())
+    {
         return Err(ElfError::LoadAddress { index, address, size: memory_size });
     }
-    const RX: u32 = abi::PF_R | abi::PF_X;
-    const RW: u32 = abi::PF_R | abi::PF_W;
-    let permission = match header.p_flags {
-        RX => Permission::Execute,
-        abi::PF_R => Permission::Read,
-        RW => Permission::Write,
-        flags => return Err(ElfError::LoadFlags { index, flags }),
-    };
-    Ok(Load { address: VirtAddr(address), physical: header.p_paddr, bytes, size: memory_size, permission })
+    Ok(Load { address: VirtAddr(address), physical, bytes, size: memory_size, flags: header.p_flags })
 }

@@ -66,18 +66,10 @@ pub enum ElfError {
     LoadAddress {
         /// Which load.
         index: usize,
-        /// `p_vaddr`.
+        /// `p_vaddr`, or else `p_paddr`.
         address: u64,
         /// `p_memsz`.
         size: u64,
-    },
-    /// The permissions of a load break W^X, or it is not readable.
-    #[error("load {index}: R-X, R-- or RW- is wanted, found flags {flags:#x} (X=1, W=2, R=4)")]
-    LoadFlags {
-        /// Which load.
-        index: usize,
-        /// `p_flags`.
-        flags: u32,
     },
 }
 
@@ -112,6 +104,14 @@ pub enum PlanError {
         address: u64,
         /// Where the pages of the load before it end.
         end: u64,
+    },
+    /// The permissions of a load break W^X, or it is not readable.
+    #[error("load {index}: R-X, R-- or RW- is wanted, found flags {flags:#x} (X=1, W=2, R=4)")]
+    LoadFlags {
+        /// Which load.
+        index: usize,
+        /// `p_flags`.
+        flags: u32,
     },
     /// The entry point is not in code.
     #[error("the entry point {entry:#x} is not among the bytes of an executable load")]

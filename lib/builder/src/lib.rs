@@ -11,6 +11,8 @@
 //! - [`page_table`] counts and fills the page tables for given spans of virtual addresses.
 //! - [`params`] says what a unikernel is to have.
 //! - [`uk`] puts these together into [`UkPlan`], the plan of a unikernel.
+//! - [`guest`] does the same for other people's kernels, which say themselves how they want to be laid out.
+//! - [`steps`] is what building a guest takes, in pieces small enough to ask somebody else for.
 //!
 //! ```
 //! # fn build(image: &[u8]) -> Result<(), builder::PlanError> {
@@ -36,13 +38,26 @@
 pub mod areas;
 pub mod elf_image;
 pub mod error;
+pub mod guest;
+mod p2m;
 pub mod page_table;
 pub mod params;
+pub mod steps;
 pub mod uk;
 
 pub use areas::{Areas, PfnRange};
 pub use elf_image::ElfImage;
 pub use error::{ElfError, PlanError};
+pub use guest::{
+    build::Build,
+    error::{BuildError, GuestError},
+    extents::{Extent, Extents},
+    layout::GuestAreas,
+    notes::KernelNotes,
+    params::GuestParams,
+    plan::GuestPlan,
+};
 pub use page_table::TablePage;
 pub use params::{MachineRange, UkParams};
+pub use steps::{Answer, Step};
 pub use uk::UkPlan;

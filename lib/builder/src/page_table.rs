@@ -23,6 +23,11 @@ const INDEX_BITS: u32 = 9;
 /// Bits of a page number in 48-bit virtual addresses.
 const VPN_BITS: u32 = 4 * INDEX_BITS;
 
+/// What every mapping of a page says: that it is there, for ring 3, where a PV kernel runs; and accessed and dirty, so
+/// that the processor never has to write to a table of ours.
+pub(crate) const MAPPED: PteFlags =
+    PteFlags::PRESENT.union(PteFlags::USER).union(PteFlags::ACCESSED).union(PteFlags::DIRTY);
+
 /// What an entry that points to another table says: the tables restrict nothing, their leaves do.
 const TABLE_FLAGS: PteFlags =
     PteFlags::PRESENT.union(PteFlags::WRITABLE).union(PteFlags::USER).union(PteFlags::ACCESSED);
@@ -99,6 +104,31 @@ pub struct TablePage {
     pub start: VirtAddr,
 }
 
+impl TablePage {
+    /// The content of the table. `find` names the page of the table of a level that covers an address, `frame_of` the
+    /// machine frame of a page, `leaf` what an address shows.
+    pub fn fill(
+        &self,
+        find: impl Fn(Level, VirtAddr) -> Option<Pfn>,
+        frame_of: impl Fn(Pfn) -> Mfn,
+        leaf: impl Fn(VirtAddr) -> Option<Leaf>,
+        out: &mut [u64; PTES_PER_TABLE],
+    ) {
+        let first = page_number(self.start);
+        let step = self.level.bits() - INDEX_BITS;
+        for (entry, index) in out.iter_mut().zip(0..) {
+            let covered = address(first + (index << step));
+            let target = match self.level.below() {
+                Some(below) => {
+                    find(below, covered).map(|pfn| Leaf { frame: frame_of(pfn), flags: TABLE_FLAGS })
+                }
+                None => leaf(covered),
+            };
+            *entry = target.map_or(Pte::EMPTY, |leaf| Pte::new(leaf.frame, leaf.flags)).0;
+        }
+    }
+}
+
 /// What a page of virtual addresses shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Leaf {
@@ -112,6 +142,7 @@ pub struct Leaf {
 #[derive(Clone, Debug)]
 pub struct Tables {
     first: Pfn,
+    top: Level,
     /// Page numbers, in order and not empty.
     spans: Vec<Range<u64>, MAX_SPANS>,
 }
@@ -123,6 +154,18 @@ impl Tables {
     /// # Errors
     /// When the spans overlap, are out of order, or are too many.
     pub fn new(first: Pfn, spans: &[Span]) -> Result<Self, SpanError> {
+        Self::from_top(Level::L4, first, spans)
+    }
+
+    /// The same without an L4: tables that another set's L4 points to.
+    ///
+    /// # Errors
+    /// As for [`Tables::new`].
+    pub fn without_root(first: Pfn, spans: &[Span]) -> Result<Self, SpanError> {
+        Self::from_top(Level::L3, first, spans)
+    }
+
+    fn from_top(top: Level, first: Pfn, spans: &[Span]) -> Result<Self, SpanError> {
         let mut checked = Vec::new();
         let mut least = 0;
         for span in spans.iter().filter(|span| span.pages > 0) {
@@ -134,17 +177,23 @@ impl Tables {
             least = end;
             checked.push(start..end).map_err(|_| SpanError::TooMany { found: spans.len() })?;
         }
-        Ok(Self { first, spans: checked })
+        Ok(Self { first, top, spans: checked })
     }
 
-    /// The pages of the tables; the first is the L4, which cr3 names.
+    /// The pages of the tables; the first is the L4, which cr3 names, if there is one.
     pub fn pages(&self) -> PfnRange {
-        PfnRange { start: self.first, pages: Level::DOWN.map(|level| self.count(level)).iter().sum() }
+        PfnRange { start: self.first, pages: self.levels().map(|level| self.count(level)).sum() }
+    }
+
+    /// The levels that there are tables of, from the top down.
+    fn levels(&self) -> impl Iterator<Item = Level> + use<> {
+        let top = self.top;
+        Level::DOWN.into_iter().filter(move |level| *level <= top)
     }
 
     /// Every table with its page, in the order of the pages.
     pub fn iter(&self) -> impl Iterator<Item = TablePage> + '_ {
-        let tables = Level::DOWN.into_iter().flat_map(|level| {
+        let tables = self.levels().flat_map(|level| {
             self.runs(level).flatten().map(move |number| (level, address(number << level.bits())))
         });
         tables.zip(self.first.0..).map(|((level, start), pfn)| TablePage { pfn: Pfn(pfn), level, start })
@@ -152,8 +201,11 @@ impl Tables {
 
     /// The page of the table of `level` that covers `address`, if there is one.
     pub fn find(&self, level: Level, address: VirtAddr) -> Option<Pfn> {
+        if level > self.top {
+            return None;
+        }
         let number = page_number(address) >> level.bits();
-        let above: u64 = Level::DOWN.into_iter().filter(|other| *other > level).map(|l| self.count(l)).sum();
+        let above: u64 = self.levels().filter(|other| *other > level).map(|l| self.count(l)).sum();
         let mut before = self.first.0 + above;
         for run in self.runs(level) {
             if run.contains(&number) {
@@ -172,18 +224,7 @@ impl Tables {
         leaf: impl Fn(VirtAddr) -> Option<Leaf>,
         out: &mut [u64; PTES_PER_TABLE],
     ) {
-        let first = page_number(table.start);
-        let step = table.level.bits() - INDEX_BITS;
-        for (entry, index) in out.iter_mut().zip(0..) {
-            let covered = address(first + (index << step));
-            let target = match table.level.below() {
-                Some(below) => {
-                    self.find(below, covered).map(|pfn| Leaf { frame: frame_of(pfn), flags: TABLE_FLAGS })
-                }
-                None => leaf(covered),
-            };
-            *entry = target.map_or(Pte::EMPTY, |leaf| Pte::new(leaf.frame, leaf.flags)).0;
-        }
+        table.fill(|level, address| self.find(level, address), frame_of, leaf, out);
     }
 
     fn count(&self, level: Level) -> u64 {

@@ -14,9 +14,9 @@ use xen_abi::{
 
 use crate::{
     Areas, ElfImage, PfnRange, PlanError, TablePage, UkParams,
-    areas::P2M_ENTRIES,
     elf_image::{Load, MAX_LOADS, Permission},
-    page_table::{Leaf, Span, Tables},
+    p2m,
+    page_table::{Leaf, MAPPED, Span, Tables},
     params::MEMORY_MAX_PAGES,
 };
 
@@ -25,10 +25,6 @@ const PAGE_BYTES: u64 = PAGE_SIZE as u64;
 // The pages of the devices end before the grant window starts.
 const _: () = assert!(BOOT_INFO_VA + (1 + MAX_DEVICES as u64) * PAGE_BYTES <= GRANT_WINDOW_VA);
 
-/// What every mapping says: that it is there, for ring 3, where a PV kernel runs; and accessed and dirty, so that
-/// the processor never has to write to a table of ours.
-const MAPPED: PteFlags =
-    PteFlags::PRESENT.union(PteFlags::USER).union(PteFlags::ACCESSED).union(PteFlags::DIRTY);
 const READ: PteFlags = MAPPED.union(PteFlags::NX);
 const WRITE: PteFlags = READ.union(PteFlags::WRITABLE);
 const EXECUTE: PteFlags = MAPPED;
@@ -154,11 +150,7 @@ impl<'a> UkPlan<'a> {
 
     /// The content of a page of the p2m list, `index` counted from the start of the area.
     pub fn fill_p2m(&self, index: u64, frame_of: impl Fn(Pfn) -> Mfn, out: &mut [u64; PTES_PER_TABLE]) {
-        let first = index.saturating_mul(P2M_ENTRIES);
-        for (entry, offset) in out.iter_mut().zip(0..) {
-            let pfn = first.saturating_add(offset);
-            *entry = if pfn < self.memory_pages() { frame_of(Pfn(pfn)).0 } else { Mfn::INVALID.0 };
-        }
+        p2m::fill(index, self.memory_pages(), frame_of, out);
     }
 
     /// Writes into the boot info page where the unikernel finds its areas.
@@ -274,7 +266,10 @@ fn segments<'a>(image: &ElfImage<'a>) -> Result<Vec<Segment<'a>, MAX_LOADS>, Pla
         if address < end {
             return Err(PlanError::LoadOverlap { index, address, end });
         }
-        let segment = segment(load);
+        let Some(permission) = load.permission() else {
+            return Err(PlanError::LoadFlags { index, flags: load.flags });
+        };
+        let segment = segment(load, permission);
         let pages = segment.pages.end().0;
         if pages > MEMORY_MAX_PAGES {
             return Err(PlanError::Limit { what: "pages of image", asked: pages, most: MEMORY_MAX_PAGES });
@@ -286,10 +281,10 @@ fn segments<'a>(image: &ElfImage<'a>) -> Result<Vec<Segment<'a>, MAX_LOADS>, Pla
     Ok(segments)
 }
 
-fn segment<'a>(load: &Load<'a>) -> Segment<'a> {
+fn segment<'a>(load: &Load<'a>, permission: Permission) -> Segment<'a> {
     let start = Pfn((load.address.0 - RAM_BASE) / PAGE_BYTES);
     let pages = PfnRange { start, pages: load.size.div_ceil(PAGE_BYTES) };
-    Segment { pages, bytes: load.bytes, permission: load.permission }
+    Segment { pages, bytes: load.bytes, permission }
 }
 
 /// The address of a page's place in RAM.

@@ -176,7 +176,7 @@ fn empty_loads_are_left_out() {
 fn notes_are_read_with_their_owner() {
     let mut parts = parts();
     let notes = [elf_writer::note(b"Xen", 6, b"linux"), elf_writer::note(b"R-VMM", 1, &[7; 8])].concat();
-    parts.push(Part { kind: PT_NOTE, flags: R, address: 0, size: notes.len() as u64, bytes: notes });
+    parts.push(Part::other(PT_NOTE, notes));
     let file = elf_writer::write(RAM_BASE, &parts);
     let image = ElfImage::parse(&file).unwrap();
     let found: Vec<Note> = image.notes().collect();
@@ -226,7 +226,7 @@ fn loads_that_make_no_sense_are_refused() {
     for flags in [0, W, X, R | W | X, R | 8] {
         let image = image_with(0, |part| part.flags = flags);
         let text = format!("found flags {flags:#x}");
-        assert_refused!(&image, &PLAIN, PlanError::Elf(ElfError::LoadFlags { index: 0, .. }), &text);
+        assert_refused!(&image, &PLAIN, PlanError::LoadFlags { index: 0, .. }, &text);
     }
 }
 

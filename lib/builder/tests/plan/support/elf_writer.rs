@@ -20,6 +20,8 @@ pub(crate) struct Part {
     pub(crate) kind: u32,
     pub(crate) flags: u32,
     pub(crate) address: u64,
+    /// Where it goes in physical memory.
+    pub(crate) physical: u64,
     pub(crate) bytes: Vec<u8>,
     /// Its size in memory.
     pub(crate) size: u64,
@@ -27,7 +29,12 @@ pub(crate) struct Part {
 
 impl Part {
     pub(crate) fn load(flags: u32, address: u64, bytes: Vec<u8>, size: u64) -> Self {
-        Self { kind: PT_LOAD, flags, address, bytes, size }
+        Self { kind: PT_LOAD, flags, address, physical: address, bytes, size }
+    }
+
+    /// What is not loaded.
+    pub(crate) fn other(kind: u32, bytes: Vec<u8>) -> Self {
+        Self { kind, flags: R, address: 0, physical: 0, size: bytes.len() as u64, bytes }
     }
 }
 
@@ -56,7 +63,7 @@ pub(crate) fn write(entry: u64, parts: &[Part]) -> Vec<u8> {
         put(&mut file, 4, part.flags.into());
         put(&mut file, 8, offset as u64);
         put(&mut file, 8, part.address);
-        put(&mut file, 8, part.address); // p_paddr
+        put(&mut file, 8, part.physical);
         put(&mut file, 8, part.bytes.len() as u64);
         put(&mut file, 8, part.size);
         put(&mut file, 8, 4); // p_align: what notes are aligned to

@@ -66,24 +66,36 @@ impl Machine {
 
     /// Every mapped page by its address.
     pub(crate) fn mappings(&self) -> BTreeMap<u64, Reached> {
-        let mut found = BTreeMap::new();
-        self.walk(self.cr3, 4, 0, RW | USER, &mut found);
-        found
+        mappings(self.cr3, |table| self.tables[&table])
     }
+}
 
-    fn walk(&self, table: Mfn, level: u32, base: u64, above: u64, found: &mut BTreeMap<u64, Reached>) {
-        let entries = &self.tables[&table];
-        for (index, entry) in (0u64..).zip(entries).filter(|(_, entry)| **entry & PRESENT != 0) {
-            let address = canonical(base + (index << (12 + 9 * (level - 1))));
-            let frame = Mfn((entry & 0x000f_ffff_ffff_f000) >> 12);
-            let all = entry & above & (RW | USER);
-            let any = (entry | above) & NX;
-            if level == 1 {
-                let flags = (entry & 0xfff & !(RW | USER | PRESENT)) | all | any;
-                found.insert(address, Reached { frame, flags });
-            } else {
-                self.walk(frame, level - 1, address, all | any, found);
-            }
+/// Every page that is mapped by the tables under `cr3`, by its address; `read` gives the content of a table.
+pub(crate) fn mappings(cr3: Mfn, mut read: impl FnMut(Mfn) -> [u64; 512]) -> BTreeMap<u64, Reached> {
+    let mut found = BTreeMap::new();
+    walk(&mut read, cr3, 4, 0, RW | USER, &mut found);
+    found
+}
+
+fn walk(
+    read: &mut impl FnMut(Mfn) -> [u64; 512],
+    table: Mfn,
+    level: u32,
+    base: u64,
+    above: u64,
+    found: &mut BTreeMap<u64, Reached>,
+) {
+    let entries = read(table);
+    for (index, entry) in (0u64..).zip(entries).filter(|(_, entry)| *entry & PRESENT != 0) {
+        let address = canonical(base + (index << (12 + 9 * (level - 1))));
+        let frame = Mfn((entry & 0x000f_ffff_ffff_f000) >> 12);
+        let all = entry & above & (RW | USER);
+        let any = (entry | above) & NX;
+        if level == 1 {
+            let flags = (entry & 0xfff & !(RW | USER | PRESENT)) | all | any;
+            found.insert(address, Reached { frame, flags });
+        } else {
+            walk(read, frame, level - 1, address, all | any, found);
         }
     }
 }
