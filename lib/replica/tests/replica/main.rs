@@ -1,0 +1,8 @@
+//! What the crate promises, tried at every moment at which it could break.
+
+mod channel;
+mod ring;
+mod seal;
+mod session;
+mod vault;
+mod world;

@@ -1,0 +1,121 @@
+//! A world in which a program can die at every store it makes, and be damaged at rest.
+
+use core::sync::atomic::Ordering;
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use uk_abi::Words;
+
+/// What unwinds out of a program that dies.
+struct Death;
+
+/// Counts the moments at which a program can die, and kills it at one of them.
+#[derive(Clone, Default)]
+pub(crate) struct Fuse {
+    /// Moments left; `None`: it lives for ever.
+    left: Rc<Cell<Option<u64>>>,
+    passed: Rc<Cell<u64>>,
+}
+
+impl Fuse {
+    /// A moment at which the program can die.
+    pub(crate) fn moment(&self) {
+        self.passed.set(self.passed.get() + 1);
+        match self.left.get() {
+            Some(0) => resume_unwind(Box::new(Death)),
+            Some(left) => self.left.set(Some(left - 1)),
+            None => {}
+        }
+    }
+
+    /// Moments that have passed.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed.get()
+    }
+
+    /// Lets `program` run, and die after `moments` if there are so many. Returns `None` if it died.
+    pub(crate) fn run<T>(&self, moments: u64, program: impl FnOnce() -> T) -> Option<T> {
+        self.left.set(Some(moments));
+        let result = catch_unwind(AssertUnwindSafe(program));
+        self.left.set(None);
+        match result {
+            Ok(value) => Some(value),
+            Err(death) if death.is::<Death>() => None,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+}
+
+/// Memory that outlives programs. A store is two moments: just before it and just after it.
+#[derive(Clone)]
+pub(crate) struct Memory {
+    words: Rc<Vec<Cell<u64>>>,
+    fuse: Fuse,
+}
+
+impl Memory {
+    pub(crate) fn new(count: usize, fuse: &Fuse) -> Self {
+        Memory { words: Rc::new(vec![Cell::new(0); count]), fuse: fuse.clone() }
+    }
+
+    /// Inverts one bit.
+    pub(crate) fn flip(&self, word: usize, bit: u32) {
+        self.words[word].set(self.words[word].get() ^ 1 << bit);
+    }
+
+    /// Puts rubbish everywhere.
+    pub(crate) fn scramble(&self, seed: u64) {
+        let mut random = Random(seed);
+        self.words.iter().for_each(|word| word.set(random.next()));
+    }
+
+    /// What it holds.
+    pub(crate) fn contents(&self) -> Vec<u64> {
+        self.words.iter().map(Cell::get).collect()
+    }
+
+    /// Holds `contents` again.
+    pub(crate) fn restore(&self, contents: &[u64]) {
+        self.words.iter().zip(contents).for_each(|(word, value)| word.set(*value));
+    }
+}
+
+impl Words for Memory {
+    fn count(&self) -> usize {
+        self.words.len()
+    }
+
+    fn load(&self, index: usize, _: Ordering) -> u64 {
+        self.words[index].get()
+    }
+
+    fn store(&self, index: usize, value: u64, _: Ordering) {
+        self.fuse.moment();
+        self.words[index].set(value);
+        self.fuse.moment();
+    }
+}
+
+/// Numbers from a seed (splitmix64).
+#[derive(Clone)]
+pub(crate) struct Random(pub(crate) u64);
+
+impl Random {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut value = self.0;
+        value = (value ^ value >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        value = (value ^ value >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        value ^ value >> 31
+    }
+
+    /// Less than `limit`.
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    /// Whether something happens that happens once in `times`.
+    pub(crate) fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+}
