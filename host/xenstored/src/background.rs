@@ -1,0 +1,52 @@
+//! Going into the background.
+//!
+//! A process of many libraries cannot safely fork and go on. So the first process starts the same program once more, in
+//! a session of its own, and waits at a pipe until that daemon says that it is ready. An init script that gets the
+//! prompt back can use the socket at once.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, BufReader, Write};
+use std::process::{Command, ExitCode, Stdio};
+
+use crate::cli;
+
+/// Starts the daemon, waits until it is ready, and tells its process id.
+///
+/// # Errors
+/// What starting it says. A daemon that ends before it is ready has said why on standard error.
+pub fn start() -> io::Result<Result<u32, ExitCode>> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(cli::own_arguments(&["--no-fork", "--detached"]))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut line = String::new();
+    if let Some(output) = child.stdout.take() {
+        BufReader::new(output).read_line(&mut line)?;
+    }
+    match line.trim().parse() {
+        Ok(pid) => Ok(Ok(pid)),
+        Err(_) => Ok(Err(if child.wait()?.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })),
+    }
+}
+
+/// In the daemon, first thing: leaves the session and the directory of who started it.
+///
+/// # Errors
+/// What `setsid` and `chdir` say.
+pub fn detach() -> io::Result<()> {
+    rustix::process::setsid()?;
+    std::env::set_current_dir("/")
+}
+
+/// In the daemon, when it serves: says so at the pipe and lets go of it and of standard error.
+///
+/// # Errors
+/// What writing and `dup2` say.
+pub fn ready() -> io::Result<()> {
+    writeln!(io::stdout(), "{}", std::process::id())?;
+    let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&null)?;
+    rustix::stdio::dup2_stderr(&null)?;
+    Ok(())
+}

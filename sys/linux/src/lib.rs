@@ -1,0 +1,13 @@
+//! What the native programs need of Linux that takes `unsafe`, so that they themselves can forbid it.
+//!
+//! - [`shared`]: memory that several processes map, seen as atomic words only, and system calls that read into it and
+//!   write out of it without a copy.
+//! - [`evtchn`], [`gntdev`]: the kernel's doors to Xen's event channels and grants. Their `ioctl` structures are those of
+//!   Linux's `include/uapi/xen/evtchn.h` and `gntdev.h`.
+//! - [`peek_offset`]: one socket option that no safe crate knows.
+
+pub mod evtchn;
+pub mod gntdev;
+pub mod peek_offset;
+pub mod privcmd;
+pub mod shared;
