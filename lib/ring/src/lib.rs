@@ -4,6 +4,7 @@
 //!   byte       a stream of bytes in one direction: free-running indexes, checked on every look
 //!   xenstore   the page of a domain's connection to XenStore: requests and responses
 //!   console    the page of a domain's console: input and output
+//!   request    requests and the responses to them, in slots that both share: devices' rings
 //! ```
 //!
 //! Shared memory is a slice of atomics, so whatever the other side does to it is a value that was read and never undefined.
@@ -27,6 +28,7 @@ macro_rules! ring {
 
 pub mod byte;
 pub mod console;
+pub mod request;
 pub mod xenstore;
 
 use core::sync::atomic::AtomicU32;

@@ -16,6 +16,7 @@
 #[macro_use]
 mod macros;
 
+pub mod blkif;
 pub mod callback;
 pub mod console;
 pub mod console_io;
@@ -29,8 +30,10 @@ pub mod hypercall;
 pub mod memory;
 pub mod mmu;
 pub mod multicall;
+pub mod netif;
 pub mod payload;
 pub mod physdev;
+pub mod ring;
 pub mod sched;
 pub mod shared_info;
 pub mod start_info;
@@ -39,6 +42,7 @@ pub mod types;
 pub mod vcpu;
 pub mod version;
 pub mod virq;
+pub mod xenbus;
 pub mod xs_wire;
 
 pub use errno::XenError;

@@ -5,6 +5,8 @@ use crate::table::{Number, Table};
 /// Adds them.
 pub(crate) fn fill(table: &mut Table) {
     constants! { table;
+        blkif::MAX_SEGMENTS_PER_REQUEST = "BLKIF_MAX_SEGMENTS_PER_REQUEST";
+        blkif::MAX_INDIRECT_PAGES_PER_REQUEST = "BLKIF_MAX_INDIRECT_PAGES_PER_REQUEST";
         context::FLAT_KERNEL_CS = "FLAT_KERNEL_CS";
         context::FLAT_KERNEL_DS = "FLAT_KERNEL_DS";
         context::FLAT_KERNEL_SS = "FLAT_KERNEL_SS";
@@ -28,6 +30,7 @@ pub(crate) fn fill(table: &mut Table) {
         memory::MAPIDX_GRANT_TABLE_STATUS = "XENMAPIDX_grant_table_status";
         memory::RESOURCE_GRANT_TABLE_ID_SHARED = "XENMEM_resource_grant_table_id_shared";
         memory::RESOURCE_GRANT_TABLE_ID_STATUS = "XENMEM_resource_grant_table_id_status";
+        netif::MAX_TX_SIZE = "XEN_NETIF_MAX_TX_SIZE";
         shared_info::LEGACY_MAX_VCPUS = "XEN_LEGACY_MAX_VCPUS";
         shared_info::EVENT_WORDS = "sizeof(xen_ulong_t) * 8";
         shared_info::NR_EVENT_CHANNELS = "EVTCHN_2L_NR_CHANNELS";

@@ -6,6 +6,8 @@ use crate::table::Table;
 pub(crate) fn fill(table: &mut Table) {
     flags! { table;
         xs_wire::ServerFeatures = "XENSTORE_SERVER_FEATURE_" { RECONNECTION: RECONNECTION, ERROR: ERROR }
+        blkif::VdiskFlags = "VDISK_" { CDROM: CDROM, REMOVABLE: REMOVABLE, READONLY: READONLY }
+        blkif::DiscardFlags = "BLKIF_DISCARD_" { SECURE: SECURE }
         callback::CallbackFlags = "CALLBACKF_" { MASK_EVENTS: mask_events }
         context::ContextFlags = "VGCF_" {
             I387_VALID: i387_valid, IN_KERNEL: in_kernel, FAILSAFE_DISABLES_EVENTS: failsafe_disables_events,
@@ -53,6 +55,18 @@ pub(crate) fn fill(table: &mut Table) {
         mmu::UvmFlags = "UVMF_" {
             TLB_FLUSH: TLB_FLUSH, INVLPG: INVLPG, FLUSHTYPE_MASK: FLUSHTYPE_MASK, ALL: ALL
         }
+        netif::TxFlags = "NETTXF_" {
+            CSUM_BLANK: csum_blank, DATA_VALIDATED: data_validated, MORE_DATA: more_data, EXTRA_INFO: extra_info,
+        }
+        netif::RxFlags = "NETRXF_" {
+            DATA_VALIDATED: data_validated, CSUM_BLANK: csum_blank, MORE_DATA: more_data, EXTRA_INFO: extra_info,
+            GSO_PREFIX: gso_prefix,
+        }
+        netif::ExtraFlags = "XEN_NETIF_EXTRA_FLAG_" { MORE: MORE }
+        netif::HashTypes = "XEN_NETIF_CTRL_HASH_TYPE_" {
+            IPV4: IPV4, IPV4_TCP: IPV4_TCP, IPV6: IPV6, IPV6_TCP: IPV6_TCP,
+        }
+        netif::StaticGrantFlags = "XEN_NETIF_CTRLF_GREF_" { READONLY: readonly }
         physdev::IrqStatus = "XENIRQSTAT_" { NEEDS_EOI: needs_eoi, SHARED: shared }
         physdev::PciDeviceFlags = "XEN_PCI_DEV_" { EXTFN: EXTFN, VIRTFN: VIRTFN, PXM: PXM }
         physdev::MmcfgFlags = "XEN_PCI_MMCFG_" { RESERVED: RESERVED }

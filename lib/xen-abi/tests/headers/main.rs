@@ -50,7 +50,7 @@ fn table() -> Table {
 }
 
 /// The headers that the tables draw on.
-const HEADERS: [&str; 15] = [
+const HEADERS: [&str; 19] = [
     "xen",
     "callback",
     "domctl",
@@ -64,7 +64,11 @@ const HEADERS: [&str; 15] = [
     "sysctl",
     "vcpu",
     "version",
+    "io/blkif",
     "io/console",
+    "io/netif",
+    "io/ring",
+    "io/xenbus",
     "io/xs_wire",
 ];
 

@@ -5,6 +5,7 @@ use crate::table::Table;
 /// Adds them.
 pub(crate) fn fill(table: &mut Table) {
     domain_side(table);
+    backends(table);
     devices_and_memory(table);
     control(table);
     errors(table);
@@ -102,6 +103,38 @@ fn domain_side(table: &mut Table) {
             Timer: TIMER, Debug: DEBUG, Console: CONSOLE, DomExc: DOM_EXC, Tbuf: TBUF, Debugger: DEBUGGER,
             Xenoprof: XENOPROF, ConRing: CON_RING, PcpuState: PCPU_STATE, MemEvent: MEM_EVENT, Argo: ARGO,
             Enomem: ENOMEM, Xenpmu: XENPMU, Mca: ARCH_0,
+        }
+    }
+}
+
+fn backends(table: &mut Table) {
+    numbers! { table;
+        blkif::Operation = "BLKIF_OP_" {
+            Read: READ, Write: WRITE, WriteBarrier: WRITE_BARRIER, FlushDiskcache: FLUSH_DISKCACHE,
+            Reserved1: RESERVED_1, Discard: DISCARD, Indirect: INDIRECT,
+        }
+        blkif::ResponseStatus = "BLKIF_RSP_" { NotSupported: EOPNOTSUPP, Error: ERROR, Okay: OKAY }
+        netif::ResponseStatus = "NETIF_RSP_" { Dropped: DROPPED, Error: ERROR, Okay: OKAY, Null: NULL }
+        netif::ExtraType = "XEN_NETIF_EXTRA_TYPE_" {
+            None: NONE, Gso: GSO, McastAdd: MCAST_ADD, McastDel: MCAST_DEL, Hash: HASH,
+        }
+        netif::GsoType = "XEN_NETIF_GSO_TYPE_" { None: NONE, TcpV4: TCPV4, TcpV6: TCPV6 }
+        netif::HashAlgorithm = "XEN_NETIF_CTRL_HASH_ALGORITHM_" { None: NONE, Toeplitz: TOEPLITZ }
+        netif::ControlType = "XEN_NETIF_CTRL_TYPE_" {
+            Invalid: INVALID, GetHashFlags: GET_HASH_FLAGS, SetHashFlags: SET_HASH_FLAGS, SetHashKey: SET_HASH_KEY,
+            GetHashMappingSize: GET_HASH_MAPPING_SIZE, SetHashMappingSize: SET_HASH_MAPPING_SIZE,
+            SetHashMapping: SET_HASH_MAPPING, SetHashAlgorithm: SET_HASH_ALGORITHM,
+            GetGrefMappingSize: GET_GREF_MAPPING_SIZE, AddGrefMapping: ADD_GREF_MAPPING,
+            DelGrefMapping: DEL_GREF_MAPPING,
+        }
+        netif::ControlStatus = "XEN_NETIF_CTRL_STATUS_" {
+            Success: SUCCESS, NotSupported: NOT_SUPPORTED, InvalidParameter: INVALID_PARAMETER,
+            BufferOverflow: BUFFER_OVERFLOW,
+        }
+        xenbus::XenbusState = "XenbusState" {
+            Unknown: Unknown, Initialising: Initialising, InitWait: InitWait, Initialised: Initialised,
+            Connected: Connected, Closing: Closing, Closed: Closed, Reconfiguring: Reconfiguring,
+            Reconfigured: Reconfigured,
         }
     }
 }

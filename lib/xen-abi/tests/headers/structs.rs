@@ -6,6 +6,7 @@ use crate::table::Table;
 pub(crate) fn fill(table: &mut Table) {
     types(table);
     domain_side(table);
+    backends(table);
     grants_and_memory(table);
     devices(table);
     domctl(table);
@@ -113,6 +114,54 @@ fn domain_side(table: &mut Table) {
         xs_wire::DomainInterface = "struct xenstore_domain_interface" {
             req, rsp, req_cons, req_prod, rsp_cons, rsp_prod, server_features, connection, error
         }
+    }
+}
+
+fn backends(table: &mut Table) {
+    structs! { table;
+        blkif::Segment = "struct blkif_request_segment" { gref, first_sect, last_sect; pad }
+        blkif::Request = "struct blkif_request" { operation, nr_segments, handle, id, sector_number, seg; pad }
+        blkif::DiscardRequest = "struct blkif_request_discard" {
+            operation, flag, handle, id, sector_number, nr_sectors; pad
+        }
+        blkif::IndirectRequest = "struct blkif_request_indirect" {
+            operation, indirect_op, nr_segments, id, sector_number, handle, indirect_grefs; pad0, pad1, pad2
+        }
+        blkif::Response = "struct blkif_response" { id, operation, status; pad0, pad1 }
+        netif::TxRequest = "struct netif_tx_request" { gref, offset, flags, id, size }
+        netif::TxResponse = "struct netif_tx_response" { id, status }
+        netif::RxRequest = "struct netif_rx_request" { id, pad, gref }
+        netif::RxResponse = "struct netif_rx_response" { id, offset, flags, status }
+        netif::ExtraInfo = "struct netif_extra_info" { kind: "type", flags, data: "u" }
+        netif::Gso = "__typeof__(((struct netif_extra_info *)0)->u.gso)" { size, kind: "type", pad, features }
+        netif::Mcast = "__typeof__(((struct netif_extra_info *)0)->u.mcast)" { addr }
+        netif::Hash = "__typeof__(((struct netif_extra_info *)0)->u.hash)" { kind: "type", algorithm, value }
+        netif::ControlRequest = "struct xen_netif_ctrl_request" { id, kind: "type", data }
+        netif::ControlResponse = "struct xen_netif_ctrl_response" { id, kind: "type", status, data }
+        netif::StaticGrant = "struct xen_netif_gref" { gref: "ref", flags, status }
+    }
+    for protocol in ["blkif", "netif_tx", "netif_rx", "xen_netif_ctrl"] {
+        ring_header(table, &format!("struct {protocol}_sring"));
+    }
+    table.cover("ring::Header");
+}
+
+/// The header of a ring: in C it has no name of its own, and stands at the start of each protocol's ring.
+fn ring_header(table: &mut Table, ring: &str) {
+    use std::mem::offset_of;
+    use xen_abi::ring::Header;
+    let fields = [
+        ("req_prod", offset_of!(Header, req_prod)),
+        ("req_event", offset_of!(Header, req_event)),
+        ("rsp_prod", offset_of!(Header, rsp_prod)),
+        ("rsp_event", offset_of!(Header, rsp_event)),
+        ("pvt", offset_of!(Header, private)),
+        ("__pad", offset_of!(Header, pad)),
+        ("ring", size_of::<Header>()),
+    ];
+    for (c_field, offset) in fields {
+        let rust = format!("offset of ring::Header's {c_field}");
+        table.push(rust, offset as i64, format!("offsetof({ring}, {c_field})"), None);
     }
 }
 
