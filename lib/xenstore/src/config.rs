@@ -1,0 +1,56 @@
+//! What an engine is told when it is made.
+
+use alloc::vec::Vec;
+
+use xen_abi::Domid;
+
+use crate::quota::Quotas;
+
+/// Whose behaviour to show where versions of the C daemon differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// 4.17: special events are not nodes (GET_PERMS refuses them), and paths are limited for everybody.
+    #[default]
+    Xen4_17,
+    /// 4.20: the permissions of special events can be read, and paths are limited for the unprivileged.
+    Xen4_20,
+    /// 4.22: watches may have a depth.
+    Xen4_22,
+}
+
+/// How the engine knows whether a domain exists that nobody has introduced yet: SET_PERMS may name it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Existence {
+    /// Every number that a domain can have is taken to exist.
+    #[default]
+    Assumed,
+    /// Those exist that the host has told of ([`domain_exists`](crate::Engine::domain_exists)).
+    Told,
+}
+
+/// What an engine is told when it is made.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What unprivileged domains may use.
+    pub quotas: Quotas,
+    /// Seeds all hashes and digests. Replicas must have the same; clients must not know it.
+    pub seed: u64,
+    /// Whose behaviour to show.
+    pub version: Version,
+    /// Domains besides dom0 that may do everything.
+    pub privileged: Vec<Domid>,
+    /// How to know which domains exist.
+    pub existence: Existence,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            quotas: Quotas::default(),
+            seed: 0x7838_656e_7374_6f72,
+            version: Version::default(),
+            privileged: Vec::new(),
+            existence: Existence::default(),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! What a node holds: permissions and value, in one immutable piece of memory.
+//!
+//! A record is shared, not copied, by the transactions that have seen it. Whoever changes a node gives it a new one.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use xen_abi::Domid;
+
+use crate::permission::{Access, Permission, Permissions};
+
+/// A node's permissions and value: a 16-bit count of permissions, the permissions, the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Record(Arc<[u8]>);
+
+const COUNT: usize = 2;
+
+impl Record {
+    /// Puts permissions (at least the owner's) and a value together; `scratch` is overwritten.
+    pub(crate) fn new(permissions: &[Permission], value: &[u8], scratch: &mut Vec<u8>) -> Self {
+        scratch.clear();
+        scratch.extend_from_slice(&(permissions.len() as u16).to_le_bytes());
+        for permission in permissions {
+            scratch.extend_from_slice(&permission.encode());
+        }
+        scratch.extend_from_slice(value);
+        Self(Arc::from(scratch.as_slice()))
+    }
+
+    /// The same permissions and another value; `scratch` is overwritten.
+    pub(crate) fn with_value(&self, value: &[u8], scratch: &mut Vec<u8>) -> Self {
+        scratch.clear();
+        scratch.extend_from_slice(&self.0[..self.value_start()]);
+        scratch.extend_from_slice(value);
+        Self(Arc::from(scratch.as_slice()))
+    }
+
+    /// Takes a record that came from elsewhere.
+    pub(crate) fn copy_of(view: RecordView<'_>) -> Self {
+        Self(Arc::from(view.0))
+    }
+
+    /// All of its bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Its contents.
+    pub(crate) fn view(&self) -> RecordView<'_> {
+        RecordView(&self.0)
+    }
+
+    fn value_start(&self) -> usize {
+        self.view().value_start()
+    }
+
+    /// The value.
+    pub(crate) fn value(&self) -> &[u8] {
+        self.view().value()
+    }
+
+    /// The permissions, copied.
+    pub(crate) fn to_permissions(&self) -> Permissions {
+        self.view().permissions().collect()
+    }
+
+    /// The domain that owns the node.
+    pub(crate) fn owner(&self) -> Domid {
+        self.view().owner()
+    }
+
+    /// How large the C daemon would count this node, in bytes, with the names of its children taking `children`
+    /// bytes: its record header is 24 bytes and each permission 8.
+    pub(crate) fn accounted_size(&self, children: usize) -> usize {
+        24 + 8 * self.view().permission_count() + self.value().len() + children
+    }
+
+    /// Flips one bit. The bytes are copied, for others may share them.
+    #[cfg(feature = "harm")]
+    pub(crate) fn flip(&mut self, bit: usize) {
+        let mut bytes = self.0.to_vec();
+        let place = (bit / 8) % bytes.len();
+        bytes[place] ^= 1 << (bit % 8);
+        self.0 = Arc::from(bytes);
+    }
+}
+
+/// The contents of a record, borrowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordView<'a>(&'a [u8]);
+
+impl<'a> RecordView<'a> {
+    /// Takes bytes for a record if they can be one: at least one permission, and all that the count promises.
+    pub fn from_bytes(bytes: &'a [u8]) -> Option<Self> {
+        let view = Self(bytes);
+        let count = view.permission_count();
+        (count > 0 && bytes.len() >= COUNT + Permission::SIZE * count).then_some(view)
+    }
+
+    /// All of its bytes.
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The number of permissions.
+    pub fn permission_count(self) -> usize {
+        self.0.first_chunk::<COUNT>().map_or(0, |count| usize::from(u16::from_le_bytes(*count)))
+    }
+
+    fn value_start(self) -> usize {
+        (COUNT + Permission::SIZE * self.permission_count()).min(self.0.len())
+    }
+
+    /// The value.
+    pub fn value(self) -> &'a [u8] {
+        &self.0[self.value_start()..]
+    }
+
+    /// The permissions, the owner's first.
+    pub fn permissions(self) -> impl Iterator<Item = Permission> + 'a {
+        let (entries, _) = self.0[COUNT.min(self.0.len())..self.value_start()].as_chunks();
+        entries.iter().map(|entry| Permission::decode(*entry))
+    }
+
+    /// The first permission: the owner, and what everybody else may.
+    pub fn first_permission(self) -> Permission {
+        self.permissions().next().unwrap_or(Permission::new(0, Access::NONE))
+    }
+
+    /// The domain that owns the node.
+    pub fn owner(self) -> Domid {
+        Domid(self.first_permission().domid as u16)
+    }
+}

@@ -1,0 +1,184 @@
+//! GET_PERMS and SET_PERMS.
+
+use super::{Failure, Request};
+use crate::config::Version;
+use crate::engine::Engine;
+use crate::event::{Audience, Guard};
+use crate::item::{DomainFacts, Item};
+use crate::path;
+use crate::permission::{Access, Permission, Permissions};
+use crate::quota::Quota;
+use crate::store::Place;
+use crate::wire::{Errno, one_string, string_count, strings};
+
+/// Writes permissions as clients see them.
+fn print(permissions: impl Iterator<Item = Permission>, into: &mut alloc::vec::Vec<u8>) {
+    for permission in permissions {
+        permission.print(into);
+        into.push(0);
+    }
+}
+
+impl Engine {
+    /// GET_PERMS `<path>|`: the node's permissions.
+    pub(super) fn get_permissions(&mut self, request: &mut Request<'_>) -> Result<(), Failure> {
+        let name = one_string(request.payload);
+        if let Some(special) = name.filter(|name| path::is_special(name))
+            && self.config.version >= Version::Xen4_20
+        {
+            return self.get_special_permissions(request, special);
+        }
+        self.at(request, name, |engine, request, place| {
+            let seen = engine.seek(request, place, Access::READ)?;
+            request.reply(|payload| print(seen.record.view().permissions(), payload));
+            Ok(())
+        })
+    }
+
+    fn get_special_permissions(&mut self, request: &mut Request<'_>, name: &[u8]) -> Result<(), Failure> {
+        let special = self.specials.get(name)?.ok_or(Errno::NotFound)?;
+        let view = special.record.view();
+        if !self.access(&request.identity, view, special.generation)?.allows(Access::READ) {
+            return Err(Errno::Access.into());
+        }
+        request.reply(|payload| print(view.permissions(), payload));
+        Ok(())
+    }
+
+    /// SET_PERMS `<path>|<permission>|+`: replaces the node's permissions.
+    pub(super) fn set_permissions(&mut self, request: &mut Request<'_>) -> Result<(), Failure> {
+        let count = string_count(request.payload);
+        if count < 2 {
+            return Err(Errno::Invalid.into());
+        }
+        if !request.identity.privileged && count - 1 > self.quotas.get(Quota::Permissions) {
+            return Err(Errno::Space.into());
+        }
+        let mut arguments = strings(request.payload);
+        let name = arguments.next();
+        let mut permissions = Permissions::new();
+        for argument in arguments {
+            permissions.push(Permission::parse(argument).ok_or(Errno::Invalid)?);
+        }
+        for permission in &mut permissions {
+            permission.stale = !self.domains.exists(permission.domid);
+        }
+        if permissions[0].stale {
+            return Err(Errno::NotFound.into());
+        }
+        self.know_domains(request, &permissions);
+        if let Some(special) = name.filter(|name| path::is_special(name)) {
+            return self.set_special_permissions(request, special, &permissions);
+        }
+        self.at(request, name, |engine, request, place| {
+            engine.set_node_permissions(request, place, &permissions)
+        })
+    }
+
+    /// From now on the domains that permissions name are known, and permissions from before do not mean them.
+    fn know_domains(&mut self, request: &mut Request<'_>, permissions: &[Permission]) {
+        for permission in permissions.iter().filter(|permission| !permission.stale) {
+            let domid = xen_abi::Domid(permission.domid as u16);
+            if !self.domains.knows(domid) {
+                let facts = DomainFacts { generation: self.generation, ..DomainFacts::default() };
+                self.domains.set(domid, facts);
+                request.effects.items.push(&Item::Domain { domid, facts });
+            }
+        }
+    }
+
+    fn set_special_permissions(
+        &mut self,
+        request: &mut Request<'_>,
+        name: &[u8],
+        permissions: &[Permission],
+    ) -> Result<(), Failure> {
+        let special = self.specials.get(name)?.ok_or(Errno::Invalid)?;
+        let access = self.access(&request.identity, special.record.view(), special.generation)?;
+        if !access.allows(Access::WRITE.and(Access::OWN)) {
+            return Err(Errno::Access.into());
+        }
+        let record = self.store.record(permissions, &[]);
+        let generation = self.tick();
+        request.effects.items.push(&Item::Node { path: name, birth: 0, generation, record: record.view() });
+        self.specials.set(name, record, generation);
+        request.acknowledge();
+        Ok(())
+    }
+
+    fn set_node_permissions(
+        &mut self,
+        request: &mut Request<'_>,
+        place: Place<'_>,
+        permissions: &[Permission],
+    ) -> Result<(), Failure> {
+        let seen = self.seek(request, place, Access::WRITE.and(Access::OWN))?;
+        let owner = seen.record.owner();
+        if !request.identity.privileged && permissions[0].domid != u32::from(owner.0) {
+            return Err(Errno::NotPermitted.into());
+        }
+        let record = self.store.record(permissions, seen.record.value());
+        let growth = if record.owner() == owner {
+            record.accounted_size(0).saturating_sub(seen.record.accounted_size(0))
+        } else {
+            record.accounted_size(seen.children_size()) + place.path.len()
+        };
+        self.admit_write(request, &record, seen.children_size(), growth)?;
+        if let Some(transaction) = &mut request.transaction {
+            transaction.count(owner, -1);
+            transaction.count(record.owner(), 1);
+        }
+        let before: Guard = (&seen).into();
+        self.replace(request, place, record, Some(before))?;
+        request.acknowledge();
+        Ok(())
+    }
+
+    /// Checks a write against the quotas; one that is refused makes its transaction fail.
+    pub(super) fn admit_write(
+        &self,
+        request: &mut Request<'_>,
+        record: &crate::record::Record,
+        children: usize,
+        growth: usize,
+    ) -> Result<(), Errno> {
+        let result = self.admit_node(&request.identity, record, children, growth);
+        if result.is_err()
+            && let Some(transaction) = &mut request.transaction
+        {
+            transaction.failed = true;
+        }
+        result
+    }
+
+    /// Gives an existing node another record, in the transaction or at once.
+    pub(super) fn replace(
+        &mut self,
+        request: &mut Request<'_>,
+        place: Place<'_>,
+        record: crate::record::Record,
+        before: Option<Guard>,
+    ) -> Result<(), Failure> {
+        if let Some(transaction) = &mut request.transaction {
+            let generation = self.tick();
+            transaction.rewrite(place, record, generation);
+            return Ok(());
+        }
+        let Some((id, node)) = self.store.get(place)? else { return Err(Errno::NotFound.into()) };
+        self.store.check_way_up(id)?;
+        let (now, birth) = (record.clone(), node.birth);
+        let generation = self.generation + 1;
+        self.fire(request.effects, place.path, false, |engine| {
+            let Some(node) = engine.store.node(id) else { return Ok(Audience::nobody()) };
+            let parent =
+                engine.store.parent(node)?.map(|(_, parent)| (parent.record.clone(), parent.generation));
+            Ok(Audience { before, now: Some((now, generation)), parent })
+        })?;
+        self.tick();
+        request.disturb(1, self.open);
+        let record_view = record.view();
+        request.effects.items.push(&Item::Node { path: place.path, birth, generation, record: record_view });
+        self.store.write(id, Some(record), generation);
+        Ok(())
+    }
+}
