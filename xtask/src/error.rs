@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
+use crate::guests::GuestError;
 use crate::image::ImageError;
 use crate::packages::{PackagesError, QemuError};
 use crate::process::ProcessError;
@@ -41,6 +42,9 @@ pub(crate) enum Error {
     /// The image could not be built.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// A guest could not be made.
+    #[error(transparent)]
+    Guest(#[from] GuestError),
     /// A package could not be had.
     #[error(transparent)]
     Packages(#[from] PackagesError),

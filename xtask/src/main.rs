@@ -3,6 +3,7 @@
 mod cargo;
 mod elf;
 mod error;
+mod guests;
 mod image;
 mod packages;
 mod process;
@@ -62,6 +63,8 @@ enum Task {
     Run(RunOptions),
     /// Build the unikernels and the boot archive
     Build,
+    /// Make the guests to test with: stock kernels, each with a ramdisk
+    Guests,
     /// Download everything that is ever needed, to work without a network afterwards
     Fetch,
     /// Format every crate
@@ -95,6 +98,12 @@ fn perform(task: Task) -> Result<(), Error> {
         Task::Bench { name, json, extra } => programs::bench(&workspace, &name, json.as_deref(), &extra),
         Task::Run(options) => programs::run(&workspace, &options),
         Task::Build => Ok(image::build(&workspace).map(drop)?),
+        Task::Guests => {
+            for guest in guests::build_all(&workspace)? {
+                println!("{}\n{}", guest.kernel.display(), guest.initrd.display());
+            }
+            Ok(())
+        }
         Task::Fetch => fetch(&workspace),
         Task::Fmt => Ok(process::run(&mut cargo::format(&workspace))?),
         Task::Lint => stages::run(&workspace, &Stage::LINT, &[]),

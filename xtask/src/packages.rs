@@ -28,9 +28,16 @@ pub(crate) enum Piece {
     Headers,
     /// A stock Linux kernel with its modules, and busybox: what a guest is made of.
     Guest,
+    /// XenStore's tools for guests, with all libraries that they load.
+    GuestTools,
+    /// The kernel that Debian installs on real hardware, with its modules.
+    StockKernel,
     /// The XenStore daemons of Xen, its `xenstore-*` tools and `test-xenstore`, with the libraries that they load.
     XenStore,
 }
+
+/// What [`Piece::GuestTools`] is made of. Guests have a C library of their own release.
+const GUEST_TOOLS_PACKAGES: [&str; 4] = ["xenstore-utils", "libxenstore4", "libxentoolcore1", "libc6"];
 
 /// What [`Piece::XenStore`] is made of, with VERSION for Xen's. The C library is the machine's own: it is at least as new,
 /// and it has to be that of the dynamic loader.
@@ -56,17 +63,26 @@ impl Piece {
     /// Every piece that is used of the suite with `xen`. The XenStore of Debian 13 does not run on Debian 12's C library.
     pub(crate) fn of(xen: XenVersion) -> &'static [Piece] {
         match xen {
-            XenVersion::V4_17 => &[Piece::Hypervisor, Piece::Headers, Piece::Guest, Piece::XenStore],
-            XenVersion::V4_20 => &[Piece::Hypervisor, Piece::Headers, Piece::Guest],
+            XenVersion::V4_17 => &[
+                Piece::Hypervisor,
+                Piece::Headers,
+                Piece::Guest,
+                Piece::GuestTools,
+                Piece::StockKernel,
+                Piece::XenStore,
+            ],
+            XenVersion::V4_20 => &[Piece::Hypervisor, Piece::Headers, Piece::Guest, Piece::GuestTools],
         }
     }
 
     /// The folder that it is unpacked to, below its suite's.
-    fn folder(self) -> &'static str {
+    pub(crate) fn folder(self) -> &'static str {
         match self {
             Piece::Hypervisor => "hypervisor",
             Piece::Headers => "headers",
             Piece::Guest => "guest",
+            Piece::GuestTools => "guest-tools",
+            Piece::StockKernel => "kernel",
             Piece::XenStore => "xenstore",
         }
     }
@@ -81,6 +97,8 @@ impl Piece {
                 let kernel = apt.dependency("linux-image-cloud-amd64", "linux-image-")?;
                 vec![kernel, "busybox-static".to_owned()]
             }
+            Piece::GuestTools => GUEST_TOOLS_PACKAGES.map(str::to_owned).into(),
+            Piece::StockKernel => vec![apt.dependency("linux-image-amd64", "linux-image-")?],
             Piece::XenStore => {
                 XENSTORE_PACKAGES.iter().map(|name| name.replace("VERSION", &xen.to_string())).collect()
             }

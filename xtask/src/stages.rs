@@ -12,7 +12,7 @@ use strum::VariantArray;
 use crate::error::Error;
 use crate::packages::{self, Piece, Shelf};
 use crate::workspace::{self, Workspace};
-use crate::{cargo, process, programs, rules};
+use crate::{cargo, guests, process, programs, rules};
 
 /// One step of checking R-VMM, in the order of a full run: cheap and telling ones first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -88,6 +88,7 @@ fn fetch(workspace: &Workspace) -> Result<(), Error> {
         shelf.hypervisor()?;
         shelf.piece(Piece::Headers)?;
     }
+    guests::kernel_folders(workspace)?;
     xenstore(workspace)?;
     Ok(())
 }
@@ -144,7 +145,9 @@ fn unit(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
     let mut command = cargo::host(workspace, "test");
     command.env(cargo::TARGET_VARIABLE, workspace.target());
     command.args(cargo::packages(&crates)).args(["--all-features", "--"]).args(extra);
-    Ok(process::run(command.env("XEN_HEADERS", separated(&headers)))?)
+    let kernels = guests::kernel_folders(workspace)?;
+    command.env("XEN_HEADERS", separated(&headers)).env("GUEST_KERNELS", separated(&kernels));
+    Ok(process::run(&mut command)?)
 }
 
 /// Folders as in `PATH`.
@@ -154,6 +157,7 @@ fn separated(folders: &[PathBuf]) -> OsString {
 
 fn system(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
     programs::prepare(workspace, XenVersion::VARIANTS)?;
+    guests::build_all(workspace)?;
     xenstore(workspace)?;
     let mut command = cargo::system(workspace, "test", "rvmm-tests");
     Ok(process::run(command.arg("--").args(extra))?)

@@ -24,7 +24,9 @@ fn kernels() -> Vec<PathBuf> {
         Some(list) => env::split_paths(&list).collect(),
         None => {
             let debian = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/debian");
-            ["bookworm", "trixie"].map(|suite| debian.join(suite).join("guest/boot")).into()
+            ["bookworm/guest", "bookworm/kernel", "trixie/guest"]
+                .map(|kernel| debian.join(kernel).join("boot"))
+                .into()
         }
     };
     let files = folders.iter().flat_map(|folder| {
