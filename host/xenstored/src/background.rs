@@ -30,23 +30,24 @@ pub fn start() -> io::Result<Result<u32, ExitCode>> {
     }
 }
 
-/// In the daemon, first thing: leaves the session and the directory of who started it.
+/// In the daemon, first thing: leaves the session of who started it.
 ///
 /// # Errors
-/// What `setsid` and `chdir` say.
+/// What `setsid` says.
 pub fn detach() -> io::Result<()> {
     rustix::process::setsid()?;
-    std::env::set_current_dir("/")
+    Ok(())
 }
 
-/// In the daemon, when it serves: says so at the pipe and lets go of it and of standard error.
+/// In the daemon, when it serves and has opened what the command line names: says so at the pipe, and lets go of it, of
+/// standard error and of the directory that it was started in.
 ///
 /// # Errors
-/// What writing and `dup2` say.
+/// What writing, `dup2` and `chdir` say.
 pub fn ready() -> io::Result<()> {
     writeln!(io::stdout(), "{}", std::process::id())?;
     let null = OpenOptions::new().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;
-    Ok(())
+    std::env::set_current_dir("/")
 }

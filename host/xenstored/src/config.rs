@@ -48,7 +48,11 @@ pub fn engine(options: &Options, seed: u64) -> Result<Config, OptionError> {
     }
     for (name, value) in &options.quota_soft {
         if name != "memory" {
-            return Err(OptionError::UnknownName { option: "quota-soft", known: "memory", found: name.clone() });
+            return Err(OptionError::UnknownName {
+                option: "quota-soft",
+                known: "memory",
+                found: name.clone(),
+            });
         }
         quotas.set(Quota::MemoryWarning, *value);
     }

@@ -3,15 +3,24 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::FlockOperation;
 use rustix::io::Errno;
 
-/// A pid file with this process's id in it, locked until the value goes or the process ends.
+/// A pid file with this process's id in it, locked until the process ends and removed when it ends in good order: Xen's
+/// start script does nothing while there is one.
 #[derive(Debug)]
 pub struct PidFile {
+    path: PathBuf,
     _locked: File,
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // If somebody has removed it already, that is as good.
+        let _ = std::fs::remove_file(&self.path);
+    }
 }
 
 impl PidFile {
@@ -30,6 +39,6 @@ impl PidFile {
         }
         file.set_len(0)?;
         writeln!(file, "{}", std::process::id())?;
-        Ok(Some(Self { _locked: file }))
+        Ok(Some(Self { path: std::path::absolute(path)?, _locked: file }))
     }
 }

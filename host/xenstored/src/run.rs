@@ -1,0 +1,157 @@
+//! From the command line to a daemon that serves.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use linux::shared::SharedMemory;
+use tracing::{error, info, warn};
+
+use crate::cli::{OptionError, Options};
+use crate::config;
+use crate::domains::{Hypervisor, Xen, XenOfFiles};
+use crate::paths::Paths;
+use crate::pid_file::PidFile;
+use crate::server::core::Core;
+use crate::server::{Home, Server};
+use crate::service::{self, Ready};
+use crate::signals::Signals;
+use crate::socket::{self, Sockets};
+use crate::state::StateError;
+use crate::{background, log};
+
+/// Why the daemon cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The command line.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// The files of the store.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Something that the daemon needs of the system.
+    #[error("{what}: {error}")]
+    System {
+        /// What was wanted.
+        what: String,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// Says what was wanted when the system refuses.
+trait Wanted<T> {
+    fn wanted(self, what: impl Into<String>) -> Result<T, RunError>;
+}
+
+impl<T, E: Into<io::Error>> Wanted<T> for Result<T, E> {
+    fn wanted(self, what: impl Into<String>) -> Result<T, RunError> {
+        self.map_err(|error| RunError::System { what: what.into(), error: error.into() })
+    }
+}
+
+/// The program.
+pub fn run() -> ExitCode {
+    let options = Options::parse();
+    log::start(&options);
+    match with(&options) {
+        Ok(code) => code,
+        Err(error) => {
+            error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn with(options: &Options) -> Result<ExitCode, RunError> {
+    if !options.no_fork {
+        return start_in_background(options);
+    }
+    if options.detached {
+        background::detach().wanted("leaving the session")?;
+    }
+    let paths = Paths::new(options.state.as_deref());
+    paths.create().wanted("the run directory")?;
+    let pid_file = options.pid_file.as_deref().map(|path| (path, PidFile::claim(path)));
+    let _locked = match pid_file {
+        Some((path, claimed)) => match claimed.wanted(path.display().to_string())? {
+            Some(locked) => Some(locked),
+            None => {
+                info!("the daemon of {} is running", path.display());
+                return Ok(ExitCode::SUCCESS);
+            }
+        },
+        None => None,
+    };
+    if options.output_pid && !options.detached {
+        println!("{}", std::process::id());
+    }
+    serve_alone(options, &paths)?;
+    service::stopping();
+    // A client that finds no socket knows that nobody is there; one that is refused does not.
+    if let Err(error) = fs::remove_file(&paths.socket) {
+        warn!("{}: {error}", paths.socket.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_in_background(options: &Options) -> Result<ExitCode, RunError> {
+    match background::start().wanted("starting the daemon")? {
+        Ok(pid) => {
+            if options.output_pid {
+                println!("{pid}");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(code) => Ok(code),
+    }
+}
+
+/// One process that is everything.
+fn serve_alone(options: &Options, paths: &Paths) -> Result<(), RunError> {
+    let core = Core::new(config::engine(options, 0)?);
+    let hypervisor = hypervisor(options)?;
+    let signals = Signals::take().wanted("signals")?;
+    let listener = listen(&paths.socket)?;
+    let file = rustix::fs::memfd_create("sockets", rustix::fs::MemfdFlags::CLOEXEC);
+    let file = fs::File::from(file.wanted("memory")?);
+    file.set_len(socket::MEMORY as u64).wanted("memory")?;
+    let memory = SharedMemory::map(&file, socket::MEMORY).wanted("memory")?;
+    let sockets = Sockets::new(Box::leak(Box::new(memory)));
+    let server = Server::new(Home::Alone { listener, signals }, core, sockets, hypervisor);
+    server.wanted("waiting for events")?.run(Some(Ready::new(options.detached))).wanted("waiting for events")
+}
+
+/// Where domains are, if there are any.
+fn hypervisor(options: &Options) -> Result<Option<Box<dyn Hypervisor>>, RunError> {
+    if let Some(folder) = &options.xen_of_files {
+        let files = XenOfFiles::open(folder).wanted(folder.display().to_string())?;
+        return Ok(Some(Box::new(files)));
+    }
+    if options.no_domain_init {
+        return Ok(None);
+    }
+    if !Xen::is_here() {
+        warn!("this is not a domain that controls others: only the socket is served");
+        return Ok(None);
+    }
+    Ok(Some(Box::new(Xen::open().wanted("Xen's devices")?)))
+}
+
+/// The socket, in place of one that a daemon before has left.
+fn listen(path: &Path) -> Result<UnixListener, RunError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).wanted(path.display().to_string());
+        }
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).wanted(path.display().to_string())?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).wanted(path.display().to_string())?;
+    listener.set_nonblocking(true).wanted(path.display().to_string())?;
+    Ok(listener)
+}

@@ -1,0 +1,145 @@
+//! Domains: how their rings come and go, and what the hypervisor tells of them.
+
+use tracing::{info, warn};
+use xen_abi::Domid;
+use xen_abi::xs_wire::ServerFeatures;
+use xenstore::{ConnectionId, DomainAction, Peer};
+
+use super::{Client, Server};
+use crate::domains::{DomainState, Event};
+use crate::stream::ClientStream;
+
+/// Events of the hypervisor that are taken in one round.
+const EVENTS: usize = 256;
+
+impl Server {
+    /// Serves the ring of the domain that the daemon runs in, if there is a hypervisor.
+    pub(super) fn serve_own_domain(&mut self) {
+        let Some(hypervisor) = &mut self.hypervisor else { return };
+        match hypervisor.own_ring() {
+            Ok((page, port)) => {
+                let id = ConnectionId::of_domain(Domid(0));
+                self.core.connect(id, Peer::Domain(Domid(0)));
+                self.connect(Domid(0), port, ClientStream::ring(page));
+                // It may have waited for somebody to serve it.
+                self.notify_always(id);
+            }
+            Err(error) => warn!("the kernel's own ring cannot be served: {error}"),
+        }
+    }
+
+    /// Carries out what the engine wants done for a domain.
+    pub(super) fn act(&mut self, action: DomainAction) {
+        match action {
+            DomainAction::Connect { domid, port, .. } => {
+                match self.hypervisor.as_mut().map(|own| own.map(domid)) {
+                    Some(Ok(page)) => self.connect(domid, port, ClientStream::ring(page)),
+                    Some(Err(error)) => warn!("domain {}: its ring cannot be mapped: {error}", domid.0),
+                    None => {
+                        info!("domain {} is introduced, and there is no hypervisor to map its ring", domid.0)
+                    }
+                }
+            }
+            DomainAction::Reconnect { domid, port } => {
+                self.unbind(domid);
+                self.bind(domid, port);
+            }
+            DomainAction::Disconnect { domid } => {
+                self.unbind(domid);
+                self.clients.remove(&ConnectionId::of_domain(domid));
+            }
+            DomainAction::Log { on } => info!("the log of requests is {}", if on { "on" } else { "off" }),
+        }
+    }
+
+    fn connect(&mut self, domid: Domid, port: u32, stream: ClientStream) {
+        if let Some(interface) = stream.interface() {
+            interface.set_features(ServerFeatures::ERROR);
+        }
+        let id = ConnectionId::of_domain(domid);
+        self.clients.insert(id, Client::new(stream));
+        self.bind(domid, port);
+        self.queue(id, false);
+    }
+
+    fn bind(&mut self, domid: Domid, port: u32) {
+        let id = ConnectionId::of_domain(domid);
+        let (Some(hypervisor), Some(client)) = (&mut self.hypervisor, self.clients.get_mut(&id)) else {
+            return;
+        };
+        match hypervisor.bind(domid, port) {
+            Ok(local) => {
+                client.port = Some(local);
+                self.ports.insert(local, id);
+            }
+            Err(error) => warn!("domain {}: no channel to its port {port}: {error}", domid.0),
+        }
+    }
+
+    fn unbind(&mut self, domid: Domid) {
+        let id = ConnectionId::of_domain(domid);
+        let port = self.clients.get_mut(&id).and_then(|client| client.port.take());
+        if let (Some(hypervisor), Some(port)) = (&mut self.hypervisor, port) {
+            self.ports.remove(&port);
+            if let Err(error) = hypervisor.unbind(port) {
+                warn!("domain {}: {error} at unbinding its port", domid.0);
+            }
+        }
+    }
+
+    /// Takes the hypervisor's events.
+    pub(super) fn hear_hypervisor(&mut self) {
+        for _ in 0..EVENTS {
+            let Some(hypervisor) = &mut self.hypervisor else { return };
+            let (port, changed) = match hypervisor.next_event() {
+                Ok(Some(Event::Port(port))) => (port, false),
+                Ok(Some(Event::DomainsChanged(port))) => (port, true),
+                Ok(None) => return,
+                Err(error) => return warn!("events cannot be read: {error}"),
+            };
+            if let Err(error) = hypervisor.listen(port) {
+                warn!("port {} cannot be listened to: {error}", port.0);
+            }
+            if changed {
+                self.look_at_domains();
+            } else if let Some(id) = self.ports.get(&port).copied() {
+                self.queue(id, false);
+            }
+        }
+    }
+
+    /// Tells the engine of the domains that have shut down or are gone.
+    fn look_at_domains(&mut self) {
+        let Some(hypervisor) = &mut self.hypervisor else { return };
+        let states = match hypervisor.states() {
+            Ok(states) => states,
+            Err(error) => return warn!("the states of domains cannot be read: {error}"),
+        };
+        let rings = self.clients.keys().filter(|id| **id > ConnectionId::of_domain(Domid(0)));
+        let domains: Vec<Domid> = rings.map(|id| Domid(id.0 as u16)).collect();
+        for domid in domains {
+            match states.get(&domid) {
+                Some(DomainState::Running) => {}
+                Some(DomainState::Shutdown) => self.core.domain_shutdown(domid),
+                Some(DomainState::Dying) | None => self.core.domain_died(domid),
+            }
+        }
+        self.carry_out();
+    }
+
+    /// Tells a domain that something has happened in its ring, if so.
+    pub(super) fn notify(&mut self, id: ConnectionId) {
+        if self.clients.get_mut(&id).is_some_and(|client| client.stream.take_moved()) {
+            self.notify_always(id);
+        }
+    }
+
+    fn notify_always(&mut self, id: ConnectionId) {
+        let port = self.clients.get(&id).and_then(|client| client.port);
+        if let (Some(hypervisor), Some(port)) = (&mut self.hypervisor, port)
+            && let Err(error) = hypervisor.notify(port)
+        {
+            warn!("domain {} cannot be notified: {error}", id.0 & 0xffff);
+        }
+    }
+}

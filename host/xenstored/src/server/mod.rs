@@ -1,0 +1,235 @@
+//! The event loop: sockets and rings on one side, the engine on the other.
+//!
+//! Everything happens in rounds. A round takes what has arrived, then gives each connection that has something one turn of
+//! at most [`BUDGET`] requests, and ends each turn with one write of all answers. Who has more waits for the next round,
+//! behind the others. So a flood on one socket costs another client one turn of each flooding one, and no more.
+
+mod clients;
+pub mod core;
+mod domains;
+pub mod events;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::time::Duration;
+
+use linux::evtchn::LocalPort;
+use tracing::{info, warn};
+use xenstore::{ConnectionId, DomainAction};
+
+use crate::domains::Hypervisor;
+use crate::service::Ready;
+use crate::signals::Signals;
+use crate::socket::Sockets;
+use crate::stream::ClientStream;
+use crate::supervisor::{Line, News, Order, Received};
+
+use self::core::Core;
+use self::events::{Events, Happening, Source};
+
+/// Requests that one connection is answered in one turn.
+const BUDGET: usize = 32;
+/// Connections that are accepted in one round.
+const ACCEPTS: usize = 16;
+/// How often the loop looks around when nothing happens.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Who gives the loop its clients and tells it to stop.
+#[derive(Debug)]
+pub enum Home {
+    /// Nobody: it is the whole daemon.
+    Alone {
+        /// The socket that clients connect to.
+        listener: UnixListener,
+        /// Signals.
+        signals: Signals,
+    },
+    /// A supervisor.
+    Supervised(Line),
+}
+
+/// One client.
+#[derive(Debug)]
+struct Client {
+    stream: ClientStream,
+    /// For a domain: its event channel.
+    port: Option<LocalPort>,
+    /// It stands in the queue of those who have a turn.
+    queued: bool,
+    /// Its socket may have more than was received.
+    readable: bool,
+    /// It was closed at the other end: when everything has been answered it goes.
+    closing: bool,
+    /// Room in its socket is waited for.
+    waits_for_room: bool,
+    /// A domain that has broken the protocol: what it says is ignored.
+    ignored: bool,
+}
+
+/// The event loop.
+pub struct Server {
+    home: Home,
+    core: Core,
+    events: Events,
+    sockets: Sockets,
+    hypervisor: Option<Box<dyn Hypervisor>>,
+    clients: HashMap<ConnectionId, Client>,
+    ports: HashMap<LocalPort, ConnectionId>,
+    /// Those who have a turn, the next one first.
+    turns: VecDeque<ConnectionId>,
+    next_client: u32,
+    stopping: bool,
+    touched: Vec<ConnectionId>,
+    actions: Vec<DomainAction>,
+}
+
+impl Server {
+    /// A loop that serves nobody yet.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(
+        home: Home,
+        core: Core,
+        sockets: Sockets,
+        hypervisor: Option<Box<dyn Hypervisor>>,
+    ) -> io::Result<Self> {
+        let events = Events::new()?;
+        match &home {
+            Home::Alone { listener, signals } => {
+                listener.set_nonblocking(true)?;
+                events.add(Source::Listener, listener.as_fd())?;
+                for end in signals.ends() {
+                    events.add(Source::Signals, end)?;
+                }
+            }
+            Home::Supervised(line) => events.add(Source::Supervisor, line.as_fd())?,
+        }
+        if let Some(hypervisor) = &hypervisor {
+            events.add(Source::Hypervisor, hypervisor.events())?;
+        }
+        Ok(Self {
+            home,
+            core,
+            events,
+            sockets,
+            hypervisor,
+            clients: HashMap::new(),
+            ports: HashMap::new(),
+            turns: VecDeque::new(),
+            next_client: 1,
+            stopping: false,
+            touched: Vec::new(),
+            actions: Vec::new(),
+        })
+    }
+
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// What the system says where nothing can go on without.
+    pub fn run(mut self, ready: Option<Ready>) -> io::Result<()> {
+        self.serve_own_domain();
+        if let Some(ready) = ready {
+            ready.say();
+        }
+        let mut happenings = Vec::new();
+        while !self.stopping {
+            let at_most = if self.turns.is_empty() { IDLE } else { Duration::ZERO };
+            self.events.wait(Some(at_most), &mut happenings)?;
+            for happening in &happenings {
+                self.handle(happening)?;
+            }
+            self.round();
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, happening: &Happening) -> io::Result<()> {
+        match happening.source {
+            Source::Listener => self.accept(),
+            Source::Signals => self.obey_signals(),
+            Source::Supervisor => self.obey_supervisor()?,
+            Source::Hypervisor => self.hear_hypervisor(),
+            Source::Client(id) => self.client_has(id, happening),
+        }
+        Ok(())
+    }
+
+    /// One turn for everybody who had one coming when the round began.
+    fn round(&mut self) {
+        for _ in 0..self.turns.len() {
+            let Some(id) = self.turns.pop_front() else { return };
+            self.turn(id);
+            self.carry_out();
+        }
+    }
+
+    /// Does what a turn has brought about for others: events for other clients, rings to be connected.
+    fn carry_out(&mut self) {
+        self.core.take_touched(&mut self.touched);
+        while let Some(id) = self.touched.pop() {
+            self.deliver(id);
+        }
+        let mut actions = std::mem::take(&mut self.actions);
+        self.core.take_domain_actions(&mut actions);
+        for action in actions.drain(..) {
+            self.act(action);
+        }
+        self.actions = actions;
+    }
+
+    fn accept(&mut self) {
+        for _ in 0..ACCEPTS {
+            let Home::Alone { listener, .. } = &self.home else { return };
+            match listener.accept() {
+                Ok((client, _)) => {
+                    let number = self.next_client;
+                    // Numbers from the first ring's on are those of rings.
+                    self.next_client = (number % (ConnectionId::FIRST_RING.0 - 1)) + 1;
+                    self.admit(number, client.into());
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) => return warn!("a client cannot be accepted: {error}"),
+            }
+        }
+    }
+
+    fn obey_signals(&mut self) {
+        let Home::Alone { signals, .. } = &self.home else { return };
+        self.stopping |= signals.asked().stop;
+    }
+
+    fn obey_supervisor(&mut self) -> io::Result<()> {
+        loop {
+            let Home::Supervised(line) = &self.home else { return Ok(()) };
+            match line.receive()? {
+                Received::Message(order, file) => self.obey(order, file),
+                Received::Nothing => return Ok(()),
+                Received::Gone => {
+                    self.stopping = true;
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order, file: Option<OwnedFd>) {
+        match (order, file) {
+            (Order::Serve(number), Some(client)) => self.admit(number, client),
+            (Order::Stop, _) => self.stopping = true,
+            _ => {}
+        }
+    }
+
+    /// Tells the supervisor, if there is one.
+    fn tell(&self, news: &News) {
+        if let Home::Supervised(line) = &self.home
+            && let Err(error) = line.send(news, None)
+        {
+            info!("the supervisor cannot be told: {error}");
+        }
+    }
+}
