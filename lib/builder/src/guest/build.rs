@@ -146,7 +146,7 @@ impl<'a> Build<'a> {
                 let first = Pfn(extents.pages());
                 Step::Populate { first, order, count: extents_wanted(plan, extents, order) }
             }
-            Stage::StorePort => Step::AllocatePort { remote: params.store },
+            Stage::StorePort => Step::AllocatePort { remote: params.store? },
             Stage::ConsolePort => Step::AllocatePort { remote: params.console },
             Stage::Piece { index, done } => {
                 let piece = plan.pieces().nth(index)?;
@@ -174,7 +174,7 @@ impl<'a> Build<'a> {
             Stage::HypercallPage => Step::HypercallPage { frame: frame_of(plan.hypercall_page()?) },
             Stage::Pin => Step::Pin { root: frame_of(plan.root_table()) },
             Stage::StoreGrant => {
-                Step::Grant { entry: RESERVED_XENSTORE, to: params.store, frame: frame_of(areas.store) }
+                Step::Grant { entry: RESERVED_XENSTORE, to: params.store?, frame: frame_of(areas.store) }
             }
             Stage::ConsoleGrant => {
                 Step::Grant { entry: RESERVED_CONSOLE, to: params.console, frame: frame_of(areas.console) }
@@ -228,8 +228,8 @@ impl<'a> Build<'a> {
             }
             (Stage::Table { .. }, _) if plan.hypercall_page().is_some() => Stage::HypercallPage,
             (Stage::Table { .. } | Stage::HypercallPage, _) => Stage::Pin,
-            (Stage::Pin, _) => Stage::StoreGrant,
-            (Stage::StoreGrant, _) => Stage::ConsoleGrant,
+            (Stage::Pin, _) if plan.params().store.is_some() => Stage::StoreGrant,
+            (Stage::Pin | Stage::StoreGrant, _) => Stage::ConsoleGrant,
             (Stage::ConsoleGrant, _) => Stage::Context,
             (Stage::Context, _) => Stage::Unpause,
             (Stage::Unpause, _) => Stage::Finished,
@@ -242,7 +242,8 @@ impl<'a> Build<'a> {
         let wanted = self.plan.params().memory_pages - self.extents.pages();
         match wanted.checked_ilog2() {
             Some(largest) => Stage::Populate { order: order.min(largest) },
-            None => Stage::StorePort,
+            None if self.plan.params().store.is_some() => Stage::StorePort,
+            None => Stage::ConsolePort,
         }
     }
 

@@ -37,7 +37,7 @@ pub struct GuestAreas {
     pub p2m_tables: PfnRange,
     /// The start info.
     pub start_info: Pfn,
-    /// The ring to XenStore.
+    /// The ring to XenStore, be there one or not.
     pub store: Pfn,
     /// The ring to the console.
     pub console: Pfn,

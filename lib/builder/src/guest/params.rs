@@ -31,8 +31,9 @@ pub struct GuestParams<'a> {
     pub handle: DomainHandle,
     /// How it sees the time-stamp counter.
     pub tsc: TscMode,
-    /// The domain at the other end of its XenStore ring.
-    pub store: Domid,
+    /// The domain at the other end of its XenStore ring; none on a host without XenStore. Linux, which is told so by a
+    /// port of 0, does not wait for it then.
+    pub store: Option<Domid>,
     /// The domain at the other end of its console.
     pub console: Domid,
 }
@@ -48,7 +49,7 @@ impl Default for GuestParams<'_> {
             vcpus: 1,
             handle: [0; 16],
             tsc: TscMode::Default,
-            store: Domid::DOM0,
+            store: Some(Domid::DOM0),
             console: Domid::DOM0,
         }
     }
@@ -74,7 +75,7 @@ impl GuestParams<'_> {
         if self.memory_pages > self.most_pages {
             return Err(GuestError::MostMemory { memory: self.memory_pages, most: self.most_pages });
         }
-        for domid in [self.store, self.console] {
+        for domid in self.store.into_iter().chain([self.console]) {
             if !domid.is_ordinary() {
                 return Err(GuestError::Server { domid });
             }

@@ -52,7 +52,7 @@ pub struct Piece<'a> {
 pub struct Connections {
     /// The frame that Xen shares with it.
     pub shared_info: Mfn,
-    /// Its port to XenStore.
+    /// Its port to XenStore; 0 if there is none.
     pub store: Port,
     /// Its port to the console.
     pub console: Port,

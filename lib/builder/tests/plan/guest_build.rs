@@ -144,10 +144,23 @@ fn frames_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn a_host_without_xenstore_gives_no_port_to_it() {
+    let kernel = Kernel::linux();
+    let file = kernel.file();
+    let params = GuestParams { store: None, ..params() };
+    let plan = GuestPlan::new(&file, &params).unwrap();
+    let domain = xen::build(&plan);
+    assert_eq!(domain.ports, [params.console]);
+    let guest = Guest::start(&domain);
+    assert_eq!(guest.start_info.store_evtchn, Port(0));
+    guest.assert_sound(&kernel, &params);
+}
+
+#[test]
 fn the_ends_of_both_connections_may_be_one_domain() {
     let kernel = Kernel::linux();
     let file = kernel.file();
-    let params = GuestParams { store: Domid(3), console: Domid(3), ..params() };
+    let params = GuestParams { store: Some(Domid(3)), console: Domid(3), ..params() };
     let plan = GuestPlan::new(&file, &params).unwrap();
     let domain = xen::build(&plan);
     assert_eq!(domain.ports, [Domid(3); 2]);

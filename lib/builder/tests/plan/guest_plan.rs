@@ -20,7 +20,7 @@ pub(crate) fn params() -> GuestParams<'static> {
         vcpus: 2,
         handle: *b"a guest's handle",
         tsc: TscMode::NeverEmulate,
-        store: Domid(1),
+        store: Some(Domid(1)),
         console: Domid(4),
     }
 }

@@ -67,21 +67,20 @@ fn kernels() -> impl Strategy<Value = Kernel> {
 fn params() -> impl Strategy<Value = Params> {
     let memory = (500..6000u64, 0..6000u64);
     let texts = (vec(any::<u8>(), 0..30_000), vec(1..=255u8, 0..1023));
-    (memory, 1..=8u32, texts, 0..100u16, 0..100u16, any::<[u8; 16]>()).prop_map(
-        |((memory_pages, more), vcpus, (initrd, command_line), store, console, handle)| Params {
+    (memory, 1..=8u32, texts, prop::option::of((0..100u16).prop_map(Domid)), 0..100u16, any::<[u8; 16]>())
+        .prop_map(|((memory_pages, more), vcpus, (initrd, command_line), store, console, handle)| Params {
             numbers: GuestParams {
                 memory_pages,
                 most_pages: memory_pages + more,
                 vcpus,
-                store: Domid(store),
+                store,
                 console: Domid(console),
                 handle,
                 ..GuestParams::default()
             },
             initrd,
             command_line,
-        },
-    )
+        })
 }
 
 /// What Xen has: always enough, in pieces of any size.

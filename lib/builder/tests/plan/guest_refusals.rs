@@ -188,7 +188,10 @@ fn parameters_that_cannot_be_had_are_refused() {
         (GuestParams { command_line: b"ro\0rw", ..params() }, "the command line has a NUL at byte 2"),
         (GuestParams { most_pages: 1 << 29, ..params() }, "536870912 pages of memory were asked for"),
         (GuestParams { most_pages: 4095, ..params() }, "to have 4096 pages of memory and no more than 4095"),
-        (GuestParams { store: Domid::SELF, ..params() }, "cannot serve a guest: that number is reserved"),
+        (
+            GuestParams { store: Some(Domid::SELF), ..params() },
+            "cannot serve a guest: that number is reserved",
+        ),
         (
             GuestParams { console: Domid::INVALID, ..params() },
             "cannot serve a guest: that number is reserved",
