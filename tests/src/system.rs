@@ -37,6 +37,9 @@ pub const SOAK: System = system!("soak.toml");
 /// A network card, a disk, and a probe.
 pub const DEVICES: System = system!("devices.toml");
 
+/// Probes that share memory, and one that maps what another owns.
+pub const SHARING: System = system!("sharing.toml");
+
 /// Two probes with the deadlines of a host in service, and two that stand for guests.
 pub const MEASURED: System = system!("measured.toml");
 
@@ -98,7 +101,7 @@ mod tests {
 
     #[test]
     fn every_description_keeps_the_rules_on_every_host() {
-        for system in [PROBES, LADDER, SOAK, DEVICES, MEASURED] {
+        for system in [PROBES, LADDER, SOAK, DEVICES, SHARING, MEASURED] {
             for processors in [1, 2] {
                 let setup = Setup { system, processors, ..Setup::default() };
                 let description = system.description(setup.patience()).unwrap();

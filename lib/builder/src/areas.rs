@@ -1,5 +1,6 @@
 //! Dividing the pages of a domain into areas.
 
+use uk_abi::layout::{KEPT_MAP_ENTRY, PAGE_SIZE};
 use xen_abi::Pfn;
 
 use crate::{PlanError, UkParams, p2m};
@@ -51,8 +52,8 @@ pub struct Areas {
     pub health: PfnRange,
     /// The log ring.
     pub log: PfnRange,
-    /// The recovery box: survives a micro-reboot, and root carries it over a rebuild.
-    pub recovery_box: PfnRange,
+    /// The kept map: where the unikernel notes what it has mapped of the pages that root keeps for it.
+    pub kept_map: PfnRange,
     /// The p2m list: the machine frame of each page, 8 bytes each. Read-only.
     pub p2m: PfnRange,
     /// All that is left; what of the memory comes after it is the DMA area.
@@ -82,7 +83,8 @@ impl Areas {
         let boot_info = take(1 + u64::from(params.devices));
         let health = take(1);
         let log = take(params.log_pages.into());
-        let recovery_box = take(params.box_pages.into());
+        let kept_map =
+            take((u64::from(params.kept_pages) * KEPT_MAP_ENTRY as u64).div_ceil(PAGE_SIZE as u64));
         let p2m = take(p2m::pages(memory));
         let needed = p2m.end().0 + 1 + dma;
         let Some(spare) = memory.checked_sub(needed) else {
@@ -90,6 +92,6 @@ impl Areas {
         };
         let heap = take(spare + 1);
         let dma = take(dma);
-        Ok(Self { image, page_tables, stack, boot_info, health, log, recovery_box, p2m, heap, dma })
+        Ok(Self { image, page_tables, stack, boot_info, health, log, kept_map, p2m, heap, dma })
     }
 }

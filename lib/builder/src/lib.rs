@@ -19,7 +19,7 @@
 //! use builder::{UkParams, UkPlan};
 //! use xen_abi::{Mfn, Pfn};
 //!
-//! let params = UkParams { memory_pages: 1024, stack_pages: 16, log_pages: 4, box_pages: 8, ..UkParams::default() };
+//! let params = UkParams { memory_pages: 1024, stack_pages: 16, log_pages: 4, kept_pages: 8, ..UkParams::default() };
 //! let plan = UkPlan::new(image, &params)?;
 //! let frame_of = |pfn: Pfn| Mfn(0x1000 + pfn.0); // what Xen answered to populate_physmap
 //! for segment in plan.segments() {

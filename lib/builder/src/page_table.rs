@@ -15,7 +15,7 @@ use xen_abi::{
 use crate::PfnRange;
 
 /// The most spans that one set of tables maps.
-pub const MAX_SPANS: usize = 4;
+pub const MAX_SPANS: usize = 5;
 
 /// Bits of an address that choose an entry of a table.
 const INDEX_BITS: u32 = 9;

@@ -2,7 +2,10 @@
 
 use uk_abi::{
     boot_info::MAX_DEVICES,
-    layout::{BAR_WINDOW_MAX_PAGES, GRANT_WINDOW_MAX_PAGES, PAGE_SIZE, RAM_BASE, SHARED_INFO_VA},
+    layout::{
+        BAR_WINDOW_MAX_PAGES, GRANT_WINDOW_MAX_PAGES, KEPT_WINDOW_MAX_PAGES, PAGE_SIZE, RAM_BASE,
+        SHARED_INFO_VA,
+    },
 };
 use xen_abi::Mfn;
 
@@ -35,8 +38,8 @@ pub struct UkParams<'a> {
     pub stack_pages: u32,
     /// The log ring.
     pub log_pages: u32,
-    /// The recovery box.
-    pub box_pages: u32,
+    /// What root keeps for it, its recovery box among it: virtual addresses, as for granted pages.
+    pub kept_pages: u32,
     /// Virtual addresses for other domains' granted pages; they take no memory but for their tables.
     pub grant_window_pages: u32,
     /// Machine-contiguous memory for devices, at most one extent. More than none asks for a memory of whole extents,
@@ -72,6 +75,7 @@ impl UkParams<'_> {
             ("pages of DMA memory", u64::from(self.dma_pages), EXTENT_PAGES),
             ("devices", u64::from(self.devices), MAX_DEVICES as u64),
             ("pages of grant window", u64::from(self.grant_window_pages), GRANT_WINDOW_MAX_PAGES as u64),
+            ("pages kept by root", u64::from(self.kept_pages), KEPT_WINDOW_MAX_PAGES as u64),
             ("pages of device registers", self.bar_pages(), BAR_WINDOW_MAX_PAGES as u64),
         ];
         for (what, asked, most) in limits {

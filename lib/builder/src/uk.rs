@@ -5,7 +5,10 @@ use core::fmt;
 use heapless::Vec;
 use uk_abi::{
     boot_info::{Area, BootInfo, MAX_DEVICES},
-    layout::{BAR_WINDOW_VA, BOOT_INFO_VA, GRANT_WINDOW_VA, HEALTH_VA, PAGE_SIZE, RAM_BASE, SHARED_INFO_VA},
+    layout::{
+        BAR_WINDOW_VA, BOOT_INFO_VA, GRANT_WINDOW_VA, HEALTH_VA, KEPT_WINDOW_VA, PAGE_SIZE, RAM_BASE,
+        SHARED_INFO_VA,
+    },
 };
 use xen_abi::{
     Mfn, Pfn, VirtAddr,
@@ -91,6 +94,7 @@ impl<'a> UkPlan<'a> {
                 span(SHARED_INFO_VA, (fixed_end - SHARED_INFO_VA) / PAGE_BYTES),
                 span(GRANT_WINDOW_VA, params.grant_window_pages.into()),
                 span(BAR_WINDOW_VA, params.bar_pages()),
+                span(KEPT_WINDOW_VA, params.kept_pages.into()),
             ],
         )?;
         let areas = Areas::lay_out(image_pages, tables.pages().pages, params)?;
@@ -137,7 +141,8 @@ impl<'a> UkPlan<'a> {
     }
 
     /// The content of a page table. `frame_of` is the machine frame of each page, `shared_info` that of the page
-    /// which Xen shares with the domain. The grant window is left empty: the unikernel's grant operations fill it.
+    /// which Xen shares with the domain. The windows for granted and for kept pages are left empty: the unikernel's
+    /// grant operations fill them.
     pub fn fill_table(
         &self,
         table: &TablePage,
@@ -159,11 +164,12 @@ impl<'a> UkPlan<'a> {
         info.ram_pages = self.memory_pages();
         info.stack = area(self.areas.stack);
         info.log = area(self.areas.log);
-        info.recovery_box = area(self.areas.recovery_box);
+        info.kept_map = area(self.areas.kept_map);
         info.p2m = area(self.areas.p2m);
         info.heap = area(self.areas.heap);
         info.dma = area(self.areas.dma);
         info.grant_window = Area { va: GRANT_WINDOW_VA, pages: self.params.grant_window_pages.into() };
+        info.kept = Area { va: KEPT_WINDOW_VA, pages: self.params.kept_pages.into() };
     }
 
     /// Where the unikernel sees a page of its memory; nowhere for page tables and gaps in the image.
@@ -193,6 +199,7 @@ impl<'a> UkPlan<'a> {
             range.contains(pfn).then(|| Leaf { frame: frame_of(pfn), flags })
         };
         match address.0 {
+            KEPT_WINDOW_VA.. => None,
             BAR_WINDOW_VA.. => self.bar_frame(pages_from(BAR_WINDOW_VA, address)?),
             GRANT_WINDOW_VA.. => None,
             BOOT_INFO_VA.. => in_memory(self.areas.boot_info, BOOT_INFO_VA, READ),

@@ -17,7 +17,7 @@ pub struct Component {
     pub name: Name,
     /// The name of its ELF image in the boot archive.
     pub image: Name,
-    /// All of its memory in pages: image, page tables, stack, shared pages and heap.
+    /// All of its memory in pages: image, page tables, stack, log and heap.
     pub memory_pages: u32,
     /// Pages of its stack.
     pub stack_pages: u32,
@@ -50,7 +50,7 @@ pub struct Component {
     pub policy: Policy,
     /// What it may ask root's broker for.
     pub capabilities: Capabilities,
-    /// Pages of its recovery box, which outlives micro-reboots and rebuilds.
+    /// Pages of its recovery box, which outlives micro-reboots and rebuilds: they are root's, and lent to it.
     pub box_pages: u32,
     /// Pages of its log ring.
     pub log_pages: u32,

@@ -25,6 +25,7 @@ mod order;
 mod problem;
 mod rules;
 mod set;
+mod shared;
 mod symbols;
 mod system;
 #[cfg(feature = "text")]
@@ -45,6 +46,7 @@ pub use name::{MAX_NAME, Name, NameError};
 pub use order::Cycle;
 pub use problem::{Item, Place, Problem};
 pub use set::{ComponentSet, ComponentSetIter};
+pub use shared::{KEPT_MAX_PAGES, MAX_SHARED, Shared};
 #[cfg(feature = "std")]
 pub use symbols::encode as encode_symbols;
 pub use symbols::{Symbols, SymbolsError};

@@ -3,7 +3,7 @@
 use crate::{Amount, Component, Cycle, Description};
 use core::fmt;
 
-/// What breaks a rule: a key of the host, of a component or of a guest.
+/// What breaks a rule: a key of the host, of a component, of a guest, or of shared memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The table.
@@ -29,6 +29,8 @@ pub enum Item {
     Component(usize),
     /// The guest of this index.
     Guest(usize),
+    /// The shared memory of this index.
+    Shared(usize),
 }
 
 /// How a rule is broken.
@@ -110,6 +112,7 @@ impl fmt::Display for Place {
             Item::Host => write!(f, "host"),
             Item::Component(index) => write!(f, "component {index}"),
             Item::Guest(index) => write!(f, "guest {index}"),
+            Item::Shared(index) => write!(f, "shared memory {index}"),
         }?;
         write!(f, ", {}", self.key())
     }

@@ -1,7 +1,7 @@
 //! The description as a whole, and its compact form.
 
 use crate::order::{Cycle, order};
-use crate::{Component, ComponentSet, Guest, Host, Place, Problem};
+use crate::{Component, ComponentSet, Guest, Host, MAX_SHARED, Place, Problem, Shared};
 use core::fmt;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,8 @@ pub struct Description {
     pub host: Host,
     /// The unikernels, in the order of the text.
     pub components: Vec<Component, MAX_COMPONENTS>,
+    /// The memory that components share, in the order of the text.
+    pub shared: Vec<Shared, MAX_SHARED>,
     /// The guests that start with the host, in the order of the text.
     pub guests: Vec<Guest, MAX_GUESTS>,
 }
@@ -63,6 +65,7 @@ impl Description {
         let mut rest = bytes;
         self.host = take(&mut rest)?;
         take_list(&mut rest, &mut self.components)?;
+        take_list(&mut rest, &mut self.shared)?;
         take_list(&mut rest, &mut self.guests)?;
         if !rest.is_empty() {
             return Err(DecodeError::Malformed);

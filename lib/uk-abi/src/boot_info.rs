@@ -3,6 +3,7 @@
 //! Root writes it while the unikernel does not run; for the unikernel it is read-only. It is at
 //! [`BOOT_INFO_VA`](crate::layout::BOOT_INFO_VA), which is also in rsi at the entry; the device pages follow.
 
+use crate::kept::{MAX_SHARED, SharedInfo};
 use crate::layout::{self, PAGE_SIZE};
 use crate::text::{Printable, padded, until_nul};
 use core::fmt;
@@ -58,7 +59,7 @@ impl Area {
     }
 
     /// Whether it starts at a page and lies within `from..to`.
-    const fn is_within(&self, from: u64, to: u64) -> bool {
+    pub(crate) const fn is_within(&self, from: u64, to: u64) -> bool {
         self.va.is_multiple_of(PAGE_SIZE as u64) && self.va >= from && self.end() <= to
     }
 }
@@ -93,7 +94,7 @@ pub struct BootInfo {
     pub stack: Area,
     /// The log ring.
     pub log: Area,
-    /// The recovery box.
+    /// The recovery box: part of what is kept.
     pub recovery_box: Area,
     /// The table of machine frames: one `u64` for each pfn.
     pub p2m: Area,
@@ -104,9 +105,23 @@ pub struct BootInfo {
     pub dma: Area,
     /// Where granted pages can be mapped.
     pub grant_window: Area,
+    /// All that root keeps for the unikernel, in the kept window. The unikernel maps it; see [`kept`](crate::kept).
+    pub kept: Area,
+    /// The part of it that the unikernel may only read: the register of domains, at the end; empty for most.
+    pub register: Area,
+    /// Where the unikernel notes what of it is mapped: [`layout::KEPT_MAP_ENTRY`] bytes for each page.
+    pub kept_map: Area,
+    /// The number under which root has granted the first page of `kept`; the others follow.
+    pub kept_reference: u32,
+    /// How many of `shared` there are.
+    pub shared_count: u32,
+    /// What it shares with other unikernels: parts of what is kept.
+    pub shared: [SharedInfo; MAX_SHARED],
 }
 
-const _: () = assert!(size_of::<BootInfo>() == 240 && size_of::<BootInfo>() <= PAGE_SIZE);
+const _: () = assert!(
+    size_of::<BootInfo>() == 296 + MAX_SHARED * size_of::<SharedInfo>() && size_of::<BootInfo>() <= PAGE_SIZE
+);
 
 /// Why a boot info page is not one that this unikernel can use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +146,11 @@ pub enum BootInfoError {
         /// How many.
         found: u16,
     },
+    /// More that is shared than there can be.
+    Shared {
+        /// How much.
+        found: u32,
+    },
     /// A name or arguments that are not UTF-8.
     Text,
     /// An area that is not where it can be.
@@ -152,6 +172,9 @@ impl fmt::Display for BootInfoError {
             Self::BootReason { found } => write!(f, "boot info: no boot reason has the number {found}"),
             Self::Devices { found } => {
                 write!(f, "boot info: {found} devices, at most {MAX_DEVICES} are possible")
+            }
+            Self::Shared { found } => {
+                write!(f, "boot info: {found} pieces of shared memory, at most {MAX_SHARED} are possible")
             }
             Self::Text => f.write_str("boot info: name or arguments are not UTF-8"),
             Self::Area { name, found } => {
@@ -207,7 +230,11 @@ impl BootInfo {
         let in_order = [
             ("stack", self.stack, 1),
             ("log ring", self.log, 1),
-            ("recovery box", self.recovery_box, 0),
+            (
+                "kept map",
+                self.kept_map,
+                self.kept.pages.saturating_mul(layout::KEPT_MAP_ENTRY as u64).div_ceil(PAGE_SIZE as u64),
+            ),
             ("p2m", self.p2m, (self.ram_pages * 8).div_ceil(PAGE_SIZE as u64)),
             ("heap", self.heap, 0),
             ("DMA memory", self.dma, 0),
@@ -224,7 +251,35 @@ impl BootInfo {
         if !self.grant_window.is_within(layout::GRANT_WINDOW_VA, layout::BAR_WINDOW_VA) {
             return Err(BootInfoError::Area { name: "grant window", found: self.grant_window });
         }
-        Ok(())
+        self.validate_kept()
+    }
+
+    /// What is kept lies in its window, and everything in it within that.
+    fn validate_kept(&self) -> Result<(), BootInfoError> {
+        let error = |name, found| Err(BootInfoError::Area { name, found });
+        let kept = self.kept;
+        if kept.pages > layout::KEPT_WINDOW_MAX_PAGES as u64
+            || (kept.pages > 0 && kept.va != layout::KEPT_WINDOW_VA)
+        {
+            return error("kept window", kept);
+        }
+        let inside = |area: Area, to: u64| area.pages == 0 || area.is_within(kept.va, to);
+        if !inside(self.register, kept.end())
+            || (self.register.pages > 0 && self.register.end() != kept.end())
+        {
+            return error("register of domains", self.register);
+        }
+        let writable_end = kept.end() - self.register.bytes();
+        if !inside(self.recovery_box, writable_end) {
+            return error("recovery box", self.recovery_box);
+        }
+        if self.shared_count as usize > MAX_SHARED {
+            return Err(BootInfoError::Shared { found: self.shared_count });
+        }
+        match self.shared().iter().find(|shared| !inside(shared.area, writable_end)) {
+            Some(shared) => error("shared memory", shared.area),
+            None => Ok(()),
+        }
     }
 
     /// Why this incarnation was started; `None` if the page says what does not exist.
@@ -245,6 +300,11 @@ impl BootInfo {
     /// The component's arguments; empty if they are not UTF-8.
     pub fn args(&self) -> &str {
         str::from_utf8(until_nul(&self.args)).unwrap_or_default()
+    }
+
+    /// What it shares with other unikernels.
+    pub fn shared(&self) -> &[SharedInfo] {
+        &self.shared[..(self.shared_count as usize).min(MAX_SHARED)]
     }
 
     /// Where the page of the device `index` is; `None` if there is no such device.

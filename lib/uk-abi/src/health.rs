@@ -6,6 +6,7 @@
 //!       16  16 pairs of progress: waiting, done                                                        unikernel
 //!       48  32 words for what a component wants to show                                                unikernel
 //!      128  crash report (see `crash`)                                                                 unikernel
+//!      256  64 offers of ports, by domain (see `kept`)                                                 root
 //! ```
 //!
 //! Words of the two sides lie in different cache lines. A page of zeros is valid. Root trusts none of it: a
@@ -16,6 +17,7 @@ pub mod byte;
 pub mod word;
 
 use crate::fault::{Fault, UnknownFault};
+use crate::kept::{MAX_PEERS, Offer};
 use core::sync::atomic::{AtomicU64, Ordering::Acquire, Ordering::Relaxed, Ordering::Release};
 
 /// Words in the page.
@@ -29,7 +31,7 @@ pub const SERVICE_WORDS: usize = 32;
 
 const _: () = {
     assert!(word::SERVICE + SERVICE_WORDS <= word::CRASH_SEQUENCE);
-    assert!(word::CRASH_END <= WORDS);
+    assert!(word::CRASH_END <= word::OFFERS && word::OFFERS + MAX_PEERS <= WORDS);
 };
 
 /// How far a unikernel's boot has come: where it was when it died early.
@@ -220,6 +222,14 @@ impl HealthPage<'_> {
         ticket
     }
 
+    /// Says by which port this unikernel and the domain `peer` are to reach each other. The doorbell has to be rung
+    /// besides. Numbers that can have no offer are ignored.
+    pub fn set_offer(&self, peer: u16, offer: Option<Offer>) {
+        if usize::from(peer) < MAX_PEERS {
+            self.set(word::OFFERS + usize::from(peer), offer.map_or(0, Offer::word));
+        }
+    }
+
     /// Asks for a fault. The doorbell has to be rung besides.
     pub fn inject(&self, fault: Fault, argument: u64) -> Ticket {
         let ticket = Ticket::after(self.get(word::FAULT_COMMAND), fault.id());
@@ -275,6 +285,12 @@ impl HealthPage<'_> {
     /// A word of the service area; 0 for indexes beyond the last.
     pub fn service(&self, index: usize) -> u64 {
         if index < SERVICE_WORDS { self.get(word::SERVICE + index) } else { 0 }
+    }
+
+    /// The port by which this unikernel and the domain `peer` are to reach each other.
+    pub fn offer(&self, peer: u16) -> Option<Offer> {
+        let word = if usize::from(peer) < MAX_PEERS { self.get(word::OFFERS + usize::from(peer)) } else { 0 };
+        Offer::from_word(word)
     }
 
     /// Whether the next trap leads to the entry point.

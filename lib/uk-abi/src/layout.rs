@@ -4,12 +4,13 @@
 //! 0x0000_0000  nothing: a null pointer, and what a small index makes of it, faults
 //! 0x0020_0000  RAM: pfn p of the domain is at RAM_BASE + p * PAGE_SIZE, where it is mapped at all
 //!              image | page tables (unmapped: they guard the stack) | stack | boot info* | health* |
-//!              log ring | recovery box | p2m | heap
+//!              log ring | kept map | p2m | heap
 //! 0x3000_0000  shared_info, the page that Xen shares with the domain
 //! 0x3010_0000  health page: at a fixed address, because the trap stubs use it when nothing else is sound
 //! 0x3011_0000  boot info (read-only), then a page for each device
 //! 0x3020_0000  grant window: where granted pages of other domains are mapped
 //! 0x3060_0000  BAR window: the registers of the unikernel's devices
+//! 0x3100_0000  kept window: the recovery box and other pages that root keeps and lends, see `kept`
 //! ```
 //!
 //! The pages marked * take part in the order of RAM but are mapped at their fixed addresses instead.
@@ -42,6 +43,15 @@ pub const BAR_WINDOW_VA: u64 = 0x3060_0000;
 
 /// The most pages that the BAR window can have: one L1 table of 512 entries each 2 MiB, two of them.
 pub const BAR_WINDOW_MAX_PAGES: usize = 1024;
+
+/// The first page of the window that maps what root keeps for the unikernel: see [`kept`](crate::kept).
+pub const KEPT_WINDOW_VA: u64 = 0x3100_0000;
+
+/// The most pages that the kept window can have: 32 MiB, eight times the largest vault that is known to be needed.
+pub const KEPT_WINDOW_MAX_PAGES: usize = 8192;
+
+/// Bytes of the kept map for each kept page: one of Xen's operations to map a granted page.
+pub const KEPT_MAP_ENTRY: usize = 32;
 
 /// Bytes from a unikernel's entry point to its trap stubs, one for each of the 256 vectors.
 pub const TRAP_STUBS: u64 = 64;

@@ -6,6 +6,7 @@
 //! boot info    root, before the unikernel runs   the unikernel     who it is, and what it has been given
 //! health page  both, each its own words          both              beats, progress, requests, crash report
 //! log ring     the unikernel                     root              what it has to say
+//! register     root                              the unikernel     the domains of this host (for some)
 //! ```
 //!
 //! The two sides are different domains that may run on different processors at the same moment, and the one
@@ -28,8 +29,10 @@ pub mod crash;
 pub mod device_info;
 pub mod fault;
 pub mod health;
+pub mod kept;
 pub mod layout;
 pub mod log_ring;
+pub mod register;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod text;

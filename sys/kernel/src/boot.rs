@@ -13,10 +13,13 @@ use xen_abi::context::{FLAT_KERNEL_SS, TrapFlags, TrapInfo};
 use xen_abi::mmu::Pte;
 use xen_abi::physdev::{PhysdevOp, SetIopl};
 use xen_abi::start_info::StartInfo;
-use xen_abi::{Hypercall, MachineAddr, VirtAddr};
+use xen_abi::{Hypercall, MachineAddr, Mfn, VirtAddr};
 
 /// Bytes of the kernel's stack: what a panic message takes to format, four times over.
 pub(crate) const STACK_SIZE: usize = 32 * 1024;
+
+/// Pages of the stack that Xen's domain builder puts behind its page tables, as the last that it uses.
+const BOOT_STACK_PAGES: u64 = 1;
 
 /// The kernel's stack. Xen switches to its top whenever main's user mode is left.
 #[repr(C, align(4096))]
@@ -80,6 +83,9 @@ fn prepare(start_info: &StartInfo) -> Result {
     // SAFETY: in kernel mode, and no other reference to INFO lives.
     let info = unsafe { INFO.get_mut() };
     info.archive = start_info.mod_start..start_info.mod_start + start_info.mod_len;
+    let frames = start_info.mfn_list.0;
+    info.frames = frames..frames + start_info.nr_pages * size_of::<Mfn>() as u64;
+    info.first_spare = image::pfn(start_info.pt_base.0) + start_info.nr_pt_frames + BOOT_STACK_PAGES;
     // SAFETY: Xen's start_info describes this domain's memory, which nobody has changed.
     info.window_tables = unsafe { tables::build(start_info, info.archive.clone()) }?;
     Ok(())

@@ -2,6 +2,7 @@
 
 use core::ops::Range;
 use core::sync::atomic::AtomicU64;
+use xen_abi::Mfn;
 
 unsafe extern "C" {
     static __image_start: u8;
@@ -23,6 +24,11 @@ unsafe extern "C" {
 
 fn range(start: *const u8, end: *const u8) -> Range<u64> {
     start as u64..end as u64
+}
+
+/// Which of root's pages is at `address`: Xen's domain builder starts with the image.
+pub(crate) fn pfn(address: u64) -> u64 {
+    (address - text().start) / 4096
 }
 
 /// Code.
@@ -60,6 +66,19 @@ pub fn archive() -> &'static [u8] {
     let archive = &crate::info().archive;
     // SAFETY: the range is Xen's, mapped read-only for both halves of root for as long as it runs.
     unsafe { core::slice::from_raw_parts(archive.start as *const u8, (archive.end - archive.start) as usize) }
+}
+
+/// The machine frames of root's pages, by pfn.
+pub(crate) fn frames() -> &'static [Mfn] {
+    let frames = &crate::info().frames;
+    // SAFETY: the list is Xen's, mapped read-only for both halves of root for as long as it runs, and nobody
+    // has written to it.
+    unsafe {
+        core::slice::from_raw_parts(
+            frames.start as *const Mfn,
+            (frames.end - frames.start) as usize / size_of::<Mfn>(),
+        )
+    }
 }
 
 /// What main may write but for its stack: its data, its bss.

@@ -63,6 +63,10 @@ impl core::fmt::Display for Death {
 pub struct KernelInfo {
     /// The addresses of the module that Xen loaded beside root: the boot archive.
     pub archive: Range<u64>,
+    /// Where the machine frames of root's pages are listed, by pfn.
+    pub(crate) frames: Range<u64>,
+    /// The first of root's pages, by pfn, that neither Xen's domain builder nor root's image has put to use.
+    pub(crate) first_spare: u64,
     /// How many times main has been entered: 1 in its first life.
     pub lives: u64,
     /// How the last life ended; none in the first.
@@ -74,6 +78,8 @@ pub struct KernelInfo {
 #[unsafe(link_section = ".data.kernel.info")]
 pub(crate) static INFO: KernelCell<KernelInfo> = KernelCell::new(KernelInfo {
     archive: 0..0,
+    frames: 0..0,
+    first_spare: 0,
     lives: 0,
     last_death: None,
     window_tables: [Mfn(0); crate::tables::WINDOW_TABLES],

@@ -11,7 +11,8 @@
 //! |---|---|
 //! | `entry` how Xen enters, `boot`, `tables` main's page tables | `call` wait, beat |
 //! | `trap`, `watchdog`, `restart` | `window` other domains' pages, `control` domctls |
-//! | `reboot` the last resort | `passthrough`, `port_io`, `registers` other domains' devices, `console` |
+//! | `reboot` the last resort | `lend` root's own pages, for others |
+//! | | `passthrough`, `port_io`, `registers` other domains' devices, `console` |
 
 #![no_std]
 
@@ -24,6 +25,7 @@ mod entry;
 pub mod harm;
 mod image;
 pub mod info;
+pub mod lend;
 mod panic;
 mod passthrough;
 pub mod port_io;

@@ -1,9 +1,9 @@
 //! Main's page tables, and what they keep it from.
 //!
-//! Main sees root's memory at the same addresses as the kernel, but less of it: text and the boot
-//! archive read-only, the kernel's own data read-only (these tables among it), its stack guarded, and
-//! nothing of Xen's boot-time tables. Behind [`WINDOW_BASE`] it has L1 tables of its own, through
-//! which it maps other domains' pages; the kernel has no such window.
+//! Main sees root's memory at the same addresses as the kernel, but less of it: text, the boot archive and
+//! the list of root's frames read-only, the kernel's own data read-only (these tables among it), its stack
+//! guarded, and nothing of Xen's boot-time tables. Behind [`WINDOW_BASE`] it has L1 tables of its own, through
+//! which it maps other domains' pages and what it lends to them; the kernel has no such window.
 
 use crate::cell::KernelCell;
 use crate::{boot, image};
@@ -17,8 +17,14 @@ use xen_abi::{Domid, Mfn, VirtAddr};
 /// Where the window on other domains' pages starts: the second GiB, which has an L2 table of its own.
 pub const WINDOW_BASE: u64 = 0x4000_0000;
 
-/// L1 tables of the window, of 2 MiB each.
-pub const WINDOW_TABLES: usize = 128;
+/// L1 tables of the window, of 2 MiB each: those of the slots, then those for the pages that root lends.
+pub const WINDOW_TABLES: usize = SLOT_TABLES + LENT_TABLES;
+
+/// L1 tables of the window's slots.
+pub(crate) const SLOT_TABLES: usize = 128;
+
+/// L1 tables for what root lends, 32 MiB of it, and for its grant table.
+pub(crate) const LENT_TABLES: usize = 17;
 
 /// L1 tables for root's own memory: what main can see of it lies in the first 32 MiB.
 const MEMORY_TABLES: usize = 16;
@@ -79,7 +85,7 @@ impl Memory<'_> {
 /// for the kernel too. Answers the frames of the window's L1 tables.
 ///
 /// # Errors
-/// Xen's; EFAULT where the boot archive lies outside what main can see.
+/// Xen's; EFAULT where the boot archive or the list of frames lies outside what main can see.
 ///
 /// # Safety
 /// Once, at boot, with Xen's own start_info.
@@ -97,6 +103,9 @@ pub(crate) unsafe fn build(start_info: &StartInfo, archive: Range<u64>) -> Resul
     map(tables, &memory, image::kernel(), READ_ONLY)?;
     map(tables, &memory, image::main_data(), WRITABLE)?;
     map(tables, &memory, image::main_stack_and_box(), WRITABLE)?;
+    let list = start_info.mfn_list.0;
+    let list_end = (list + start_info.nr_pages * size_of::<Mfn>() as u64).next_multiple_of(PAGE);
+    map(tables, &memory, list & !(PAGE - 1)..list_end, READ_ONLY)?;
     map(tables, &memory, archive.start & !(PAGE - 1)..archive.end.next_multiple_of(PAGE), READ_ONLY)?;
     let shared_info = xen_abi::MachineAddr(start_info.shared_info).mfn();
     *slot(tables, boot::shared_info_va())? = Pte::new(shared_info, READ_ONLY);

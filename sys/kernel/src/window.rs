@@ -1,12 +1,13 @@
 //! Other domains' pages, mapped for main.
 //!
-//! The window is divided into slots, one for each component. What is mapped stays mapped as long as
+//! The window is divided into slots, one for each component; behind them is the place for what root lends
+//! ([`lend`](crate::lend)). What is mapped stays mapped as long as
 //! the domain lives, so that a micro-reboot costs no hypercall a page; it must be unmapped before the
 //! domain is destroyed, or Xen keeps a zombie. The entries of the window's tables are what Xen holds
 //! to be true: a new life of main reads from them which frames its last life had mapped.
 
 use crate::info;
-use crate::tables::{READ_ONLY, REGISTERS, WINDOW_BASE, WINDOW_TABLES, WRITABLE, window_entry};
+use crate::tables::{LENT_TABLES, READ_ONLY, REGISTERS, SLOT_TABLES, WINDOW_BASE, WRITABLE, window_entry};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use pv::Result;
 use xen_abi::errno::Errno;
@@ -17,7 +18,10 @@ use xen_abi::{Domid, Mfn};
 pub const SLOTS: usize = 32;
 
 /// Pages in a slot.
-pub const SLOT_PAGES: usize = WINDOW_TABLES / SLOTS * 512;
+pub const SLOT_PAGES: usize = SLOT_TABLES / SLOTS * 512;
+
+/// Pages in the part of the window for what root lends.
+pub(crate) const LENT_PAGES: usize = LENT_TABLES * 512;
 
 const PAGE: usize = 4096;
 
@@ -43,13 +47,19 @@ pub enum Access {
 #[derive(Debug)]
 pub struct Slot {
     first: usize,
+    pages: usize,
 }
 
 impl Slot {
     /// Takes slot `index`; once in a life of main.
     pub fn take(index: usize) -> Option<Self> {
         let free = index < SLOTS && TAKEN.fetch_or(1 << index, Ordering::Relaxed) & 1 << index == 0;
-        free.then_some(Self { first: index * SLOT_PAGES })
+        free.then_some(Self { first: index * SLOT_PAGES, pages: SLOT_PAGES })
+    }
+
+    /// The part of the window behind the slots.
+    pub(crate) const fn lent() -> Self {
+        Self { first: SLOTS * SLOT_PAGES, pages: LENT_PAGES }
     }
 
     /// Maps `count` frames of `domain`, `frame(n)` at page `at + n`.
@@ -82,7 +92,7 @@ impl Slot {
     }
 
     fn change(&mut self, at: usize, count: usize, domain: Domid, value: impl Fn(usize) -> Pte) -> Result {
-        if at.checked_add(count).is_none_or(|end| end > SLOT_PAGES) {
+        if at.checked_add(count).is_none_or(|end| end > self.pages) {
             return Err(Errno::Einval.into());
         }
         let tables = &info().window_tables;
@@ -107,12 +117,12 @@ impl Slot {
 
     /// The frame that is mapped at `page`, as Xen has it.
     pub fn frame(&self, page: usize) -> Option<Mfn> {
-        let entry = if page < SLOT_PAGES { window_entry(self.first + page) } else { Pte::EMPTY };
+        let entry = if page < self.pages { window_entry(self.first + page) } else { Pte::EMPTY };
         entry.is_present().then(|| entry.mfn())
     }
 
     pub(crate) fn address(&self, offset: usize, len: usize) -> *mut u8 {
-        let end = offset.checked_add(len).filter(|end| *end <= SLOT_PAGES * PAGE);
+        let end = offset.checked_add(len).filter(|end| *end <= self.pages * PAGE);
         assert!(end.is_some(), "{len} bytes at {offset:#x} lie outside a slot of the window");
         (WINDOW_BASE as usize + self.first * PAGE + offset) as *mut u8
     }

@@ -1,9 +1,9 @@
 //! Event channels as something to await.
 
-use crate::start;
+use crate::{channel, start};
 use core::cell::RefCell;
 use core::future::poll_fn;
-use core::task::{Poll, Waker};
+use core::task::{Context, Poll, Waker};
 use critical_section::Mutex;
 use heapless::Vec;
 use xen_abi::{Domid, Port};
@@ -63,20 +63,7 @@ impl Event {
 
     /// Waits for an event; those that came since the last wait count as one. One task waits for a port.
     pub async fn wait(&self) {
-        poll_fn(|context| {
-            critical_section::with(|cs| {
-                let mut awaited = AWAITED.borrow_ref_mut(cs);
-                let Some(entry) = awaited.iter_mut().find(|entry| entry.port == self.port) else {
-                    return Poll::Pending;
-                };
-                if core::mem::take(&mut entry.fired) || start::shared_info().take_pending(self.port) {
-                    return Poll::Ready(());
-                }
-                entry.waker = Some(context.waker().clone());
-                Poll::Pending
-            })
-        })
-        .await;
+        poll_fn(|context| poll_fired(self.port, context)).await;
     }
 
     /// Sends an event to the other end.
@@ -88,7 +75,38 @@ impl Event {
     }
 }
 
-/// Closes what a last life has opened and this one does not know: every port but `keep` and the doorbell. A micro-reboot
+/// Whether there was an event on `port`, which is awaited; if not, `context` is woken by the next.
+pub(crate) fn poll_fired(port: Port, context: &mut Context<'_>) -> Poll<()> {
+    critical_section::with(|cs| {
+        let mut awaited = AWAITED.borrow_ref_mut(cs);
+        let Some(entry) = awaited.iter_mut().find(|entry| entry.port == port) else { return Poll::Pending };
+        if core::mem::take(&mut entry.fired) || start::shared_info().take_pending(port) {
+            return Poll::Ready(());
+        }
+        entry.waker = Some(context.waker().clone());
+        Poll::Pending
+    })
+}
+
+/// Has what waits for `old` wait for `new` instead, and wakes it.
+pub(crate) fn replace(old: Port, new: Port) {
+    critical_section::with(|cs| {
+        let mut awaited = AWAITED.borrow_ref_mut(cs);
+        if let Some(entry) = awaited.iter_mut().find(|entry| entry.port == old) {
+            (entry.port, entry.fired) = (new, true);
+            if let Some(waker) = entry.waker.take() {
+                waker.wake();
+            }
+        }
+    });
+}
+
+/// Stops waiting for `port`.
+pub(crate) fn forget(port: Port) {
+    critical_section::with(|cs| AWAITED.borrow_ref_mut(cs).retain(|entry| entry.port != port));
+}
+
+/// Closes what a last life has opened and this one does not know: every port but `keep`, the doorbell and the channels. A micro-reboot
 /// keeps event channels, so a program that opens some calls this at its start, or they add up. Answers how many there
 /// were.
 ///
@@ -99,7 +117,11 @@ pub fn close_leftovers(keep: &[Port]) -> pv::Result<usize> {
     for port in (1..MAX_PORTS as u32).map(Port) {
         let is_open =
             pv::event::status(Domid::SELF, port).is_ok_and(|s| s.state() != Some(PortState::Closed));
-        if is_open && port.0 != start::boot_info().doorbell_port && !keep.contains(&port) {
+        if is_open
+            && port.0 != start::boot_info().doorbell_port
+            && !keep.contains(&port)
+            && !channel::has(port)
+        {
             pv::event::close(port)?;
             closed += 1;
         }
@@ -112,7 +134,7 @@ pub fn close_leftovers(keep: &[Port]) -> pv::Result<usize> {
 /// # Errors
 /// Xen's: the port is not open.
 pub fn close(event: Event) -> pv::Result {
-    critical_section::with(|cs| AWAITED.borrow_ref_mut(cs).retain(|entry| entry.port != event.port));
+    forget(event.port);
     pv::event::close(event.port)
 }
 

@@ -3,7 +3,7 @@
 //! Every turn is a heartbeat, and an idle unikernel turns once in a heartbeat period. A task that
 //! never yields stops the turns, and with them the beat.
 
-use crate::{clock, event, fault, start, time_driver};
+use crate::{channel, clock, event, fault, start, time_driver};
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -53,6 +53,7 @@ pub(crate) fn run(spawn: impl FnOnce(Spawner)) -> ! {
         if let Some(command) = health.take_fault() {
             fault::carry_out(&health, command);
         }
+        channel::refresh();
         let flooding = fault::turn();
         let next_timer_us = time_driver::wake_expired(now_us);
         let woken = WOKEN.swap(false, Ordering::Relaxed);

@@ -4,6 +4,7 @@
 //!   main (async)  --  spawns tasks, awaits events and time
 //!   executor      --  polls tasks, beats the heart, waits in SCHEDOP_poll
 //!   event  time  grant  log  recovery  health
+//!   kept, channel --  memory and events shared with other unikernels
 //!   virtio        --  network cards and disks, on dma memory and interrupt
 //!   start, trap   --  from root's boot info to main; from a fault to a crash report
 //! ```
@@ -16,6 +17,7 @@
 
 extern crate alloc;
 
+pub mod channel;
 pub mod clock;
 mod critical;
 pub mod dma;
@@ -26,6 +28,7 @@ pub mod fault;
 pub mod grant;
 mod heap;
 pub mod interrupt;
+pub mod kept;
 mod log_ring;
 mod start;
 mod time_driver;

@@ -1,6 +1,6 @@
 //! From `_start` to the executor.
 
-use crate::{Uk, executor, grant, heap, log_ring};
+use crate::{Uk, channel, executor, grant, heap, kept, log_ring};
 use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::AtomicU64;
@@ -56,10 +56,10 @@ pub(crate) fn heap() -> Area {
     Area { va: heap.va, pages: heap.pages - grant::book_area(boot_info()).pages }
 }
 
-/// The words of an area that root and this unikernel share.
+/// The words of an area that this unikernel shares with root or others.
 pub(crate) fn words(area: Area) -> &'static [AtomicU64] {
-    // SAFETY: boot info was validated: the areas lie in RAM, apart from each other and from all
-    // that Rust manages; both sides use them by atomics.
+    // SAFETY: boot info was validated: the areas lie in RAM or in the kept window, apart from each other
+    // and from all that Rust manages; all sides use them by atomics.
     unsafe { core::slice::from_raw_parts(area.va as *const AtomicU64, (area.bytes() / 8) as usize) }
 }
 
@@ -80,10 +80,12 @@ pub(crate) extern "C" fn start() -> ! {
     }
     shared_info().mask_and_clear_all();
     log_ring::init();
+    kept::start(info);
     grant::start(info);
     // SAFETY: root gives this area to nobody else, and the pages that other domains may still use are left out.
     unsafe { heap::init(heap(), &grant::inherited_pages()) };
     health.set_stage(BootStage::Memory);
+    channel::start();
     health.set_stage(BootStage::Events);
     executor::run(|spawner| {
         health.set_stage(BootStage::Main);

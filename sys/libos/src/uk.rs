@@ -1,12 +1,15 @@
 //! What a unikernel's main is given.
 
+use crate::channel::Channel;
 use crate::event::{Event, TooManyPorts};
+use crate::kept::SharedMemory;
 use crate::start;
 use core::sync::atomic::AtomicU64;
 use recovery_box::{OpenReport, RecoveryBox, TooSmall};
 use uk_abi::boot_info::{BootInfo, BootReason};
 use uk_abi::device_info::DeviceInfo;
 use uk_abi::health::HealthPage;
+use uk_abi::register::Register;
 use xen_abi::{Domid, Port};
 
 /// A unikernel's recovery box.
@@ -51,7 +54,7 @@ impl Uk {
         Event::listen(Port(self.info().doorbell_port))
     }
 
-    /// The words of the recovery box, which a restart keeps and a rebuild gives back. A program that divides them into
+    /// The words of the recovery box, which outlive every life and every domain of this unikernel. A program that divides them into
     /// several boxes starts from here.
     pub fn recovery_words(&self) -> &'static [AtomicU64] {
         start::words(self.info().recovery_box)
@@ -66,6 +69,24 @@ impl Uk {
         &self,
     ) -> Result<(Records<SLOTS, PAYLOAD>, OpenReport), TooSmall> {
         RecoveryBox::open(self.recovery_words())
+    }
+
+    /// The memory that is called `name` in the system description, if this unikernel shares it.
+    pub fn shared(&self, name: &str) -> Option<SharedMemory> {
+        SharedMemory::find(name)
+    }
+
+    /// The channel to the unikernel in the domain `peer`, if they share memory.
+    pub fn channel(&self, peer: Domid) -> Option<Channel> {
+        Channel::to(peer)
+    }
+
+    /// The register of domains, if the system description lets this unikernel read it. Root rings the doorbell when it
+    /// has changed.
+    pub fn register(&self) -> Option<Register<&'static [AtomicU64]>> {
+        Some(self.info().register)
+            .filter(|area| area.pages > 0)
+            .and_then(|area| Register::new(start::words(area)))
     }
 
     /// The devices that root has given this unikernel.

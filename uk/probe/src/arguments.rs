@@ -11,13 +11,15 @@ pub struct Arguments {
     pub offer: Option<Domid>,
     /// Copy from the page that this domain offers, again and again.
     pub read: Option<Domid>,
+    /// Talk to all who share the memory of this name.
+    pub talk: Option<&'static str>,
     /// Map the page that this domain offers, and look at it again and again.
     pub map: Option<Domid>,
 }
 
 impl Arguments {
     /// Reads the words of `text`; one that is not known is reported and passed over.
-    pub fn parse(text: &str) -> Self {
+    pub fn parse(text: &'static str) -> Self {
         let mut arguments = Self::default();
         for word in text.split_ascii_whitespace() {
             let (name, value) = word.split_once('=').unwrap_or((word, ""));
@@ -26,6 +28,7 @@ impl Arguments {
                 "spin" if value.is_empty() => arguments.spin = true,
                 "offer" if domain.is_some() => arguments.offer = domain,
                 "read" if domain.is_some() => arguments.read = domain,
+                "talk" if !value.is_empty() => arguments.talk = Some(value),
                 "map" if domain.is_some() => arguments.map = domain,
                 _ => log::warn!("`{word}` among the arguments means nothing to a probe"),
             }

@@ -98,6 +98,15 @@ impl Record for OwnPort {
     const VERSION: u16 = 1;
 }
 
+/// Questions that were put to a partner. Under its domain's number.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Questions(u64);
+
+impl Record for Questions {
+    const TYPE: u16 = 6;
+    const VERSION: u16 = 1;
+}
+
 /// What a life has found in its recovery box.
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
@@ -228,6 +237,16 @@ impl Journal {
     /// Enters their number.
     pub fn set_loops(&mut self, info: &BootInfo, lives: u64) {
         self.put(0, &Loops { lives, incarnation: info.incarnation });
+    }
+
+    /// Questions that were put to a partner.
+    pub fn question(&self, partner: u32) -> u64 {
+        self.records.get::<Questions>(partner).ok().flatten().map_or(0, |questions| questions.0)
+    }
+
+    /// Enters their number.
+    pub fn set_question(&mut self, partner: u32, number: u64) {
+        self.put(partner, &Questions(number));
     }
 
     fn put<T: Record>(&mut self, key: u32, record: &T) {

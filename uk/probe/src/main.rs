@@ -6,6 +6,8 @@
 //! doom      faults of lives to come: crash loops, crashes during the boot
 //! checks    at each start, that time, tasks, events and grants work
 //! sharing   a page that it shares with itself, and one with a neighbour
+//! talk      conversations through memory that root keeps
+//! census    what becomes of the domains of this host
 //! service   the figures that it shows in its health page
 //! ```
 //!
@@ -17,22 +19,26 @@
 //! | `offer=D` | offers a page to domain D, which says which of its lives this is |
 //! | `read=D` | copies from the page that domain D offers, again and again |
 //! | `map=D` | looks at that page through a mapping instead; domain D cannot be rebuilt meanwhile |
+//! | `talk=NAME` | talks to all others who share the memory of that name |
 
 #![no_std]
 #![no_main]
 
 mod arguments;
+mod census;
 mod checks;
 mod doom;
 mod journal;
 mod service;
 mod sharing;
 mod spinner;
+mod talk;
 mod worker;
 
 use crate::arguments::Arguments;
 use crate::journal::Journal;
 use crate::sharing::Inherited;
+use crate::talk::Conversation;
 use core::cell::RefCell;
 use libos::embassy_executor::{SpawnError, SpawnToken};
 use libos::{Spawner, Uk};
@@ -59,6 +65,11 @@ async fn main(spawner: Spawner, uk: Uk) {
     spawner.spawn(task(worker::work(health, journal)));
     // A service would take up what its last life left before anything else. A probe serves nobody, so it beats first.
     libos::futures::yield_now().await;
+    if let Some(name) = arguments.talk {
+        for conversation in Conversation::all(&uk, name, uk.info().incarnation).into_iter().flatten() {
+            spawner.spawn(task(talk::talk(conversation, journal)));
+        }
+    }
     let mut inherited = Inherited::take_over(&uk, &arguments);
     let sharing = sharing::check(&uk, &mut inherited, journal);
     spawner.spawn(task(checks::player()));

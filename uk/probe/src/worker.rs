@@ -1,5 +1,6 @@
 //! Work for root to watch: one task takes it on, another does it, at a rate that is steady and small.
 
+use crate::census::Census;
 use crate::journal::Journal;
 use crate::service;
 use core::cell::RefCell;
@@ -44,7 +45,7 @@ pub async fn work(health: HealthPage<'static>, journal: &'static RefCell<Journal
     }
 }
 
-/// Counts rings of the doorbell, for ever.
+/// Counts rings of the doorbell, for ever, and looks each time at what root may have rung for.
 ///
 /// # Panics
 /// If the doorbell cannot be listened to.
@@ -53,7 +54,9 @@ pub async fn count_rings(uk: &Uk) {
         Ok(doorbell) => doorbell,
         Err(error) => panic!("{error}"),
     };
+    let mut census = Census::new();
     for rings in 1.. {
+        census.take(uk);
         doorbell.wait().await;
         uk.health().set_service(service::RINGS, rings);
     }

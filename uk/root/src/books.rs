@@ -1,5 +1,6 @@
 //! What root keeps in its recovery box: what it needs to know when it starts again.
 
+use crate::channels::MAX_OFFERS;
 use core::sync::atomic::AtomicU64;
 use heapless::Vec;
 use monitor::Saved;
@@ -13,8 +14,8 @@ pub const MAX_EXTENTS: usize = 32;
 /// Records: two for each component, one for each device, and a few of root's own.
 const SLOTS: usize = 80 + crate::devices::MAX_GIVEN;
 
-/// Bytes of the largest record: a component's extents, 10 bytes each when encoded.
-const PAYLOAD: usize = 384;
+/// Bytes of the largest record: a component's extents, 10 bytes each when encoded, and its ports, 5 bytes each.
+const PAYLOAD: usize = 512;
 
 /// The box.
 pub type Books = RecoveryBox<&'static [AtomicU64], SLOTS, PAYLOAD>;
@@ -32,6 +33,10 @@ pub struct DomainRecord {
     pub doorbell: u32,
     /// The component's end of it.
     pub doorbell_there: u32,
+    /// The life that the domain was built for.
+    pub built: u32,
+    /// The ports that it offers its peers.
+    pub offered: Vec<u32, MAX_OFFERS>,
 }
 
 impl Record for DomainRecord {
@@ -69,48 +74,12 @@ impl Record for PortsRecord {
     const VERSION: u16 = 1;
 }
 
-/// A recovery box in the scratch area. Keyed by the index of the component whose it is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ScratchRecord {
-    /// Its first page in the area.
-    pub first: u32,
-    /// Its pages.
-    pub pages: u32,
-}
-
-impl ScratchRecord {
-    /// The page behind it.
-    pub fn end(&self) -> usize {
-        self.first as usize + self.pages as usize
-    }
-}
-
-impl Record for ScratchRecord {
-    const TYPE: u16 = 4;
-    const VERSION: u16 = 1;
-}
-
-/// Root's kept memory, divided: the books, the event log, the scratch area.
-pub struct Kept {
-    /// For [`Books`].
-    pub books: &'static [AtomicU64],
-    /// For the event log.
-    pub events: &'static [AtomicU64],
-    /// For the scratch area.
-    pub scratch: &'static [AtomicU64],
-}
-
-impl Kept {
-    /// Divides what the recovery kernel keeps over a restart.
-    ///
-    /// # Panics
-    /// If it is too small, which root's linker script decides.
-    pub fn divide() -> Self {
-        let words = kernel::recovery_words();
-        let (books, rest) = words.split_at(Books::WORDS);
-        let (events, scratch) = rest.split_at(crate::events::WORDS);
-        Self { books, events, scratch }
-    }
+/// What the recovery kernel keeps over a restart, divided: the words of [`Books`], and those of the event log.
+///
+/// # Panics
+/// If it is too small, which root's linker script decides.
+pub fn divide() -> (&'static [AtomicU64], &'static [AtomicU64]) {
+    kernel::recovery_words().split_at(Books::WORDS)
 }
 
 /// Opens the books; says what was found.

@@ -1,7 +1,9 @@
 //! What root knows about one component.
 
 use crate::books::{Books, DomainRecord, MAX_EXTENTS};
+use crate::channels::Offers;
 use crate::devices::Device;
+use crate::loans::{self, Lent};
 use builder::{MachineRange, UkParams, UkPlan};
 use description::Component as Description;
 use heapless::Vec;
@@ -33,6 +35,10 @@ pub struct Component {
     pub slot: Slot,
     /// Its devices.
     pub devices: &'static mut [Device],
+    /// What root lends it.
+    pub lent: Lent,
+    /// The ports between it and those that it shares memory with.
+    pub offers: Offers,
     /// Whether this host lacks a device that it cannot do without.
     pub incomplete: bool,
     /// Lives that it has had.
@@ -63,6 +69,8 @@ pub struct Domain {
     pub doorbell_there: Port,
     /// Its `shared_info`.
     pub shared_info: Mfn,
+    /// The life that it was built for.
+    pub built: u32,
     /// What its page tables come to when they are as planned; 0 while that is not known.
     pub tables_digest: u64,
 }
@@ -86,6 +94,7 @@ impl Component {
         plan: UkPlan<'static>,
         slot: Slot,
         devices: &'static mut [Device],
+        lent: Lent,
     ) -> Self {
         Self {
             index,
@@ -94,6 +103,8 @@ impl Component {
             plan,
             slot,
             devices,
+            lent,
+            offers: Offers::new(),
             incomplete: false,
             incarnation: 0,
             domain: None,
@@ -126,9 +137,11 @@ impl Component {
         }
     }
 
-    /// The parameters for the plan of a component with so many devices, whose registers are `bars`.
+    /// The parameters for the plan of a component that is lent so many pages, with so many devices, whose registers
+    /// are `bars`.
     pub fn params(
         description: &'static Description,
+        kept_pages: u32,
         devices: usize,
         bars: &'static [MachineRange],
     ) -> UkParams<'static> {
@@ -136,7 +149,7 @@ impl Component {
             memory_pages: description.memory_pages,
             stack_pages: description.stack_pages,
             log_pages: description.log_pages,
-            box_pages: description.box_pages,
+            kept_pages,
             grant_window_pages: description.grant_window_pages,
             dma_pages: description.dma_pages,
             devices: devices as u32,
@@ -144,9 +157,9 @@ impl Component {
         }
     }
 
-    /// Its domain's number: components come first, guests behind them.
+    /// Its domain's number.
     pub fn domid(&self) -> Domid {
-        Domid(self.index as u16 + 1)
+        loans::domid(self.index)
     }
 
     /// Pages of it that root maps: all but heap and DMA memory.
@@ -183,6 +196,8 @@ impl Component {
             extents: domain.extents.iter().map(|first| first.0).collect(),
             doorbell: domain.doorbell.0,
             doorbell_there: domain.doorbell_there.0,
+            built: domain.built,
+            offered: self.offered_ports(),
         };
         // The books have room for a record of each component.
         let _ = books.put(self.index as u32, &record);

@@ -21,9 +21,6 @@ const PAYLOAD: usize = 256;
 
 type Lines = RecoveryBox<&'static [AtomicU64], LINES, PAYLOAD>;
 
-/// Words of memory that the log takes.
-pub const WORDS: usize = Lines::WORDS;
-
 #[derive(Serialize, Deserialize)]
 struct Event {
     sequence: u64,

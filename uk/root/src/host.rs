@@ -1,6 +1,7 @@
 //! The host: all that root knows, and one turn of what it does.
 
-use crate::books::{self, Books, DomainRecord, Kept, MAX_EXTENTS, MonitorRecord, PortsRecord};
+use crate::books::{self, Books, DomainRecord, MAX_EXTENTS, MonitorRecord, PortsRecord};
+use crate::channels;
 use crate::command::Console;
 use crate::component::{Component, Domain, EXTENT_PAGES};
 use crate::crash_log::{self, Crash};
@@ -8,7 +9,7 @@ use crate::devices::quiesce::{self, REGISTER_PAGES};
 use crate::devices::{self, Found, Shares};
 use crate::events::EventLog;
 use crate::life::RepairError;
-use crate::scratch::Scratch;
+use crate::loans::{Kept, Lent};
 use crate::{micro_reboot, policy, rebuild};
 use builder::UkPlan;
 use description::Archive;
@@ -19,11 +20,18 @@ use kernel::control::Control;
 use kernel::pv::event;
 use kernel::window::Slot;
 use kernel::{call, now_us};
-use monitor::{Action, Actions, ComponentId, ComponentSet, Event, MAX_COMPONENTS, Method, Monitor, Report};
+use monitor::{
+    Action, Actions, ComponentId, ComponentSet, Event, MAX_COMPONENTS, Method, Monitor, Phase, Report, Rung,
+};
 use static_cell::StaticCell;
+use uk_abi::register::{Changing, State};
 use xen_abi::event_channel::PortState;
+use xen_abi::sched::ShutdownReason;
 use xen_abi::virq::Virq;
 use xen_abi::{Domid, Mfn, Port};
+
+/// What the register says of a component that cannot be revived.
+const HELD: u8 = ShutdownReason::Crash.raw() as u8;
 
 /// The description lives as long as root does.
 static DESCRIPTION: StaticCell<Description> = StaticCell::new();
@@ -46,8 +54,8 @@ pub struct Host {
     pub books: Books,
     /// The event log.
     pub events: EventLog,
-    /// Where recovery boxes wait during a rebuild.
-    pub scratch: Scratch,
+    /// What root keeps for the components.
+    pub kept: Kept,
     /// The operator's console.
     pub console: Console,
     /// Where `VIRQ_DOM_EXC` and `VIRQ_CONSOLE` arrive.
@@ -80,11 +88,14 @@ impl Host {
             Ok(control) => control,
             Err(error) => panic!("this Xen speaks none of the interfaces that root knows: {error}"),
         };
-        let kept = Kept::divide();
-        let (mut books, found) = books::open(kept.books);
-        let mut events = EventLog::open(kept.events, description.host.console != ConsoleUse::Off);
+        let (book_words, event_words) = books::divide();
+        let (mut books, found) = books::open(book_words);
+        let mut events = EventLog::open(event_words, description.host.console != ConsoleUse::Off);
         let ports = ports(&mut books);
-        let scratch = Scratch::new(kept.scratch);
+        let (kept, lent) = match Kept::lend(description) {
+            Ok(lent) => lent,
+            Err(error) => panic!("what the components are lent: {error}"),
+        };
         call::set_patience(Patience {
             main_us: description.host.watchdog_us,
             host_s: description.host.host_watchdog_s,
@@ -100,11 +111,11 @@ impl Host {
             archive,
             description,
             monitor: monitor(description, devices.incomplete),
-            components: components(&archive, description, &scratch, devices),
+            components: components(&archive, description, lent, devices),
             actions: Actions::default(),
             books,
             events,
-            scratch,
+            kept,
             console: Console::new(description.host.console == ConsoleUse::Commands),
             ports,
             next_check_us: started_us,
@@ -136,8 +147,17 @@ impl Host {
             let saved = self.books.get::<MonitorRecord>(index as u32).ok().flatten();
             let saved = saved.filter(|_| sound || component.domain.is_none()).map(|record| record.0);
             self.tell(Event::Resume { component: id, saved: saved.as_ref() });
-            if !sound && self.monitor.phase(id) == monitor::Phase::Healthy {
+            if !sound && self.monitor.phase(id) == Phase::Healthy {
                 self.tell(Event::Crashed { component: id });
+            }
+        }
+        for index in 0..self.components.len() {
+            channels::tell_peers(&mut self.components, index);
+            if ComponentId::new(index).is_some_and(|id| matches!(self.monitor.phase(id), Phase::Held { .. }))
+            {
+                self.register(index, State::ShutDown { reason: HELD });
+            } else if self.components[index].domain.is_some() {
+                self.register(index, State::Running);
             }
         }
         // A crash between the two lives has rung for nobody.
@@ -203,7 +223,11 @@ impl Host {
                     call::beat();
                     let index = repair.component.index();
                     crash_log::collect(&self.components[index], &mut crashes);
-                    let done = self.repair(index, repair.method);
+                    let mut done = self.repair(index, repair.method);
+                    if repair.rung >= Rung::Cascade && matches!(done, Err(RepairError::Zombie)) {
+                        self.take_down_dependents(repair.component);
+                        done = self.repair(index, repair.method);
+                    }
                     if let Err(error) = &done {
                         let rung = repair.rung.name();
                         self.note(
@@ -223,6 +247,7 @@ impl Host {
                     quiesce::silence(&self.components[component.index()]);
                     // A domain that cannot even be paused is dying or gone.
                     let _ = self.control.pause(self.components[component.index()].domid());
+                    self.register(component.index(), State::ShutDown { reason: HELD });
                 }
                 Action::Report(report) => {
                     // As many as the queue can hold; more come only after repairs that took their time.
@@ -273,8 +298,42 @@ impl Host {
         }
     }
 
+    /// Destroys the domains of all that depends on `component`, which are to be built anew after it: what they have
+    /// mapped of it keeps its old domain from going away.
+    fn take_down_dependents(&mut self, component: ComponentId) {
+        for dependent in self.monitor.graph().dependents(component).iter() {
+            // Refused, its own repair will tell.
+            let _ = rebuild::tear_down(&mut self.components[dependent.index()], &self.control);
+            // One that has just been built is to be built once more.
+            if matches!(self.monitor.phase(dependent), Phase::Healthy | Phase::Starting { .. }) {
+                self.tell(Event::Crashed { component: dependent });
+            }
+        }
+    }
+
+    /// Enters into the register what has become of the component at `index`, which keeps its identity whatever is done
+    /// to it, and tells who reads that.
+    fn register(&self, index: usize, state: State) {
+        let Some(register) = self.kept.register() else { return };
+        let (domid, before) = (self.components[index].domid().0, register.changes());
+        match register.get(domid) {
+            Ok(None) => register.built(domid, None),
+            // One that a last life was changing is said anew.
+            Ok(Some(_)) | Err(Changing) => register.became(domid, state),
+        }
+        if register.changes() != before {
+            self.components
+                .iter()
+                .filter(|component| component.lent.has_register())
+                .for_each(Component::ring);
+        }
+    }
+
     fn repair(&mut self, index: usize, method: Method) -> Result<(), RepairError> {
         let done = self.carry_out(index, method);
+        if done.is_ok() {
+            self.register(index, State::Running);
+        }
         let Self { components, events, .. } = self;
         let name = components[index].name;
         for device in components[index].devices.iter_mut() {
@@ -305,7 +364,8 @@ impl Host {
                 Ok(())
             }
             Method::Rebuild => {
-                rebuild::rebuild(component, &self.control, &mut self.books, &self.scratch)?;
+                rebuild::rebuild(component, &self.control, &mut self.books)?;
+                channels::tell_peers(&mut self.components, index);
                 let Self { components, events, .. } = self;
                 let component = &components[index];
                 if component.incarnation == 1 {
@@ -334,25 +394,21 @@ impl Host {
 fn components(
     archive: &Archive<'static>,
     description: &'static Description,
-    scratch: &Scratch,
+    lent: Vec<Lent, MAX_COMPONENTS>,
     found: Found,
 ) -> Vec<Component, MAX_COMPONENTS> {
     let mut components = Vec::new();
     let mut shares = Shares::new(found.devices);
-    for (index, described) in description.components.iter().enumerate() {
+    for ((index, described), lent) in description.components.iter().enumerate().zip(lent) {
         let name = described.name.as_str();
         let Some(image) = archive.image(&described.image) else {
             panic!("{name}: the boot archive has no image {}", described.image)
         };
         let (devices, bars) = shares.next(index);
-        let plan = match UkPlan::new(image, &Component::params(described, devices.len(), bars)) {
+        let plan = match UkPlan::new(image, &Component::params(described, lent.pages, devices.len(), bars)) {
             Ok(plan) => plan,
             Err(error) => panic!("{name}: {error}"),
         };
-        if described.box_pages as usize > scratch.pages() {
-            let (asked, most) = (described.box_pages, scratch.pages());
-            panic!("{name}: a recovery box of {asked} pages, but root has room for {most} while it rebuilds");
-        }
         if plan.areas().heap.start.0 as usize >= REGISTER_PAGES || plan.memory_pages() % EXTENT_PAGES != 0 {
             panic!("{name}: its memory must be whole extents of 2 MiB, and all but its heap fit 8 MiB");
         }
@@ -360,7 +416,7 @@ fn components(
             panic!("{name}: root keeps books on {MAX_EXTENTS} extents of 2 MiB for a component, not more");
         }
         let Some(slot) = Slot::take(index) else { panic!("{name}: there is no slot {index} in the window") };
-        let mut component = Component::new(index, name, described, plan, slot, devices);
+        let mut component = Component::new(index, name, described, plan, slot, devices, lent);
         component.incomplete = ComponentId::new(index).is_some_and(|id| found.incomplete.contains(id));
         component.place_registers();
         // The description has no more components than this has room for.
@@ -409,6 +465,7 @@ fn adopt(component: &mut Component, control: &Control, record: &DomainRecord) ->
         doorbell: Port(record.doorbell),
         doorbell_there: Port(record.doorbell_there),
         shared_info: info.shared_info_frame,
+        built: record.built,
         // Known again after the next repair.
         tables_digest: 0,
     };
@@ -418,7 +475,8 @@ fn adopt(component: &mut Component, control: &Control, record: &DomainRecord) ->
         && mapped(component.shared_info_page(), domain.shared_info)
         && event::status(Domid::SELF, domain.doorbell).is_ok_and(|status| {
             status.state() == Some(PortState::Interdomain(component.domid(), domain.doorbell_there))
-        });
+        })
+        && component.adopt_ports(record.built, &record.offered);
     if sound {
         component.domain = Some(domain);
     }

@@ -32,8 +32,6 @@ pub enum RepairError {
         /// Which one.
         table: Pfn,
     },
-    /// Other components' recovery boxes wait where this one should.
-    NoRoom,
     /// The old domain is not gone: somebody still holds pages of it.
     Zombie,
     /// This host lacks a device that the component cannot do without.
@@ -51,7 +49,6 @@ impl core::fmt::Display for RepairError {
             Self::Xen { doing, error } => write!(f, "{doing}: {error}"),
             Self::NoDomain => f.write_str("there is no domain to reboot in place"),
             Self::TablesDamaged { table } => write!(f, "the page table at pfn {table} is damaged"),
-            Self::NoRoom => f.write_str("there is no room for its recovery box until others are rebuilt"),
             Self::Zombie => f.write_str("the old domain is not gone: somebody still holds pages of it"),
             Self::Incomplete => f.write_str("this host lacks a device that it cannot do without"),
             Self::Device { bdf } => write!(f, "the device {bdf} does not come back from its reset"),
@@ -107,6 +104,7 @@ pub fn begin(component: &mut Component, control: &Control, reason: BootReason) -
     component.log_printed = 0;
     let mut info = BootInfo::new(component.name, &component.description.args, reason);
     component.plan.describe(&mut info);
+    component.lent.describe(&mut info);
     info.incarnation = component.incarnation;
     info.heartbeat_period_us = component.description.heartbeat_period_us;
     info.domid = component.domid().0;
@@ -125,6 +123,7 @@ pub fn begin(component: &mut Component, control: &Control, reason: BootReason) -
         health.prepare_start();
         health.set_boot_wanted(true);
     }
+    component.show_offers();
     let mut context = VcpuGuestContext::default();
     fill_context(&mut context, &component.plan, domain);
     let domid = component.domid();

@@ -17,6 +17,7 @@
 
 mod books;
 mod canary;
+mod channels;
 mod command;
 mod component;
 mod crash_log;
@@ -24,10 +25,10 @@ mod devices;
 mod events;
 mod host;
 mod life;
+mod loans;
 mod micro_reboot;
 mod policy;
 mod rebuild;
-mod scratch;
 mod self_harm;
 mod watch;
 

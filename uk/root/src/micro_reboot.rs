@@ -10,7 +10,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use heapless::Vec;
 use kernel::control::Control;
 use uk_abi::boot_info::BootReason;
-use uk_abi::layout::{BAR_WINDOW_VA, GRANT_WINDOW_VA};
+use uk_abi::layout::{BAR_WINDOW_VA, GRANT_WINDOW_VA, KEPT_WINDOW_VA};
 use xen_abi::Pfn;
 use xen_abi::domctl::DomainInfoFlags;
 use xen_abi::mmu::{MmuUpdate, PTE_FRAME_MASK, Pte, PteFlags};
@@ -71,7 +71,7 @@ fn prepare(component: &mut Component, control: &Control) -> Result<(), RepairErr
 /// A number for what the domain's page tables say. To compare it costs a third of comparing them with
 /// the plan, entry by entry.
 pub fn digest_tables(component: &Component) -> u64 {
-    let tables = component.plan.tables().filter(|table| !is_grant_window(table));
+    let tables = component.plan.tables().filter(|table| !is_its_own(table));
     let words = tables.flat_map(|table| {
         let skipped = if table.level == Level::L4 { HYPERVISOR_ENTRIES } else { 0..0 };
         let words = component.slot.words(table.pfn.0 as usize, 1).iter().enumerate();
@@ -83,9 +83,10 @@ pub fn digest_tables(component: &Component) -> u64 {
     })
 }
 
-/// What the grant window maps is the component's own choice, and outlives its lives.
-fn is_grant_window(table: &TablePage) -> bool {
-    table.level == Level::L1 && (GRANT_WINDOW_VA..BAR_WINDOW_VA).contains(&table.start.0)
+/// What these windows map is the component's own doing, and outlives its lives: granted pages, and what root keeps.
+fn is_its_own(table: &TablePage) -> bool {
+    let windows = [GRANT_WINDOW_VA..BAR_WINDOW_VA, KEPT_WINDOW_VA..u64::MAX];
+    table.level == Level::L1 && windows.iter().any(|window| window.contains(&table.start.0))
 }
 
 /// Compares the domain's page tables with the plan, and mends what differs at the lowest level: a
@@ -98,7 +99,7 @@ fn mend_tables(component: &Component, control: &Control) -> Result<bool, RepairE
     let mut planned = [0; 512];
     let mut updates = Vec::<MmuUpdate, BATCH>::new();
     for table in component.plan.tables() {
-        if is_grant_window(&table) {
+        if is_its_own(&table) {
             continue;
         }
         component.plan.fill_table(&table, |pfn: Pfn| domain.frame(pfn), domain.shared_info, &mut planned);

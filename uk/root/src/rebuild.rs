@@ -1,7 +1,8 @@
 //! Rung 2: a new domain under the old number. It is also how a component is built at all.
 //!
 //! Guests' grants and event channels name that number, so for them nothing changes. Pages that a
-//! guest shares belong to the guest, and root unmaps what it has mapped: nothing keeps a zombie.
+//! guest shares belong to the guest, what a component keeps or shares with others belongs to root, and
+//! root unmaps what it has mapped: nothing keeps a zombie.
 
 use crate::books::Books;
 use crate::component::{Component, Domain, EXTENT_ORDER, EXTENT_PAGES};
@@ -9,7 +10,6 @@ use crate::devices::assign;
 use crate::devices::quiesce::{self, REGISTER_PAGES};
 use crate::life::{self, Constants, Doing, RepairError};
 use crate::micro_reboot::digest_tables;
-use crate::scratch::Scratch;
 use core::sync::atomic::Ordering::Relaxed;
 use heapless::Vec;
 use kernel::control::Control;
@@ -24,41 +24,36 @@ use xen_abi::{Domid, Mfn, Pfn, Port};
 /// What Xen counts against a domain's memory besides its pages, in KiB: tables of its own.
 const SPARE_KIB: u64 = 1024;
 
+/// Records of mapped pages in a frame of Xen's, of which it must be told how many a domain may have.
+const MAPPINGS_PER_FRAME: u32 = 256;
+
 /// Destroys what is left of `component`'s domain and builds it anew.
 ///
 /// # Errors
 /// Where Xen refuses a step. What was built by then is destroyed by the next try.
-pub fn rebuild(
-    component: &mut Component,
-    control: &Control,
-    books: &mut Books,
-    scratch: &Scratch,
-) -> Result<(), RepairError> {
+pub fn rebuild(component: &mut Component, control: &Control, books: &mut Books) -> Result<(), RepairError> {
     let reason = if component.incarnation == 0 { BootReason::First } else { BootReason::Rebuild };
     if component.incomplete {
         return Err(RepairError::Incomplete);
     }
-    tear_down(component, control, books, scratch)?;
+    tear_down(component, control)?;
     create(component, control)?;
     component.record(books, false);
     assign::give(component, control, books)?;
-    fill(component, control, books, scratch)?;
+    fill(component, control)?;
     connect(component)?;
     life::begin(component, control, reason)?;
     assign::start(component);
     control.unpause(component.domid()).doing("starting the domain")?;
     component.record(books, true);
-    scratch.forget(books, component.index as u32);
     Ok(())
 }
 
-/// Saves the recovery box, lets go of all that root holds of the domain, and destroys it.
-fn tear_down(
-    component: &mut Component,
-    control: &Control,
-    books: &mut Books,
-    scratch: &Scratch,
-) -> Result<(), RepairError> {
+/// Lets go of all that root holds of the domain, and destroys it.
+///
+/// # Errors
+/// Where Xen refuses a step, or a device cannot be stopped.
+pub fn tear_down(component: &mut Component, control: &Control) -> Result<(), RepairError> {
     let domid = component.domid();
     let exists = control.info(domid).doing("asking for the domain")?.is_some();
     if exists {
@@ -66,14 +61,6 @@ fn tear_down(
     }
     quiesce::quiesce(component, control)?;
     if let Some(domain) = component.domain.take() {
-        let area = component.plan.areas().recovery_box;
-        if !scratch.holds(books, component.index as u32) {
-            let (at, pages) = (area.start.0 as usize, area.pages as usize);
-            if !scratch.take_in(books, component.index as u32, &component.slot, at, pages) {
-                component.domain = Some(domain);
-                return Err(RepairError::NoRoom);
-            }
-        }
         // The port may be closed already, by a life of root that ended here.
         let _ = event::close(domain.doorbell);
     }
@@ -89,7 +76,10 @@ fn create(component: &mut Component, control: &Control) -> Result<(), RepairErro
     let domid = component.domid();
     let contained = component.devices.iter().any(|device| device.contained);
     let flags = if contained { CreateFlags::IOMMU } else { CreateFlags::empty() };
-    match control.create(domid, &CreateDomain { flags, ..CreateDomain::PV }) {
+    let mappings = component.lent.pages + component.description.grant_window_pages;
+    // Xen takes a frame only when it is needed.
+    let max_maptrack_frames = mappings.div_ceil(MAPPINGS_PER_FRAME) as u16 + 1;
+    match control.create(domid, &CreateDomain { flags, max_maptrack_frames, ..CreateDomain::PV }) {
         Err(error) if error.is(Errno::Eexist) => return Err(RepairError::Zombie),
         answer => answer.doing("creating the domain")?,
     }
@@ -106,18 +96,19 @@ fn create(component: &mut Component, control: &Control) -> Result<(), RepairErro
     }
     let info = control.info(domid).doing("asking for the domain")?.ok_or(RepairError::NoDomain)?;
     let shared_info = info.shared_info_frame;
-    component.domain =
-        Some(Domain { extents, doorbell: Port(0), doorbell_there: Port(0), shared_info, tables_digest: 0 });
+    component.domain = Some(Domain {
+        extents,
+        doorbell: Port(0),
+        doorbell_there: Port(0),
+        shared_info,
+        built: (component.incarnation + 1) as u32,
+        tables_digest: 0,
+    });
     Ok(())
 }
 
 /// Its content: image, page tables, p2m, shared pages.
-fn fill(
-    component: &mut Component,
-    control: &Control,
-    books: &mut Books,
-    scratch: &Scratch,
-) -> Result<(), RepairError> {
+fn fill(component: &mut Component, control: &Control) -> Result<(), RepairError> {
     let domid = component.domid();
     let mapped = component.mapped_pages();
     let shared_info_page = component.shared_info_page();
@@ -145,8 +136,6 @@ fn fill(
         plan.fill_table(&table, |pfn| domain.frame(pfn), domain.shared_info, &mut page);
         write(slot, table.pfn, &page);
     }
-    let kept = areas.recovery_box;
-    scratch.give_back(books, component.index as u32, slot, kept.start.0 as usize, kept.pages as usize);
 
     // Xen takes no page as a table that somebody may write to; afterwards root may look at them.
     let (at, count) = (areas.page_tables.start.0 as usize, areas.page_tables.pages as usize);
@@ -163,11 +152,13 @@ fn fill(
     Ok(())
 }
 
-/// The doorbell, an event channel between root and the domain; the domain need do nothing for it.
+/// The doorbell, an event channel between root and the domain, for which the domain need do nothing; and the ports
+/// for its peers.
 fn connect(component: &mut Component) -> Result<(), RepairError> {
     let domid = component.domid();
     let Some(domain) = &mut component.domain else { return Err(RepairError::NoDomain) };
     domain.doorbell_there = event::alloc_unbound(domid, Domid::DOM0).doing("making its doorbell")?;
     domain.doorbell = event::bind_interdomain(domid, domain.doorbell_there).doing("binding its doorbell")?;
-    Ok(())
+    let built = domain.built;
+    component.make_ports(built)
 }

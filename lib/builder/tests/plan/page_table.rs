@@ -87,7 +87,10 @@ fn spans_out_of_order_are_refused() {
     assert_eq!(error(&[span(KERNEL, 1), span(0, 1)]), place(0, 1));
     assert_eq!(error(&[span(0, (1 << 36) + 1)]), place(0, (1 << 36) + 1));
     assert_eq!(error(&[span(PAGE, u64::MAX)]), place(PAGE, u64::MAX));
-    assert_eq!(error(&[0, 1, 2, 3, 4].map(|index| span(index * PAGE, 1))), SpanError::TooMany { found: 5 });
+    assert_eq!(
+        error(&[0, 1, 2, 3, 4, 5].map(|index| span(index * PAGE, 1))),
+        SpanError::TooMany { found: 6 }
+    );
 }
 
 proptest! {

@@ -49,7 +49,7 @@ fn params() -> impl Strategy<Value = Params> {
         (0..0xfff_ffffu64, 0..300u64).prop_map(|(first, pages)| MachineRange { first: Mfn(first), pages });
     (memory, dma, areas, 0..=4u32, vec(bar, 0..4)).prop_map(
         |(memory_pages, dma_pages, areas, devices, bars)| {
-            let (stack_pages, log_pages, box_pages, grant_window_pages) = areas;
+            let (stack_pages, log_pages, kept_pages, grant_window_pages) = areas;
             // Half of the time a DMA area gets a memory that it can have.
             let memory_pages =
                 if dma_pages % 2 == 1 { memory_pages.next_multiple_of(512) + 512 } else { memory_pages };
@@ -57,7 +57,7 @@ fn params() -> impl Strategy<Value = Params> {
                 memory_pages,
                 stack_pages,
                 log_pages,
-                box_pages,
+                kept_pages,
                 grant_window_pages,
                 dma_pages,
                 devices,
@@ -74,13 +74,13 @@ fn wild_params() -> impl Strategy<Value = Params> {
     let bar = (any::<u64>(), prop_oneof![0..2_000u64, any::<u64>()])
         .prop_map(|(first, pages)| MachineRange { first: Mfn(first), pages });
     ([(); 7].map(|()| number()), vec(bar, 0..4)).prop_map(|(numbers, bars)| {
-        let [memory_pages, stack_pages, log_pages, box_pages, grant_window_pages, dma_pages, devices] =
+        let [memory_pages, stack_pages, log_pages, kept_pages, grant_window_pages, dma_pages, devices] =
             numbers;
         let counts = UkParams {
             memory_pages,
             stack_pages,
             log_pages,
-            box_pages,
+            kept_pages,
             grant_window_pages,
             dma_pages,
             devices,

@@ -9,21 +9,21 @@ use builder::{
     elf_image::{Note, Permission},
     page_table::Level,
 };
-use uk_abi::layout::{BAR_WINDOW_VA, GRANT_WINDOW_VA, RAM_BASE, SHARED_INFO_VA};
+use uk_abi::layout::{BAR_WINDOW_VA, GRANT_WINDOW_VA, KEPT_WINDOW_VA, RAM_BASE, SHARED_INFO_VA};
 use xen_abi::{Mfn, Pfn};
 
 const PAGE: u64 = 4096;
 
 /// 4 MiB, as a plain unikernel has.
 const PLAIN: UkParams =
-    UkParams { memory_pages: 1024, stack_pages: 16, log_pages: 4, box_pages: 8, ..defaults() };
+    UkParams { memory_pages: 1024, stack_pages: 16, log_pages: 4, kept_pages: 8, ..defaults() };
 
 const fn defaults() -> UkParams<'static> {
     UkParams {
         memory_pages: 0,
         stack_pages: 0,
         log_pages: 0,
-        box_pages: 0,
+        kept_pages: 0,
         grant_window_pages: 512,
         dma_pages: 0,
         devices: 0,
@@ -77,18 +77,18 @@ fn a_plain_uk_is_laid_out_as_the_layout_says() {
     let plan = UkPlan::new(&image, &PLAIN).unwrap();
     let areas = plan.areas();
     assert_eq!(areas.image, range(0, 7));
-    // L4, L3, L2, and L1s: two for 4 MiB, one for the fixed pages, one for the grant window.
-    assert_eq!(areas.page_tables, range(7, 7));
-    assert_eq!(areas.stack, range(14, 16));
-    assert_eq!(areas.boot_info, range(30, 1));
-    assert_eq!(areas.health, range(31, 1));
-    assert_eq!(areas.log, range(32, 4));
-    assert_eq!(areas.recovery_box, range(36, 8));
-    assert_eq!(areas.p2m, range(44, 2));
-    assert_eq!(areas.heap, range(46, 978));
+    // L4, L3, L2, and L1s: two for 4 MiB, one for the fixed pages, one for the grant window, one for what is kept.
+    assert_eq!(areas.page_tables, range(7, 8));
+    assert_eq!(areas.stack, range(15, 16));
+    assert_eq!(areas.boot_info, range(31, 1));
+    assert_eq!(areas.health, range(32, 1));
+    assert_eq!(areas.log, range(33, 4));
+    assert_eq!(areas.kept_map, range(37, 1));
+    assert_eq!(areas.p2m, range(38, 2));
+    assert_eq!(areas.heap, range(40, 984));
     assert!(areas.dma.is_empty());
     assert_eq!(plan.entry().0, RAM_BASE + 0x10);
-    assert_eq!(plan.stack_top().0, RAM_BASE + 30 * PAGE);
+    assert_eq!(plan.stack_top().0, RAM_BASE + 31 * PAGE);
     assert_eq!(plan.root_table(), Pfn(7));
     assert_sound(&plan, &PLAIN);
 }
@@ -139,7 +139,8 @@ fn windows_have_l1_tables_of_their_own() {
     let plan = UkPlan::new(&image, &params).unwrap();
     let starts: Vec<u64> =
         plan.tables().filter(|table| table.level == Level::L1).map(|table| table.start.0).collect();
-    assert_eq!(starts, [RAM_BASE, RAM_BASE + (2 << 20), SHARED_INFO_VA, GRANT_WINDOW_VA, BAR_WINDOW_VA]);
+    let windows = [SHARED_INFO_VA, GRANT_WINDOW_VA, BAR_WINDOW_VA, KEPT_WINDOW_VA];
+    assert_eq!(starts, [&[RAM_BASE, RAM_BASE + (2 << 20)][..], &windows].concat());
 }
 
 #[test]
@@ -262,12 +263,12 @@ fn parameters_that_cannot_be_had_are_refused() {
     let image = image();
     let bars =
         |first, pages| [MachineRange { first: Mfn(first), pages }, MachineRange { first: Mfn(1), pages: 1 }];
-    let params = UkParams { memory_pages: 44, ..PLAIN };
+    let params = UkParams { memory_pages: 38, ..PLAIN };
     assert_refused!(
         &image,
         &params,
-        PlanError::Memory { needed: 45, memory_pages: 44 },
-        "45 pages are needed"
+        PlanError::Memory { needed: 39, memory_pages: 38 },
+        "39 pages are needed"
     );
     let params = UkParams { memory_pages: u32::MAX, ..PLAIN };
     assert_refused!(&image, &params, PlanError::Limit { most: 0x2_fe00, .. }, "4294967295 were asked");
@@ -283,6 +284,8 @@ fn parameters_that_cannot_be_had_are_refused() {
     assert_refused!(&image, &params, PlanError::Limit { asked: 5, most: 4, .. }, "at most 4 devices");
     let params = UkParams { grant_window_pages: 1025, ..PLAIN };
     assert_refused!(&image, &params, PlanError::Limit { asked: 1025, most: 1024, .. }, "1025 were asked");
+    let params = UkParams { kept_pages: 8193, ..PLAIN };
+    assert_refused!(&image, &params, PlanError::Limit { asked: 8193, most: 8192, .. }, "pages kept by root");
     let params = UkParams { bars: &bars(0xfe000, 1024), ..PLAIN };
     assert_refused!(&image, &params, PlanError::Limit { asked: 1025, most: 1024, .. }, "1025 were asked");
     let params = UkParams { bars: &bars((1 << 40) - 1, 2), ..PLAIN };

@@ -1,7 +1,7 @@
 //! The rules of a component by itself.
 
 use super::{Checker, Keys, MIB, MINUTE, MS, check_text};
-use crate::{Amount, Capabilities, Component, Host, Limits, Policy, Problem, Rung};
+use crate::{Amount, Capabilities, Component, Host, KEPT_MAX_PAGES, Limits, Policy, Problem, Rung};
 use uk_abi::layout;
 
 /// The pages of RAM that the address space has room for.
@@ -11,7 +11,9 @@ const RAM_MAX_PAGES: u64 = (layout::SHARED_INFO_VA - layout::RAM_BASE) / layout:
 const EXTENT_PAGES: u64 = 512;
 
 const STACK_MAX_PAGES: u64 = MIB;
-const BOX_MAX_PAGES: u64 = MIB;
+/// Pages of all recovery boxes together. What is shared has the rest of what root keeps.
+pub(super) const BOXES_MAX_PAGES: u64 = 24 * MIB;
+const BOX_MAX_PAGES: u64 = 16 * MIB;
 const LOG_MAX_PAGES: u64 = 64;
 
 /// The hold of a component, held against all that is tried before it.
@@ -24,8 +26,8 @@ const HOLD: Keys = &[
     "limits.control-plane",
 ];
 
-pub(super) fn check(component: &Component, host: &Host, to: &mut Checker<'_>) {
-    check_memory(component, to);
+pub(super) fn check(component: &Component, kept_pages: u64, host: &Host, to: &mut Checker<'_>) {
+    check_memory(component, kept_pages, to);
     check_areas(component, to);
     check_times(component, host, to);
     check_patience(component, to);
@@ -38,35 +40,41 @@ pub(super) fn check(component: &Component, host: &Host, to: &mut Checker<'_>) {
     check_text(&["args"], &component.args, to);
 }
 
-fn check_memory(component: &Component, to: &mut Checker<'_>) {
+fn check_memory(component: &Component, kept_pages: u64, to: &mut Checker<'_>) {
     let pages = u64::from(component.memory_pages);
     let memory = Amount::Pages(pages);
     to.least(&["memory"], memory, MIB, "no image with its page tables, stack and heap fits in less");
     to.most(&["memory"], memory, RAM_MAX_PAGES, "the address space of a uk has room for no more");
-    let needed = pages_besides_image_and_heap(component) + MIB / 4;
-    let why =
-        "page tables, stack, box, log and DMA are part of it, and 256 KiB must be left for image and heap";
-    to.least(&["memory", "devices", "grant-window", "stack", "box", "log", "dma"], memory, needed, why);
+    let needed = pages_besides_image_and_heap(component, kept_pages) + MIB / 4;
+    let why = "page tables, stack, log and DMA are part of it, and 256 KiB must be left for image and heap";
+    to.least(
+        &["memory", "devices", "grant-window", "stack", "box", "log", "dma", "capabilities"],
+        memory,
+        needed,
+        why,
+    );
 }
 
 /// What a uk's memory holds besides its image and heap. What is beyond its own bounds counts as these allow, so that
 /// one mistake is one breach.
-fn pages_besides_image_and_heap(component: &Component) -> u64 {
+fn pages_besides_image_and_heap(component: &Component, kept_pages: u64) -> u64 {
     let tables_of = |pages: u64| pages.div_ceil(EXTENT_PAGES);
     let pages = u64::from(component.memory_pages);
     let grants = u64::from(component.grant_window_pages).min(layout::GRANT_WINDOW_MAX_PAGES as u64);
-    // L4, L3 and L2; the L1s of RAM and of the unmapped 2 MiB below, of the shared pages, of BARs, of grants.
-    let page_tables = 3 + tables_of(pages + EXTENT_PAGES) + 1 + 2 + tables_of(grants);
+    let kept = kept_pages.min(KEPT_MAX_PAGES);
+    // L4, L3 and L2; the L1s of RAM and of the unmapped 2 MiB below, of the fixed pages, of BARs, of grants, of what is
+    // kept.
+    let page_tables = 3 + tables_of(pages + EXTENT_PAGES) + 1 + 2 + tables_of(grants) + tables_of(kept);
+    let kept_map = (kept * layout::KEPT_MAP_ENTRY as u64).div_ceil(layout::PAGE_SIZE as u64);
     let boot_info_and_health = 2 + component.devices.len() as u64;
     let p2m = tables_of(pages);
     let asked = [
         (component.stack_pages, STACK_MAX_PAGES),
-        (component.box_pages, BOX_MAX_PAGES),
         (component.log_pages, LOG_MAX_PAGES),
         (component.dma_pages, EXTENT_PAGES),
     ];
     let asked: u64 = asked.iter().map(|&(pages, most)| u64::from(pages).min(most)).sum();
-    page_tables + boot_info_and_health + p2m + asked
+    page_tables + boot_info_and_health + kept_map + p2m + asked
 }
 
 /// The areas of a component's memory.
@@ -76,7 +84,7 @@ fn check_areas(component: &Component, to: &mut Checker<'_>) {
     to.most(&["stack"], stack, STACK_MAX_PAGES, "a uk that needs more recurses without bound");
     let recovery_box = Amount::pages(component.box_pages);
     to.least(&["box"], recovery_box, 1, "the library OS keeps records of its own in it");
-    to.most(&["box"], recovery_box, BOX_MAX_PAGES, "root checks all of it when the uk is revived");
+    to.most(&["box"], recovery_box, BOX_MAX_PAGES, "root keeps it, and root is to stay small");
     let log = Amount::pages(component.log_pages);
     to.least(&["log"], log, 1, "faults are explained in the log");
     to.most(&["log"], log, LOG_MAX_PAGES, "root drains it in one go");

@@ -1,11 +1,14 @@
 //! The rules of the host.
 
 use super::{Checker, MIB, MINUTE, MS};
-use crate::{Amount, Host};
+use crate::{Amount, Host, KEPT_MAX_PAGES};
 
-pub(super) fn check(host: &Host, to: &mut Checker<'_>) {
+pub(super) fn check(host: &Host, kept_pages: u64, to: &mut Checker<'_>) {
     let memory = Amount::pages(host.memory_pages);
-    to.least(&["memory"], memory, 8 * MIB, "root's image, page tables and recovery box take most of that");
+    let why = "root's image, page tables and recovery box take most of 8 MiB; what it keeps for components is the rest";
+    let kept = kept_pages.min(KEPT_MAX_PAGES);
+    // Boxes of a few pages are within what root can spare.
+    to.least(&["memory", "component", "shared"], memory, 8 * MIB + kept.saturating_sub(MIB), why);
     to.most(&["memory"], memory, 1024 * MIB, "root needs no more for any description, and guests do");
     to.least(&["weight"], Amount::count(host.weight), 1, "credit2 divides the CPU by weights");
 

@@ -5,6 +5,7 @@
 mod component;
 mod guest;
 mod host;
+mod shared;
 
 use crate::order::order;
 use crate::{
@@ -48,7 +49,7 @@ const MINUTE: u64 = 60_000 * MS;
 impl Description {
     /// Asks every rule and reports every breach.
     pub fn check(&self, report: Report<'_>) {
-        host::check(&self.host, &mut Checker { item: Item::Host, report });
+        host::check(&self.host, self.kept_pages(), &mut Checker { item: Item::Host, report });
         if self.components.is_empty() {
             report(Place { item: Item::Host, keys: &["component"] }, Problem::NoComponents);
         }
@@ -60,11 +61,19 @@ impl Description {
             if component.name.as_str() == "root" {
                 to.problem(&["name"], Problem::NameReserved);
             }
-            component::check(component, &self.host, to);
+            let before: u64 = self.components[..i].iter().map(|c| u64::from(c.box_pages)).sum();
+            let left = component::BOXES_MAX_PAGES.saturating_sub(before);
+            let why =
+                "root keeps 24 MiB of recovery boxes in all, and the components before have had the rest";
+            to.most(&["box"], Amount::pages(component.box_pages), left.max(1), why);
+            component::check(component, self.kept_pages_of(i), &self.host, to);
             self.check_dependencies(component, to);
             self.check_devices(i, to);
         }
         self.check_cycles(report);
+        for i in 0..self.shared.len() {
+            shared::check(self, i, &mut Checker { item: Item::Shared(i), report });
+        }
         for (i, guest) in self.guests.iter().enumerate() {
             let to = &mut Checker { item: Item::Guest(i), report };
             let taken = self.guests[..i].iter().any(|earlier| earlier.name == guest.name);

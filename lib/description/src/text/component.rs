@@ -108,15 +108,17 @@ fn read_limits(section: &mut Section<'_, '_>) -> Limits {
     limits
 }
 
+/// What components are called in the text, and where the instances of each stand in the description.
+pub(super) struct Names(Vec<(String, Range<usize>)>);
+
 /// Makes the description's components: all instances of each, with dependencies by index.
 pub(super) fn expand(
     drafts: Vec<(Draft, Origin)>,
     description: &mut Description,
     map: &mut Map,
     findings: &mut Findings,
-) {
-    // Where the instances of each draft stand.
-    let mut places: Vec<Range<usize>> = Vec::new();
+) -> Names {
+    let mut names = Names(Vec::new());
     let mut asked = 0;
     for (draft, origin) in &drafts {
         let first = description.components.len();
@@ -131,33 +133,33 @@ pub(super) fn expand(
                 map.components.push(origin.clone());
             }
         }
-        places.push(first..description.components.len());
+        names.0.push((draft.written.clone(), first..description.components.len()));
     }
-    for ((draft, _), place) in drafts.iter().zip(&places) {
-        let depends_on = resolve(&draft.depends_on, &drafts, &places, description, findings);
+    for ((draft, _), (_, place)) in drafts.iter().zip(&names.0) {
+        let depends_on = resolve(&draft.depends_on, &names, description, findings);
         for index in place.clone() {
             description.components[index].depends_on = depends_on;
         }
     }
+    names
 }
 
 /// Finds the components that are named: one, or all instances of one.
-fn resolve(
-    names: &[(String, Range<usize>)],
-    drafts: &[(Draft, Origin)],
-    places: &[Range<usize>],
+pub(super) fn resolve(
+    asked: &[(String, Range<usize>)],
+    names: &Names,
     description: &Description,
     findings: &mut Findings,
 ) -> ComponentSet {
     let mut set = ComponentSet::EMPTY;
-    for (name, span) in names {
-        let draft = drafts.iter().position(|(draft, _)| draft.written == *name);
-        match (draft.map(|draft| places[draft].clone()), description.find(name)) {
+    for (name, span) in asked {
+        let written = names.0.iter().find(|(written, _)| written == name);
+        match (written.map(|(_, place)| place.clone()), description.find(name)) {
             // The place is empty where the component could not be made: that is reported already.
             (Some(place), _) => place.for_each(|index| set.insert(index)),
             (None, Some(index)) => set.insert(index),
             (None, None) => {
-                let known = drafts.iter().map(|(draft, _)| draft.written.as_str());
+                let known = names.0.iter().map(|(written, _)| written.as_str());
                 let help = nearest(name, known.clone()).map_or_else(
                     || format!("described are {}", known.collect::<Vec<_>>().join(", ")),
                     did_you_mean,

@@ -24,6 +24,7 @@ mod guest;
 mod host;
 mod place;
 mod section;
+mod shared;
 mod value;
 
 pub use finding::{Finding, Report};
@@ -54,11 +55,13 @@ fn read(root: &DeTable<'_>, findings: &mut Findings) -> Description {
     let ((), defaults_origin) = top.table("defaults", component::check_defaults);
     let fall_back = defaults.map(|table| (table, &defaults_origin));
     let drafts = top.tables("component", |section| component::read(section, fall_back));
+    let shared = top.tables("shared", shared::read);
     let guests = top.tables("guest", guest::read);
     let mut map = place::Map::new(top.finish(), host_origin);
 
     let mut description = Description { host, ..Description::default() };
-    component::expand(drafts, &mut description, &mut map, findings);
+    let names = component::expand(drafts, &mut description, &mut map, findings);
+    shared::collect(shared, &names, &mut description, &mut map, findings);
     guest::collect(guests, &mut description, &mut map, findings);
     description.check(&mut |place, problem| map.report(place, &problem, &description, findings));
     description

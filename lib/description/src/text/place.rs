@@ -4,7 +4,7 @@ use super::finding::Findings;
 use super::section::Origin;
 use crate::{Description, Item, Place, Problem};
 
-/// Where host, components and guests stand in the text.
+/// Where host, components, guests and shared memory stand in the text.
 pub(super) struct Map {
     /// The text as a whole.
     top: Origin,
@@ -13,12 +13,14 @@ pub(super) struct Map {
     pub(super) components: Vec<Origin>,
     /// The origin of each guest.
     pub(super) guests: Vec<Origin>,
+    /// The origin of each piece of shared memory.
+    pub(super) shared: Vec<Origin>,
 }
 
 impl Map {
     /// A map without components and guests.
     pub(super) fn new(top: Origin, host: Origin) -> Self {
-        Self { top, host, components: Vec::new(), guests: Vec::new() }
+        Self { top, host, components: Vec::new(), guests: Vec::new(), shared: Vec::new() }
     }
 
     /// Reports the breach of a rule, unless it may follow from what could not be read.
@@ -35,6 +37,7 @@ impl Map {
                 (&self.components[i], format!("the component {}", description.components[i].name))
             }
             Item::Guest(i) => (&self.guests[i], format!("the guest {}", description.guests[i].name)),
+            Item::Shared(i) => (&self.shared[i], format!("the shared memory {}", description.shared[i].name)),
         };
         // What was read of a list stays a cycle or a claim, whatever the rest was meant to be.
         let is_certain = matches!(problem, Problem::Cycle { .. } | Problem::DeviceTaken { .. });
@@ -61,6 +64,7 @@ impl Map {
             (None, Item::Host) => ("host", &self.host, key),
             (None, Item::Component(i)) => ("defaults", &self.components[i], key),
             (None, Item::Guest(i)) => ("guest", &self.guests[i], key),
+            (None, Item::Shared(i)) => ("shared", &self.shared[i], key),
         };
         origin.is_doubtful(key) || (!origin.has(key) && self.top.is_doubtful(table))
     }

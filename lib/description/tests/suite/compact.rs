@@ -4,8 +4,8 @@ use crate::strategy::{any_description, valid_description};
 use crate::{breaches, encode};
 use description::{
     Amount, Capabilities, CmdLine, Component, ComponentSet, DecodeError, Description, Device, DeviceSelector,
-    Guest, Host, Item, Limits, MAX_COMPONENTS, MAX_DEVICES, MAX_GUESTS, Name, Path, PciAddress, Problem,
-    Source,
+    Guest, Host, Item, Limits, MAX_COMPONENTS, MAX_DEVICES, MAX_GUESTS, MAX_SHARED, Name, Path, PciAddress,
+    Problem, Shared, Source,
 };
 use proptest::prelude::*;
 
@@ -96,6 +96,7 @@ fn largest() -> Description {
     component.capabilities = Capabilities::from_bits_retain(u32::MAX);
     component.args = "x".repeat(64).as_str().try_into().unwrap();
     let path = Path::try_from("x".repeat(64).as_str()).unwrap();
+    let shared = Shared { name: name.clone(), between: (0..MAX_COMPONENTS).collect(), pages: u32::MAX };
     let guest = Guest {
         name,
         source: Source::Kernel {
@@ -121,6 +122,7 @@ fn largest() -> Description {
             ..Host::DEFAULT
         },
         components: std::iter::repeat_n(component, MAX_COMPONENTS).collect(),
+        shared: std::iter::repeat_n(shared, MAX_SHARED).collect(),
         guests: std::iter::repeat_n(guest, MAX_GUESTS).collect(),
     }
 }
@@ -151,6 +153,14 @@ fn rules_hold_for_what_no_text_can_say() {
     assert_eq!(problem, Problem::NoSuchComponent { index: 7 });
 
     let mut description = sound();
+    let shared =
+        Shared { name: Name::new("pool").unwrap(), between: ComponentSet::from_iter([0, 9]), pages: 1 };
+    description.shared.push(shared).unwrap();
+    let (place, problem) = breaches(&description).remove(0);
+    assert_eq!((place.item, place.key()), (Item::Shared(0), "between"));
+    assert_eq!(problem, Problem::NoSuchComponent { index: 9 });
+
+    let mut description = sound();
     description.components[0].capabilities = Capabilities::from_bits_retain(1 << 31 | 1);
     assert_eq!(breaches(&description)[0].1, Problem::UnknownCapabilities { bits: 1 << 31 });
 
@@ -179,6 +189,18 @@ fn a_refusal_says_what_and_where_without_the_description() {
         "these wait for each other for ever: component 1 -> component 1: remove one of the dependencies",
     );
     assert!(cycle.explain(&description).to_string().contains("b -> b"));
+}
+
+#[test]
+fn what_root_keeps_is_counted_once_for_the_host_and_for_each_who_uses_it() {
+    let mut description = sound();
+    description.components[0].capabilities = Capabilities::XENSTORE;
+    let shared =
+        Shared { name: Name::new("pool").unwrap(), between: ComponentSet::from_iter([0, 1]), pages: 16 };
+    description.shared.push(shared).unwrap();
+    assert_eq!(breaches(&description), []);
+    assert_eq!([0, 1, 2].map(|index| description.kept_pages_of(index)), [4 + 16 + 1, 4 + 16, 0]);
+    assert_eq!(description.kept_pages(), 4 + 4 + 16 + 1);
 }
 
 #[test]

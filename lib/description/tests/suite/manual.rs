@@ -1,7 +1,7 @@
 //! The manual's page on the system description: its examples are right, and it tells every key with its default.
 
 use description::text::parse;
-use description::{Component, Description, Host, Name};
+use description::{Component, Description, Host, Name, Shared};
 use std::collections::BTreeSet;
 
 const MANUAL: &str = include_str!("../../../../docs/src/system-description.md");
@@ -61,6 +61,17 @@ fn every_key_of_a_component_has_the_default_that_is_told() {
     let expected = Component::new(name.clone(), name);
     let description = parse("manual", &text).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(description.components[..], [expected]);
+}
+
+#[test]
+fn every_key_of_shared_memory_has_the_default_that_is_told() {
+    let rows = rows("\n## Shared memory\n", "\n## ");
+    let components = "[[component]]\nname = \"a\"\n[[component]]\nname = \"b\"\n";
+    assert_eq!(keys(&rows), known_in(&format!("{components}[[shared]]\nname = \"s\"\nzzzzzzzzzzzz = 1")));
+    let text = format!("{components}[[shared]]\nname = \"s\"\nbetween = [\"a\", \"b\"]\n");
+    let read = |text: &str| parse("manual", text).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(read(&text), read(&(text.clone() + &defaults_of(&rows))));
+    assert_eq!(read(&text).shared[0].pages, Shared::DEFAULT_PAGES);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use description::{
     Capabilities, Component, ComponentSet, Console, Description, Device, DeviceClass, DeviceSelector, Driver,
-    Guest, Host, Limits, MAX_COMPONENTS, MAX_DEVICES, MAX_GUESTS, Name, PciAddress, Policy, Source,
+    Guest, Host, Limits, MAX_COMPONENTS, MAX_DEVICES, MAX_GUESTS, MAX_SHARED, Name, PciAddress, Policy,
+    Shared, Source,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -103,6 +104,15 @@ prop_compose! {
     }
 }
 
+fn any_shared() -> impl Strategy<Value = Shared> {
+    let set = |bits: u32| (0..MAX_COMPONENTS).filter(|i| bits >> i & 1 == 1).collect();
+    (name(), any::<u32>(), any::<u32>()).prop_map(move |(name, bits, pages)| Shared {
+        name,
+        between: set(bits),
+        pages,
+    })
+}
+
 fn any_guest() -> impl Strategy<Value = Guest> {
     let config = any_text().prop_map(|path| Source::Config { path });
     let kernel = (any_text(), option::of(any_text()), any_text(), any::<(u32, u8, u16)>()).prop_map(
@@ -123,9 +133,15 @@ prop_compose! {
     pub(crate) fn any_description()(
         host in any_host(),
         components in vec(any_component(), 0..=MAX_COMPONENTS),
+        shared in vec(any_shared(), 0..=MAX_SHARED),
         guests in vec(any_guest(), 0..=MAX_GUESTS),
     ) -> Description {
-        Description { host, components: components.into_iter().collect(), guests: guests.into_iter().collect() }
+        Description {
+            host,
+            components: components.into_iter().collect(),
+            shared: shared.into_iter().collect(),
+            guests: guests.into_iter().collect(),
+        }
     }
 }
 
@@ -152,7 +168,7 @@ prop_compose! {
     fn valid_component()(
         (image, args, policy) in (name(), line(0), policy()),
         extents in 3..=32u32,
-        (stack_pages, box_pages, log_pages, grant_window_pages) in (4..=256u32, 1..=256u32, 1..=64u32, 0..=1024u32),
+        (stack_pages, box_pages, log_pages, grant_window_pages) in (4..=256u32, 1..=192u32, 1..=64u32, 0..=1024u32),
         period in 1_000..=100_000u64,
         (deadline, boot, stall) in (2..=20u64, 1..=10u64, 10_000..=1_000_000u64),
         (starved, repair, enough) in (0..=1_000_000u64, 100_000..=10_000_000u64, 100..=1_000u64),
@@ -206,6 +222,7 @@ prop_compose! {
     pub(crate) fn valid_description()(
         host in valid_host(),
         components in vec((valid_component(), any::<u32>(), vec(device(), 0..=MAX_DEVICES), 1..=512u32), 1..=MAX_COMPONENTS),
+        shared in vec((1..=200u32, vec(any::<prop::sample::Index>(), 2..6)), 0..=8),
         guests in vec(valid_guest(), 0..=MAX_GUESTS),
     ) -> Description {
         let mut description = Description { host, ..Description::default() };
@@ -226,6 +243,14 @@ prop_compose! {
             component.dma_pages = if component.devices.is_empty() { 0 } else { dma_pages };
             description.components.push(component).expect("as many as there may be");
         }
+        for (i, (pages, members)) in shared.into_iter().enumerate() {
+            let between: ComponentSet = members.iter().map(|at| at.index(description.components.len())).collect();
+            if between.len() >= 2 {
+                let name = Name::new(&format!("s{i}")).expect("a name");
+                description.shared.push(Shared { name, between, pages }).expect("as many as there may be");
+            }
+        }
+        description.host.memory_pages = description.host.memory_pages.max(8 * 256 + description.kept_pages() as u32);
         if !guests.is_empty() {
             description.components[0].capabilities |= Capabilities::GUESTS;
             description.components[0].autostart = true;

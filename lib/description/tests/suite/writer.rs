@@ -24,6 +24,13 @@ pub(crate) fn write(description: &Description) -> String {
     for component in &description.components {
         write_component(&mut text, component, description);
     }
+    for shared in &description.shared {
+        text += "[[shared]]\n";
+        line(&mut text, "name", quoted(&shared.name));
+        line(&mut text, "size", pages(shared.pages));
+        let names = shared.between.iter().map(|i| quoted(&description.components[i].name));
+        line(&mut text, "between", list(names));
+    }
     for guest in &description.guests {
         text += "[[guest]]\n";
         line(&mut text, "name", quoted(&guest.name));

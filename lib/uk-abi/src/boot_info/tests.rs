@@ -23,13 +23,31 @@ fn example() -> BootInfo {
         heartbeat_period_us: 10_000,
         stack,
         log: area(4),
-        recovery_box: area(8),
+        kept_map: area(1),
         p2m: area(2),
-        heap: area(1024 - 164),
+        heap: area(1024 - 157),
         dma: area(4),
         grant_window: Area { va: layout::GRANT_WINDOW_VA, pages: 512 },
+        kept: kept(0, 21),
+        recovery_box: kept(0, 8),
+        register: kept(20, 1),
+        shared_count: 2,
+        shared: shared([kept(8, 4), kept(12, 8)]),
         ..BootInfo::new("probe.0", "rate=5", BootReason::First)
     }
+}
+
+/// Pages of the kept window.
+fn kept(from: u64, pages: u64) -> Area {
+    Area { va: layout::KEPT_WINDOW_VA + from * PAGE, pages }
+}
+
+fn shared<const N: usize>(areas: [Area; N]) -> [SharedInfo; MAX_SHARED] {
+    let mut shared = [SharedInfo::default(); MAX_SHARED];
+    for (shared, area) in shared.iter_mut().zip(areas) {
+        *shared = SharedInfo::new("pool", area, 0b110);
+    }
+    shared
 }
 
 #[test]
@@ -40,14 +58,18 @@ fn a_page_as_root_writes_it_is_valid() {
     assert_eq!((info.name(), info.args()), ("probe.0", "rate=5"));
     assert_eq!(info.boot_reason(), Some(BootReason::First));
     assert_eq!(info.to_string(), "probe.0, domain 7, incarnation 1, 1024 pages");
+    let shared: Vec<_> = info.shared().iter().map(|shared| (shared.name(), shared.area)).collect();
+    assert_eq!(shared, [("pool", kept(8, 4)), ("pool", kept(12, 8))]);
 }
 
 #[test]
-fn the_smallest_unikernel_has_no_box_heap_or_window() {
+fn the_smallest_unikernel_has_nothing_kept_no_heap_and_no_window() {
     let mut info = example();
-    for area in [&mut info.recovery_box, &mut info.heap, &mut info.dma] {
+    for area in [&mut info.recovery_box, &mut info.kept, &mut info.register, &mut info.heap, &mut info.dma] {
         *area = Area::default();
     }
+    info.kept_map = Area::default();
+    info.shared_count = 0;
     info.grant_window.pages = 0;
     assert_eq!(info.validate(), Ok(()));
 }
@@ -88,7 +110,14 @@ fn each_mistake_has_its_error() {
     assert_eq!(area(|info| info.ram_pages = u64::MAX), "RAM");
     assert_eq!(area(|info| info.stack.pages = 0), "stack");
     assert_eq!(area(|info| info.log.va += 1), "log ring");
+    assert_eq!(area(|info| info.kept_map.va = info.log.va), "kept map");
+    assert_eq!(area(|info| info.kept.pages = 129), "kept map");
+    assert_eq!(area(|info| (info.kept.va, info.kept_map.pages) = (layout::BAR_WINDOW_VA, 1)), "kept window");
     assert_eq!(area(|info| info.recovery_box.va = info.log.va), "recovery box");
+    assert_eq!(area(|info| info.recovery_box.pages = 21), "recovery box");
+    assert_eq!(area(|info| info.shared[1].area.pages = 9), "shared memory");
+    assert_eq!(area(|info| info.register.va -= PAGE), "register of domains");
+    assert_eq!(with(|info| info.shared_count = 9), BootInfoError::Shared { found: 9 });
     assert_eq!(area(|info| info.p2m.pages = 1), "p2m");
     assert_eq!(area(|info| info.heap.pages += 5), "heap");
     assert_eq!(area(|info| info.dma.pages += 1), "DMA memory");
@@ -108,11 +137,16 @@ proptest! {
         mixed.extend_from_slice(&bytes[keep..]);
         let info = BootInfo::read_from_bytes(&mixed).expect("of that size");
         if info.validate().is_ok() {
-            let areas = [info.stack, info.log, info.recovery_box, info.p2m, info.heap, info.dma];
+            let areas = [info.stack, info.log, info.kept_map, info.p2m, info.heap, info.dma];
             let areas: Vec<Area> = areas.into_iter().filter(|area| area.pages > 0).collect();
             prop_assert!(areas.windows(2).all(|pair| pair[0].end() <= pair[1].va));
             prop_assert!(areas.iter().all(|area| area.end() <= layout::SHARED_INFO_VA));
             prop_assert!(info.p2m.bytes() >= info.ram_pages * 8);
+            prop_assert!(info.kept_map.bytes() >= info.kept.pages * layout::KEPT_MAP_ENTRY as u64);
+            let lent = info.shared().iter().map(|shared| shared.area).chain([info.recovery_box, info.register]);
+            for area in lent.filter(|area| area.pages > 0) {
+                prop_assert!(info.kept.va <= area.va && area.end() <= info.kept.end());
+            }
         }
         for index in 0..=MAX_DEVICES {
             info.device_info_va(index);

@@ -56,3 +56,5 @@ pub const CRASH_TRACE: usize = CRASH_REGISTERS + crate::crash::REGISTERS;
 pub const CRASH_MESSAGE: usize = CRASH_TRACE + crate::crash::TRACE_MAX;
 /// The first word after the crash report.
 pub const CRASH_END: usize = CRASH_MESSAGE + crate::crash::MESSAGE_MAX / 8;
+/// The first of the ports that are offered: an [`Offer`](crate::kept::Offer) for each domain.
+pub const OFFERS: usize = 256;

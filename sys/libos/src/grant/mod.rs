@@ -15,7 +15,7 @@
 //!
 //! As long as another domain maps a page of this one, this domain cannot be rebuilt: Xen keeps what is left of the old
 //! domain for the page's sake, and its number with it. Pages that are mapped for long therefore belong to guests, which
-//! are not rebuilt; unikernels among themselves copy.
+//! are not rebuilt; unikernels among themselves copy, or share what root keeps for them ([`crate::kept`]).
 
 mod book;
 mod copy;

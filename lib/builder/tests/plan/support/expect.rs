@@ -45,7 +45,7 @@ fn assert_areas_cover_memory(plan: &UkPlan, params: &UkParams) {
         (areas.boot_info, Some(1 + params.devices)),
         (areas.health, Some(1)),
         (areas.log, Some(params.log_pages)),
-        (areas.recovery_box, Some(params.box_pages)),
+        (areas.kept_map, Some((params.kept_pages * 32).div_ceil(4096))),
         (areas.p2m, Some((params.memory_pages * 8).div_ceil(4096))),
         (areas.heap, None),
         (areas.dma, Some(params.dma_pages)),
@@ -90,7 +90,7 @@ fn expected(plan: &UkPlan, params: &UkParams) -> BTreeMap<u64, Reached> {
         };
         map(in_ram(segment.pages), segment.pages, flags);
     }
-    for area in [areas.stack, areas.log, areas.recovery_box, areas.heap, areas.dma] {
+    for area in [areas.stack, areas.log, areas.kept_map, areas.heap, areas.dma] {
         map(in_ram(area), area, WRITE);
     }
     map(in_ram(areas.p2m), areas.p2m, READ);
@@ -150,6 +150,7 @@ fn assert_described(plan: &UkPlan, params: &UkParams) {
     assert_eq!(info.validate(), Ok(()));
     assert_eq!(info.stack.end(), plan.stack_top().0);
     assert_eq!(info.grant_window.pages, u64::from(params.grant_window_pages));
+    assert_eq!(info.kept.pages, u64::from(params.kept_pages));
     assert_eq!(info.ram_pages, u64::from(params.memory_pages));
 }
 

@@ -1,0 +1,141 @@
+//! What root keeps for the components and lends to them: recovery boxes, shared memory, the register of domains.
+//!
+//! All of it follows from the description, and every life of root comes to the same: first the boxes, then what is
+//! shared, then the register. Each component finds its own in one piece, under numbers in one piece.
+
+use description::{Description, MAX_COMPONENTS};
+use heapless::Vec;
+use kernel::lend::{Borrower, FIRST_REFERENCE, Loans};
+use kernel::pv::Result;
+use kernel::window::Access;
+use uk_abi::boot_info::{Area, BootInfo};
+use uk_abi::kept::{MAX_SHARED, SharedInfo};
+use uk_abi::layout::{KEPT_WINDOW_VA, PAGE_SIZE};
+use uk_abi::register::{self, Register};
+use xen_abi::{Domid, GrantRef};
+
+/// What a component is lent.
+#[derive(Clone, Debug)]
+pub struct Lent {
+    /// Under which number the first page is granted; the others follow.
+    reference: GrantRef,
+    /// All of it.
+    pub pages: u32,
+    /// How many have been given a meaning so far.
+    taken: u32,
+    recovery_box: Area,
+    register: Area,
+    shared: Vec<SharedInfo, MAX_SHARED>,
+}
+
+impl Lent {
+    /// The next so many pages, as `domain` is lent them.
+    fn take(&mut self, pages: u32, domain: Domid, access: Access) -> (Area, Borrower) {
+        let va = KEPT_WINDOW_VA + u64::from(self.taken) * PAGE_SIZE as u64;
+        let reference = GrantRef(self.reference.0 + self.taken);
+        self.taken += pages;
+        (Area { va, pages: pages.into() }, Borrower { domain, reference, access })
+    }
+
+    /// Writes into the boot info page what is lent and where.
+    pub fn describe(&self, info: &mut BootInfo) {
+        info.kept_reference = self.reference.0;
+        info.recovery_box = self.recovery_box;
+        info.register = self.register;
+        info.shared_count = self.shared.len() as u32;
+        for (place, shared) in info.shared.iter_mut().zip(&self.shared) {
+            *place = *shared;
+        }
+    }
+
+    /// The domains that it shares memory with, and itself if there are any: bit n stands for domain n.
+    pub fn members(&self) -> u64 {
+        self.shared.iter().fold(0, |set, shared| set | shared.members)
+    }
+
+    /// Whether it may read the register.
+    pub fn has_register(&self) -> bool {
+        self.register.pages > 0
+    }
+}
+
+/// The pages that root lends.
+pub struct Kept {
+    loans: Loans,
+    /// Where the register is, if there is anybody to read it.
+    register: Option<usize>,
+}
+
+impl Kept {
+    /// Lends every component what the description says. Answers what that is, component by component.
+    ///
+    /// # Errors
+    /// Xen's; ENOMEM where root's memory is too small for it.
+    pub fn lend(description: &Description) -> Result<(Self, Vec<Lent, MAX_COMPONENTS>)> {
+        let mut next = FIRST_REFERENCE.0;
+        let mut lent = Vec::<Lent, MAX_COMPONENTS>::new();
+        for index in 0..description.components.len() {
+            let pages = description.kept_pages_of(index) as u32;
+            let (reference, nothing) = (GrantRef(next), Area::default());
+            // There are no more components than fit.
+            let _ = lent.push(Lent {
+                reference,
+                pages,
+                taken: 0,
+                recovery_box: nothing,
+                register: nothing,
+                shared: Vec::new(),
+            });
+            next += pages;
+        }
+        let mut loans = Loans::open(description.kept_pages() as usize, (next - FIRST_REFERENCE.0) as usize)?;
+
+        let mut page = 0;
+        let mut give = |pages: u32, borrowers: &[Borrower]| {
+            let at = page;
+            page += pages as usize;
+            loans.lend(at, pages as usize, borrowers).map(|()| at)
+        };
+        for (component, (index, lent)) in description.components.iter().zip(lent.iter_mut().enumerate()) {
+            let (area, borrower) = lent.take(component.box_pages, domid(index), Access::Writable);
+            lent.recovery_box = area;
+            give(component.box_pages, &[borrower])?;
+        }
+        for shared in &description.shared {
+            let members = u64::from(shared.between.bits()) << 1;
+            let mut borrowers = Vec::<Borrower, MAX_COMPONENTS>::new();
+            for index in shared.between.iter() {
+                let (area, borrower) = lent[index].take(shared.pages, domid(index), Access::Writable);
+                // The rules of the description leave room for both.
+                let _ = lent[index].shared.push(SharedInfo::new(&shared.name, area, members));
+                let _ = borrowers.push(borrower);
+            }
+            give(shared.pages, &borrowers)?;
+        }
+        let mut readers = Vec::<Borrower, MAX_COMPONENTS>::new();
+        for (index, lent) in lent.iter_mut().enumerate() {
+            let pages = description.register_pages_of(index);
+            if pages > 0 {
+                let (area, borrower) = lent.take(pages, domid(index), Access::ReadOnly);
+                lent.register = area;
+                let _ = readers.push(borrower);
+            }
+        }
+        let register = give(register::PAGES as u32, &readers)?;
+        let register = (!readers.is_empty()).then_some(register);
+        if let Some(page) = register {
+            loans.map(page, register::PAGES)?;
+        }
+        Ok((Self { loans, register }, lent))
+    }
+
+    /// The register of domains, if there is anybody to read it.
+    pub fn register(&self) -> Option<Register<&[core::sync::atomic::AtomicU64]>> {
+        Register::new(self.loans.words(self.register?, register::PAGES))
+    }
+}
+
+/// The number of the domain of the component at `index`: components come first, guests behind them.
+pub fn domid(index: usize) -> Domid {
+    Domid(index as u16 + 1)
+}
