@@ -105,6 +105,26 @@ pub struct Create {
     pub vcpus: u32,
     /// How it sees the time-stamp counter.
     pub tsc: TscMode,
+    /// The tables that Xen keeps for it.
+    pub tables: TableSizes,
+}
+
+/// How large the tables of a domain may grow that Xen keeps for it. Asking for more costs nothing until it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableSizes {
+    /// Pages of its grant table, of 512 entries each; at least 1.
+    pub grant_frames: u16,
+    /// Pages with records of what it has mapped of others, of 256 mappings each.
+    pub maptrack_frames: u16,
+    /// The highest port.
+    pub highest_port: u32,
+}
+
+impl Default for TableSizes {
+    /// What `xl` gives: a disk and a network card with a queue for each vCPU fit.
+    fn default() -> Self {
+        Self { grant_frames: 64, maptrack_frames: 1024, highest_port: 1023 }
+    }
 }
 
 /// What carrying a step out has brought.

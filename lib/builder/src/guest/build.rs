@@ -140,6 +140,7 @@ impl<'a> Build<'a> {
                 memory_kib: (params.most_pages << (PAGE_SHIFT - 10)) + SPARE_KIB,
                 vcpus: params.vcpus,
                 tsc: params.tsc,
+                tables: params.tables,
             }),
             Stage::MemoryMap => Step::MemoryMap(memory_map),
             Stage::Populate { order } => {

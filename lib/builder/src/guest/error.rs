@@ -163,6 +163,9 @@ pub enum GuestError {
         /// Where.
         offset: usize,
     },
+    /// There would be no room for the grants of XenStore and console.
+    #[error("a grant table of 0 pages was asked for, it needs 1 at least")]
+    NoGrantTable,
     /// XenStore or the console would be served by a domain that cannot be.
     #[error("domain {domid} cannot serve a guest: that number is reserved")]
     Server {

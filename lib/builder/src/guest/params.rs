@@ -9,7 +9,7 @@ use xen_abi::{
 };
 
 use super::error::GuestError;
-use crate::steps::MAX_VCPUS;
+use crate::steps::{MAX_VCPUS, TableSizes};
 
 /// The most pages of a guest's memory: 1 TiB.
 pub const MAX_MEMORY_PAGES: u64 = 1 << 28;
@@ -31,6 +31,8 @@ pub struct GuestParams<'a> {
     pub handle: DomainHandle,
     /// How it sees the time-stamp counter.
     pub tsc: TscMode,
+    /// The tables that Xen keeps for it.
+    pub tables: TableSizes,
     /// The domain at the other end of its XenStore ring; none on a host without XenStore. Linux, which is told so by a
     /// port of 0, does not wait for it then.
     pub store: Option<Domid>,
@@ -49,6 +51,7 @@ impl Default for GuestParams<'_> {
             vcpus: 1,
             handle: [0; 16],
             tsc: TscMode::Default,
+            tables: TableSizes::default(),
             store: Some(Domid::DOM0),
             console: Domid::DOM0,
         }
@@ -75,6 +78,9 @@ impl GuestParams<'_> {
         if self.memory_pages > self.most_pages {
             return Err(GuestError::MostMemory { memory: self.memory_pages, most: self.most_pages });
         }
+        if self.tables.grant_frames == 0 {
+            return Err(GuestError::NoGrantTable);
+        }
         for domid in self.store.into_iter().chain([self.console]) {
             if !domid.is_ordinary() {
                 return Err(GuestError::Server { domid });
@@ -94,6 +100,7 @@ impl fmt::Debug for GuestParams<'_> {
             .field("most_pages", &self.most_pages)
             .field("vcpus", &self.vcpus)
             .field("tsc", &self.tsc)
+            .field("tables", &self.tables)
             .field("store", &self.store)
             .field("console", &self.console)
             .finish_non_exhaustive()

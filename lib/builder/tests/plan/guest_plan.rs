@@ -1,6 +1,6 @@
 //! The plans of small guests, in every form that a kernel can ask for.
 
-use builder::{GuestParams, GuestPlan, KernelNotes};
+use builder::{GuestParams, GuestPlan, KernelNotes, steps::TableSizes};
 use xen_abi::{Domid, Pfn, domctl::TscMode, elfnote::ElfNote, version::Features};
 
 use crate::support::{
@@ -20,6 +20,7 @@ pub(crate) fn params() -> GuestParams<'static> {
         vcpus: 2,
         handle: *b"a guest's handle",
         tsc: TscMode::NeverEmulate,
+        tables: TableSizes { grant_frames: 7, ..TableSizes::default() },
         store: Some(Domid(1)),
         console: Domid(4),
     }

@@ -1,6 +1,6 @@
 //! Every reason to refuse a guest, and what is said about it.
 
-use builder::{GuestError, GuestParams, GuestPlan};
+use builder::{GuestError, GuestParams, GuestPlan, steps::TableSizes};
 use xen_abi::{Domid, elfnote::ElfNote, version::Features};
 
 use crate::{
@@ -188,6 +188,10 @@ fn parameters_that_cannot_be_had_are_refused() {
         (GuestParams { command_line: b"ro\0rw", ..params() }, "the command line has a NUL at byte 2"),
         (GuestParams { most_pages: 1 << 29, ..params() }, "536870912 pages of memory were asked for"),
         (GuestParams { most_pages: 4095, ..params() }, "to have 4096 pages of memory and no more than 4095"),
+        (
+            GuestParams { tables: TableSizes { grant_frames: 0, ..TableSizes::default() }, ..params() },
+            "a grant table of 0 pages was asked for",
+        ),
         (
             GuestParams { store: Some(Domid::SELF), ..params() },
             "cannot serve a guest: that number is reserved",

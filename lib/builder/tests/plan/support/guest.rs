@@ -86,6 +86,7 @@ impl<'d> Guest<'d> {
         let create = self.domain.create.unwrap();
         assert!(create.memory_kib >= params.most_pages * 4);
         assert_eq!((create.vcpus, create.handle, create.tsc), (params.vcpus, params.handle, params.tsc));
+        assert_eq!(create.tables, params.tables);
         let map = &self.domain.memory_map[..];
         assert!(map.len() == 1 && map[0].addr == 0 && map[0].size >= params.most_pages * PAGE);
     }
