@@ -1,0 +1,386 @@
+//! A guest's interface: its queues, and what is common to them.
+
+use crate::answers::Answers;
+use crate::control::Control;
+use crate::copy::Copier;
+use crate::hash::{FlowHash, Hashing};
+use crate::keep::{Keep, RingName};
+use crate::keys::{FrontendKeys, MAX_QUEUES};
+use crate::lie::RingKind;
+use crate::multicast::Multicast;
+use crate::offload::Abilities;
+use crate::pool::{FrameId, Owner, Pages, Pool};
+use crate::rate::Rate;
+use crate::receive::{Delivered, Receive, Received};
+use crate::transmit::{Burst, Room, Sent, Stopped, Transmit};
+use crate::{Lie, NetControl, NetReceive, NetTransmit};
+use heapless::Vec;
+use recovery_box::Record;
+use ring::request::Ring;
+use serde::{Deserialize, Serialize};
+use smoltcp::wire::EthernetAddress;
+use xen_abi::Domid;
+
+/// How long frames wait for a guest that posts no room for them. Linux's backend waits as long.
+const PATIENCE_US: u64 = 10_000_000;
+
+/// The same for a guest that does not say when it has posted room.
+const SHORT_PATIENCE_US: u64 = 30_000;
+
+/// What a successor must know of a device, besides [`Answers`] for each of its rings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    domid: u16,
+    keys: FrontendKeys,
+    multicast: Multicast,
+    hashing: Hashing,
+}
+
+impl Record for Saved {
+    const TYPE: u16 = 0x4e44;
+    const VERSION: u16 = 1;
+}
+
+impl Saved {
+    /// Whose device it is.
+    pub const fn domid(&self) -> Domid {
+        Domid(self.domid)
+    }
+
+    /// What its frontend said when it connected: which pages and event channels there are to be mapped again.
+    pub const fn keys(&self) -> &FrontendKeys {
+        &self.keys
+    }
+}
+
+/// The memory of a queue's rings.
+#[derive(Clone, Copy, Debug)]
+pub struct QueueRings<'a> {
+    /// The transmit ring.
+    pub transmit: Ring<'a, NetTransmit>,
+    /// The receive ring.
+    pub receive: Ring<'a, NetReceive>,
+}
+
+/// Which event channels are to be notified: a bit for each queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notify {
+    /// For transmit rings.
+    pub transmit: u8,
+    /// For receive rings.
+    pub receive: u8,
+    /// For the control ring.
+    pub control: bool,
+}
+
+impl Notify {
+    /// Both together.
+    pub const fn or(self, other: Self) -> Self {
+        Self {
+            transmit: self.transmit | other.transmit,
+            receive: self.receive | other.receive,
+            control: self.control || other.control,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Queue<'a> {
+    transmit: Transmit<'a>,
+    receive: Receive<'a>,
+}
+
+/// A guest's interface, connected.
+#[derive(Debug)]
+pub struct Device<'a> {
+    vif: u8,
+    saved: Saved,
+    /// Whether `saved` has changed and not been kept.
+    is_changed: bool,
+    queues: Vec<Queue<'a>, MAX_QUEUES>,
+    control: Option<Control<'a>>,
+}
+
+impl<'a> Device<'a> {
+    /// The device of a frontend that has just connected: `vif` is its number here.
+    ///
+    /// # Errors
+    /// [`Lie`]: the rings are not what a frontend makes.
+    pub fn connect(
+        vif: u8,
+        domid: Domid,
+        keys: FrontendKeys,
+        rings: &[QueueRings<'a>],
+        control: Option<Ring<'a, NetControl>>,
+        keep: &mut impl Keep,
+    ) -> Result<Self, Lie> {
+        let mut multicast = Multicast::new();
+        multicast.set_filter(keys.multicast_control);
+        let saved = Saved { domid: domid.0, keys, multicast, hashing: Hashing::new() };
+        let mut queues = Vec::new();
+        for (queue, rings) in (0..).zip(rings) {
+            let name = |kind| RingName { vif, queue, kind };
+            let (tx, rx) = (RingKind::Transmit, RingKind::Receive);
+            let queue = Queue {
+                transmit: Transmit::connect(rings.transmit, name(tx), domid, keep).map_err(index(tx))?,
+                receive: Receive::connect(rings.receive, name(rx), domid, keep).map_err(index(rx))?,
+            };
+            let pushed = queues.push(queue);
+            debug_assert!(pushed.is_ok(), "the keys have no more queues than there can be");
+        }
+        let control = match control {
+            Some(ring) => {
+                let name = RingName { vif, queue: 0, kind: RingKind::Control };
+                Some(Control::connect(ring, name, domid, keep).map_err(index(RingKind::Control))?)
+            }
+            None => None,
+        };
+        keep.save(vif, &saved);
+        Ok(Self { vif, saved, is_changed: false, queues, control })
+    }
+
+    /// The device that an earlier backend has served, and whom to notify now. `kept` answers what was kept of a ring.
+    ///
+    /// # Errors
+    /// [`Lie`].
+    pub fn resume(
+        vif: u8,
+        saved: Saved,
+        rings: &[QueueRings<'a>],
+        control: Option<Ring<'a, NetControl>>,
+        kept: impl Fn(RingName) -> Option<Answers>,
+    ) -> Result<(Self, Notify), Lie> {
+        let domid = saved.domid();
+        let mut notify = Notify::default();
+        let mut queues = Vec::new();
+        for (queue, rings) in (0..).zip(rings) {
+            let name = |kind| RingName { vif, queue, kind };
+            let (tx, rx) = (name(RingKind::Transmit), name(RingKind::Receive));
+            let (transmit, told_tx) =
+                Transmit::resume(rings.transmit, tx, domid, kept(tx).as_ref()).map_err(index(tx.kind))?;
+            let (receive, told_rx) =
+                Receive::resume(rings.receive, rx, domid, kept(rx).as_ref()).map_err(index(rx.kind))?;
+            notify.transmit |= u8::from(told_tx) << queue;
+            notify.receive |= u8::from(told_rx) << queue;
+            let pushed = queues.push(Queue { transmit, receive });
+            debug_assert!(pushed.is_ok(), "the keys have no more queues than there can be");
+        }
+        let control = match control {
+            Some(ring) => {
+                let name = RingName { vif, queue: 0, kind: RingKind::Control };
+                let (control, told) =
+                    Control::resume(ring, name, domid, kept(name).as_ref()).map_err(index(name.kind))?;
+                notify.control = told;
+                Some(control)
+            }
+            None => None,
+        };
+        Ok((Self { vif, saved, is_changed: false, queues, control }, notify))
+    }
+
+    /// Its number.
+    pub const fn vif(&self) -> u8 {
+        self.vif
+    }
+
+    /// Whose it is.
+    pub const fn domid(&self) -> Domid {
+        self.saved.domid()
+    }
+
+    /// How many queues it has.
+    pub fn queues(&self) -> usize {
+        self.queues.len()
+    }
+
+    /// What it takes off the sender of a frame.
+    pub const fn abilities(&self) -> Abilities {
+        self.saved.keys.abilities()
+    }
+
+    /// The longest frame that it can be sent.
+    pub const fn max_length(&self) -> usize {
+        self.saved.keys.max_length()
+    }
+
+    /// Limits what each of its queues may send to its share.
+    pub fn set_rate(&mut self, rate: Option<Rate>, now_us: u64) {
+        let count = self.queues.len().max(1) as u64;
+        for queue in &mut self.queues {
+            let share = rate.map(|rate| Rate { bytes: rate.bytes.div_ceil(count), ..rate });
+            queue.transmit.set_rate(share, now_us);
+        }
+    }
+
+    /// Changes whether it hears all groups or only those it names (`request-multicast-control`).
+    pub fn set_multicast_control(&mut self, filters: bool) {
+        self.saved.multicast.set_filter(filters);
+        self.is_changed = true;
+    }
+
+    /// Whether it wants frames for this address.
+    pub fn accepts(&self, to: EthernetAddress) -> bool {
+        self.saved.multicast.accepts(to)
+    }
+
+    /// Takes frames that a queue's guest sends. See [`Transmit::collect`].
+    ///
+    /// # Errors
+    /// [`Lie`]: the guest is to be disconnected.
+    pub fn collect(
+        &mut self,
+        queue: usize,
+        now_us: u64,
+        room: &mut Room<'_, impl Pages, impl Copier>,
+        burst: &mut Burst,
+    ) -> Result<Stopped, Lie> {
+        let Some(queue) = self.queues.get_mut(queue) else {
+            return Ok(Stopped::Idle);
+        };
+        let before = self.saved.multicast.changes();
+        let stopped = queue.transmit.collect(now_us, room, &mut self.saved.multicast, burst);
+        self.is_changed |= before != self.saved.multicast.changes();
+        stopped
+    }
+
+    /// Nobody needs a frame of the guest's any more: its slots can be answered.
+    pub fn finish(&mut self, owner: Owner) {
+        if let Some(queue) = self.queues.get_mut(usize::from(owner.queue)) {
+            queue.transmit.finish(owner.index);
+        }
+    }
+
+    /// A frame of the guest's is on its way already, although this backend has not taken it: an earlier one did. Its slots
+    /// are answered when it is finished.
+    pub fn adopt(&mut self, owner: Owner) {
+        if let Some(queue) = self.queues.get_mut(usize::from(owner.queue)) {
+            queue.transmit.adopt(owner.index);
+        }
+    }
+
+    /// Answers what is finished in all queues.
+    pub fn answer(&mut self, keep: &mut impl Keep) -> Notify {
+        self.keep_changes(keep);
+        let mut notify = Notify::default();
+        for (number, queue) in self.queues.iter_mut().enumerate() {
+            notify.transmit |= u8::from(queue.transmit.answer(keep)) << number;
+        }
+        notify
+    }
+
+    /// What the guest asks for must survive before it is told that it is done.
+    fn keep_changes(&mut self, keep: &mut impl Keep) {
+        if core::mem::take(&mut self.is_changed) {
+            keep.save(self.vif, &self.saved);
+        }
+    }
+
+    /// Hears and answers control messages, some at a time.
+    ///
+    /// # Errors
+    /// [`Lie`]: the guest is to be disconnected.
+    pub fn control(
+        &mut self,
+        room: &mut Room<'_, impl Pages, impl Copier>,
+        keep: &mut impl Keep,
+    ) -> Result<Notify, Lie> {
+        const AT_A_TIME: usize = 16;
+        let mut notify = Notify::default();
+        for _ in 0..AT_A_TIME {
+            let Some(control) = &mut self.control else {
+                break;
+            };
+            let Some(response) = control.hear(self.queues.len(), &mut self.saved.hashing, room)? else {
+                break;
+            };
+            keep.save(self.vif, &self.saved);
+            notify.control |= control.reply(&response, keep);
+        }
+        Ok(notify)
+    }
+
+    /// The hash of a frame, if the guest wants one, and the queue that it goes to.
+    pub fn sort(&self, head: &[u8]) -> (Option<FlowHash>, usize) {
+        self.saved.hashing.sort(head, self.queues.len())
+    }
+
+    /// Puts a frame into a queue for the guest, which takes over one reference.
+    ///
+    /// # Errors
+    /// There is no room: the frame itself, to be released.
+    pub fn enqueue(
+        &mut self,
+        queue: usize,
+        now_us: u64,
+        frame: FrameId,
+        hash: Option<FlowHash>,
+    ) -> Result<(), FrameId> {
+        match self.queues.get_mut(queue) {
+            Some(queue) => queue.receive.enqueue(now_us, frame, hash),
+            None => Err(frame),
+        }
+    }
+
+    /// Delivers frames to a queue's guest: one batch.
+    ///
+    /// # Errors
+    /// [`Lie`]: the guest is to be disconnected.
+    pub fn deliver(
+        &mut self,
+        queue: usize,
+        now_us: u64,
+        room: &mut Room<'_, impl Pages, impl Copier>,
+        keep: &mut impl Keep,
+    ) -> Result<Delivered, Lie> {
+        let abilities = self.abilities();
+        match self.queues.get_mut(queue) {
+            Some(queue) => queue.receive.deliver(now_us, &abilities, room, keep),
+            None => Ok(Delivered::default()),
+        }
+    }
+
+    /// Takes a frame out of a queue whose guest has posted no room for too long; it is to be released.
+    pub fn expire(&mut self, now_us: u64) -> Option<FrameId> {
+        let patience_us = if self.saved.keys.rx_notify { PATIENCE_US } else { SHORT_PATIENCE_US };
+        self.queues.iter_mut().find_map(|queue| queue.receive.expire(now_us, patience_us))
+    }
+
+    /// Whether frames wait for the guest, in any queue, or in one.
+    pub fn waiting(&self, queue: Option<usize>) -> usize {
+        match queue {
+            Some(queue) => self.queues.get(queue).map_or(0, |queue| queue.receive.waiting()),
+            None => self.queues.iter().map(|queue| queue.receive.waiting()).sum(),
+        }
+    }
+
+    /// Lets go of everything: frames that wait for the guest are handed to `release`, and nobody waits for its own.
+    pub fn disconnect(mut self, pool: &mut Pool, mut release: impl FnMut(&mut Pool, FrameId)) {
+        pool.disown(self.vif);
+        for queue in &mut self.queues {
+            while let Some(frame) = queue.receive.abandon() {
+                release(pool, frame);
+            }
+        }
+    }
+
+    /// What a queue has passed.
+    pub fn passed(&self, queue: usize) -> (Sent, Received) {
+        let queue = self.queues.get(queue);
+        queue.map_or_else(Default::default, |queue| (queue.transmit.sent(), queue.receive.received()))
+    }
+
+    /// How far its rings are: requests taken and not answered, and requests answered, of all transmit queues; the
+    /// private side of what a watcher compares with the shared counters.
+    pub fn progress(&self) -> (u32, u64) {
+        let open = self.queues.iter().map(|queue| queue.transmit.in_flight()).sum();
+        let done = self.queues.iter().map(|queue| {
+            u64::from(queue.transmit.answered()).wrapping_add(u64::from(queue.receive.answered()))
+        });
+        (open, done.fold(0, u64::wrapping_add))
+    }
+}
+
+/// An index that contradicts what is known of a ring.
+fn index(ring: RingKind) -> impl Fn(ring::request::Overrun) -> Lie {
+    move |overrun| Lie::Index { ring, overrun }
+}

@@ -1,0 +1,298 @@
+//! Frames in the backend's own memory.
+//!
+//! A guest's frame is copied here once and looked at here alone: the original may change under any check. It lies in
+//! pages that the card can reach, after [`HEADROOM`] bytes for the header that a driver may want before it. Frames are
+//! counted by references, because a broadcast has many readers; when the last one is done, the pool says whose the
+//! frame was, and its slots in the guest's ring can be answered.
+
+use crate::Offload;
+use heapless::Vec;
+use xen_abi::Mfn;
+
+/// Bytes of a page.
+pub const PAGE: usize = xen_abi::PAGE_SIZE as usize;
+
+/// Free bytes before a frame: enough for the header of any driver (virtio's has 12), and a cache line.
+pub const HEADROOM: usize = 64;
+
+/// The longest frame.
+pub const MAX_LENGTH: usize = xen_abi::netif::MAX_TX_SIZE as usize;
+
+/// Pages of the longest frame.
+pub const FRAME_PAGES: usize = (HEADROOM + MAX_LENGTH).div_ceil(PAGE);
+
+/// The most pages of a pool: 16 MiB.
+pub const MAX_PAGES: usize = 4096;
+
+/// The most frames of a pool: two full rings of small ones for each of eight guests.
+pub const MAX_FRAMES: usize = 4096;
+
+/// Pages that frames from guests leave to frames that are cut: the longest one, cut into pieces of 512 bytes.
+pub const RESERVE: usize = MAX_LENGTH.div_ceil(512);
+
+/// The number of a page in the pool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PageId(pub u16);
+
+/// The number of a frame in the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FrameId(pub u16);
+
+/// The memory behind the pool.
+pub trait Pages {
+    /// Where a page is in the machine.
+    fn place(&self, page: PageId) -> Mfn;
+
+    /// The bytes of a page; [`PAGE`] of them.
+    fn bytes(&self, page: PageId) -> &[u8];
+
+    /// The bytes of a page, to be written; [`PAGE`] of them.
+    fn bytes_mut(&mut self, page: PageId) -> &mut [u8];
+}
+
+/// Whose slots in which ring a frame came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// The guest's device, as the backend counts them.
+    pub vif: u8,
+    /// Its queue.
+    pub queue: u8,
+    /// The index of the frame's first request, modulo 2^32.
+    pub index: u32,
+}
+
+/// A run of bytes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// In which page.
+    pub page: PageId,
+    /// Where it begins there.
+    pub offset: usize,
+    /// Its bytes.
+    pub length: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Frame {
+    pages: [PageId; FRAME_PAGES],
+    length: u32,
+    offload: Offload,
+    owner: Option<Owner>,
+    /// The frame that this one was cut from: it is done when all its pieces are.
+    parent: Option<FrameId>,
+    references: u16,
+}
+
+const FREE: Frame = Frame {
+    pages: [PageId(0); FRAME_PAGES],
+    length: 0,
+    offload: Offload::NONE,
+    owner: None,
+    parent: None,
+    references: 0,
+};
+
+/// Frames, and the pages that they lie in.
+#[derive(Debug)]
+pub struct Pool {
+    frames: [Frame; MAX_FRAMES],
+    free_frames: Vec<FrameId, MAX_FRAMES>,
+    free_pages: Vec<PageId, MAX_PAGES>,
+}
+
+impl Pool {
+    /// A pool of the pages from 0 to `pages`, at most [`MAX_PAGES`]; all of them are free.
+    pub fn new(pages: usize) -> Self {
+        let mut pool =
+            Self { frames: [const { FREE }; MAX_FRAMES], free_frames: Vec::new(), free_pages: Vec::new() };
+        pool.reset(pages);
+        pool
+    }
+
+    /// Forgets all frames. The pool is large: this makes it anew where it is.
+    pub fn reset(&mut self, pages: usize) {
+        for frame in &mut self.frames {
+            frame.references = 0;
+        }
+        self.free_frames = (0..MAX_FRAMES as u16).rev().map(FrameId).collect();
+        self.free_pages = (0..pages.min(MAX_PAGES) as u16).rev().map(PageId).collect();
+    }
+
+    /// How many pages are free.
+    pub fn free_pages(&self) -> usize {
+        self.free_pages.len()
+    }
+
+    /// How many frames there are.
+    pub fn frames(&self) -> usize {
+        MAX_FRAMES - self.free_frames.len()
+    }
+
+    /// A frame of `length` bytes, with one reference, that leaves `reserve` pages free; its bytes are what was there
+    /// before. None if there is no room for it, or it would be empty or too long.
+    pub fn allocate(&mut self, length: usize, reserve: usize) -> Option<FrameId> {
+        let pages = (HEADROOM + length).div_ceil(PAGE);
+        if length == 0 || length > MAX_LENGTH || self.free_pages.len() < pages + reserve {
+            return None;
+        }
+        let id = self.free_frames.pop()?;
+        let frame = &mut self.frames[usize::from(id.0)];
+        *frame = Frame { length: length as u32, references: 1, ..FREE };
+        for page in &mut frame.pages[..pages] {
+            *page = self.free_pages.pop()?;
+        }
+        Some(id)
+    }
+
+    /// One more reader.
+    pub fn retain(&mut self, id: FrameId) {
+        self.frame_mut(id).references += 1;
+    }
+
+    /// One reader less. When it was the last one, the frame is gone; and if it was a guest's, or the last piece of such
+    /// a frame, this says whose.
+    pub fn release(&mut self, id: FrameId) -> Option<Owner> {
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let frame = &mut self.frames[usize::from(id.0)];
+            frame.references = frame.references.checked_sub(1)?;
+            if frame.references > 0 {
+                return None;
+            }
+            let pages = (HEADROOM + frame.length as usize).div_ceil(PAGE);
+            let freed = self.free_frames.push(id).and_then(|()| {
+                frame.pages[..pages].iter().try_for_each(|page| self.free_pages.push(*page).map_err(|_| id))
+            });
+            debug_assert!(freed.is_ok(), "no more can be free than there are");
+            next = frame.parent;
+            if next.is_none() {
+                return frame.owner;
+            }
+        }
+        None
+    }
+
+    /// Says whose a frame is.
+    pub fn set_owner(&mut self, id: FrameId, owner: Owner) {
+        self.frame_mut(id).owner = Some(owner);
+    }
+
+    /// Whose a frame is.
+    pub fn owner(&self, id: FrameId) -> Option<Owner> {
+        self.frame(id).owner
+    }
+
+    /// Nobody waits for the frames of a device any more, because it is gone.
+    pub fn disown(&mut self, vif: u8) {
+        for frame in self.frames.iter_mut().filter(|frame| frame.owner.is_some_and(|owner| owner.vif == vif))
+        {
+            frame.owner = None;
+        }
+    }
+
+    /// How many readers a frame has; 0 if there is no such frame.
+    pub fn references(&self, id: FrameId) -> u16 {
+        self.frame(id).references
+    }
+
+    /// Nobody waits for a frame any more.
+    pub fn disown_frame(&mut self, id: FrameId) {
+        self.frame_mut(id).owner = None;
+    }
+
+    /// All frames that somebody waits for.
+    pub fn owned(&self) -> impl Iterator<Item = (FrameId, Owner)> {
+        let numbered = (0..).map(FrameId).zip(&self.frames);
+        numbered.filter(|(_, frame)| frame.references > 0).filter_map(|(id, frame)| Some((id, frame.owner?)))
+    }
+
+    /// Makes a frame shorter and gives back what it needs no more: a card has filled less of it than it could. A frame
+    /// becomes neither longer nor empty.
+    pub fn shorten(&mut self, id: FrameId, length: usize) {
+        let frame = &mut self.frames[usize::from(id.0)];
+        let pages = |length: usize| (HEADROOM + length).div_ceil(PAGE);
+        let (before, after) = (frame.length as usize, length.clamp(1, frame.length as usize));
+        for page in &frame.pages[pages(after)..pages(before)] {
+            let freed = self.free_pages.push(*page);
+            debug_assert!(freed.is_ok(), "no more can be free than there are");
+        }
+        frame.length = after as u32;
+    }
+
+    /// Says that a frame was cut from another one, which lives as long.
+    pub fn set_parent(&mut self, id: FrameId, parent: FrameId) {
+        self.retain(parent);
+        self.frame_mut(id).parent = Some(parent);
+    }
+
+    /// The bytes of a frame.
+    pub fn length(&self, id: FrameId) -> usize {
+        self.frame(id).length as usize
+    }
+
+    /// What is still to be done to a frame.
+    pub fn offload(&self, id: FrameId) -> Offload {
+        self.frame(id).offload
+    }
+
+    /// Says what is still to be done to a frame.
+    pub fn set_offload(&mut self, id: FrameId, offload: Offload) {
+        self.frame_mut(id).offload = offload;
+    }
+
+    /// Where a frame lies, from its byte `from` on.
+    pub fn pieces(&self, id: FrameId, from: usize) -> impl Iterator<Item = Piece> {
+        let frame = self.frame(id);
+        let (mut at, end) = (HEADROOM + from, HEADROOM + frame.length as usize);
+        core::iter::from_fn(move || {
+            let (page, offset) = (at / PAGE, at % PAGE);
+            let length = end.saturating_sub(at).min(PAGE - offset);
+            at += length;
+            (length > 0).then(|| Piece { page: frame.pages[page], offset, length })
+        })
+    }
+
+    /// The beginning of a frame: as much as lies in its first page, which no header goes beyond.
+    pub fn head<'a>(&self, id: FrameId, pages: &'a impl Pages) -> &'a [u8] {
+        let frame = self.frame(id);
+        let length = (frame.length as usize).min(PAGE - HEADROOM);
+        &pages.bytes(frame.pages[0])[HEADROOM..HEADROOM + length]
+    }
+
+    /// The same, to be written.
+    pub fn head_mut<'a>(&self, id: FrameId, pages: &'a mut impl Pages) -> &'a mut [u8] {
+        let frame = self.frame(id);
+        let length = (frame.length as usize).min(PAGE - HEADROOM);
+        &mut pages.bytes_mut(frame.pages[0])[HEADROOM..HEADROOM + length]
+    }
+
+    /// Copies bytes of a frame from `from` on; of what lies behind its end nothing.
+    pub fn read(&self, id: FrameId, pages: &impl Pages, from: usize, to: &mut [u8]) {
+        let mut rest = to;
+        for Piece { page, offset, length } in self.pieces(id, from) {
+            let length = length.min(rest.len());
+            let (now, later) = rest.split_at_mut(length);
+            now.copy_from_slice(&pages.bytes(page)[offset..offset + length]);
+            rest = later;
+        }
+    }
+
+    /// Writes bytes of a frame from `from` on; what would lie behind its end is not written.
+    pub fn write(&self, id: FrameId, pages: &mut impl Pages, from: usize, bytes: &[u8]) {
+        let mut rest = bytes;
+        for Piece { page, offset, length } in self.pieces(id, from) {
+            let length = length.min(rest.len());
+            let (now, later) = rest.split_at(length);
+            pages.bytes_mut(page)[offset..offset + length].copy_from_slice(now);
+            rest = later;
+        }
+    }
+
+    fn frame(&self, id: FrameId) -> &Frame {
+        &self.frames[usize::from(id.0)]
+    }
+
+    fn frame_mut(&mut self, id: FrameId) -> &mut Frame {
+        &mut self.frames[usize::from(id.0)]
+    }
+}
