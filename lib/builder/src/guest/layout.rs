@@ -3,9 +3,12 @@
 //! The order is that of Xen's public `xen.h` for the start of a domain's day: from [`KernelNotes::virt_base`] on the
 //! guest finds its first pages mapped one after the other, with the kernel where it is linked for, and behind it
 //! ramdisk, p2m list, start info, the pages of XenStore and the console, page tables and a stack, each on pages of its
-//! own. At least 512 KiB follow before the mapping ends, on a multiple of 4 MiB. A kernel that says so (as Linux does)
-//! takes its ramdisk and its p2m list from outside that mapping, so that neither is limited by it: they lie behind it,
-//! the p2m list with the tables that map it, which the guest frees together.
+//! own. At least 512 KiB follow before the mapping ends, on a multiple of 4 MiB or with the memory.
+//!
+//! A kernel that says so (as Linux does) takes its ramdisk and its p2m list from anywhere, so that neither is limited by
+//! that mapping. The ramdisk goes below the kernel if there is room: Linux is linked for 16 MiB, and in a small guest
+//! what lies below is most of what the kernel leaves. The p2m list goes behind the 512 KiB, with the tables that map it:
+//! the guest frees them together.
 
 use xen_abi::{
     PAGE_SHIFT, PAGE_SIZE, Pfn, VirtAddr,
@@ -23,6 +26,8 @@ use crate::{
 const REGION_ALIGNMENT: u64 = 4 << 20;
 /// What is mapped at least behind the stack.
 const REGION_SPARE: u64 = 512 << 10;
+/// Where a ramdisk below the kernel starts: kernels take the first MiB for a PC's, with a hole in it.
+const LOW_INITRD: Pfn = Pfn((1 << 20) >> PAGE_SHIFT);
 
 /// Where everything lies in a guest's memory, by pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +50,7 @@ pub struct GuestAreas {
     pub page_tables: PfnRange,
     /// The stack that the guest starts on.
     pub stack: Pfn,
-    /// All that is mapped from the virtual base on.
+    /// All that is mapped from the virtual base on, as far as there is memory.
     pub mapped: PfnRange,
 }
 
@@ -92,19 +97,21 @@ impl Layout {
         let (tables, mapped_pages) = map_from(virt_base, take(0).start)?;
         let page_tables = take(tables.pages().pages);
         let stack = take(1).start;
-        let mapped = PfnRange { start: Pfn(0), pages: mapped_pages };
+        let mapped = PfnRange { start: Pfn(0), pages: mapped_pages.min(memory) };
 
-        // Behind the mapping.
-        let mut next = mapped.end();
+        // Behind what is guaranteed to be mapped and free.
+        let mut next = take(REGION_SPARE >> PAGE_SHIFT).end();
         let mut p2m_tables = Tables::without_root(next, &[])?;
         let mut p2m_base = virt_base.wrapping_add(p2m.start.byte_offset());
         if notes.mod_start_pfn {
-            initrd = PfnRange { start: next, pages: initrd_pages };
-            next = initrd.end();
+            let low = PfnRange { start: LOW_INITRD, pages: initrd_pages };
+            initrd = if low.end() <= kernel.start { low } else { PfnRange { start: next, ..low } };
+            next = next.max(initrd.end());
         }
         if let Some(base) = notes.init_p2m {
             check_place("p2m list", base, p2m_pages)?;
             let span = Span { start: VirtAddr(base), pages: p2m_pages };
+            // All that the tables cover, be there memory for it or not.
             if shares_l4_entry(&span, &Span { start: VirtAddr(virt_base), pages: mapped_pages }) {
                 return Err(GuestError::Place { what: "p2m list", address: base, pages: p2m_pages });
             }

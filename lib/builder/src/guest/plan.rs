@@ -230,7 +230,8 @@ impl<'a> GuestPlan<'a> {
         let pfn = page_from(self.layout.virt_base, areas.mapped)
             .or_else(|| page_from(self.layout.p2m_base, areas.p2m))?;
         // Xen takes no page as a table that the guest may write to.
-        let flags = if areas.page_tables.contains(pfn) { MAPPED } else { WRITABLE };
+        let is_table = areas.page_tables.contains(pfn) || areas.p2m_tables.contains(pfn);
+        let flags = if is_table { MAPPED } else { WRITABLE };
         Some(Leaf { frame: frame_of(pfn), flags })
     }
 }

@@ -101,8 +101,9 @@ fn areas_follow_each_other_in_the_order_of_the_interface() {
     assert_eq!((areas.page_tables.start, areas.page_tables.pages), (Pfn(0x110), 5));
     assert_eq!(areas.stack, Pfn(0x115));
     assert_eq!(areas.mapped.end(), Pfn(0x400));
-    assert_eq!((areas.initrd.start, areas.initrd.pages), (Pfn(0x400), 3));
-    assert_eq!((areas.p2m.start, areas.p2m.pages), (Pfn(0x403), params.memory_pages / 512));
+    // Behind the 512 KiB that are left free.
+    assert_eq!((areas.initrd.start, areas.initrd.pages), (Pfn(0x196), 3));
+    assert_eq!((areas.p2m.start, areas.p2m.pages), (Pfn(0x199), params.memory_pages / 512));
     assert_eq!((areas.p2m_tables.start, areas.p2m_tables.pages), (areas.p2m.end(), 3));
     // Everything in one mapping.
     let mut kernel = Kernel::linux();
@@ -115,6 +116,21 @@ fn areas_follow_each_other_in_the_order_of_the_interface() {
     assert_eq!(areas.p2m.start, areas.initrd.end());
     assert_eq!(areas.start_info, areas.p2m.end());
     assert!(areas.p2m_tables.is_empty());
+}
+
+#[test]
+fn a_ramdisk_goes_below_a_kernel_that_leaves_it_room() {
+    let mut kernel = Kernel::linux();
+    kernel.parts.iter_mut().for_each(|part| part.physical += 0x3000);
+    kernel.set(ElfNote::Entry, VIRT_BASE + 0x10_3000);
+    let file = kernel.file();
+    let plan = GuestPlan::new(&file, &params()).unwrap();
+    assert_eq!((plan.areas().initrd.start, plan.areas().initrd.end()), (Pfn(0x100), Pfn(0x103)));
+    assert_sound(&kernel, &params());
+    let larger = GuestParams { initrd: &[1; 0x3001], ..params() };
+    let plan = GuestPlan::new(&file, &larger).unwrap();
+    assert!(plan.areas().initrd.start > plan.areas().stack);
+    assert_sound(&kernel, &larger);
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn too_little_memory_is_refused_with_what_is_needed() {
     let refused = |memory_pages, initrd: &[u8]| {
         GuestPlan::new(&file, &GuestParams { memory_pages, initrd, ..params() }).unwrap_err()
     };
-    for memory in [0, 1, 0x10c, 0x10d, 0x112, 0x3ff] {
+    for memory in [0, 1, 0x10c, 0x10d, 0x112, 0x196] {
         let error = refused(memory, b"");
         let found =
             matches!(error, GuestError::TooLittleMemory { needed, initrd_pages: 0, .. } if needed > memory);
@@ -159,7 +159,7 @@ fn too_little_memory_is_refused_with_what_is_needed() {
         GuestError::TooLittleMemory { needed, .. } => needed,
         other => panic!("{other}"),
     };
-    let enough = needed(needed(0x3ff));
+    let enough = needed(needed(0x196));
     assert!(accepted(enough) && !accepted(enough - 1));
     let ramdisk = vec![0; 16 << 20];
     let text = refused(4096, &ramdisk).to_string();

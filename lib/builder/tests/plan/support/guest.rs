@@ -111,7 +111,8 @@ impl<'d> Guest<'d> {
         assert_eq!(self.domain.hypercall_page, page);
     }
 
-    /// From the base on, one page after the other, to a multiple of 4 MiB that leaves 512 KiB behind the stack.
+    /// From the base on, one page after the other, to a multiple of 4 MiB or the end of the memory, which leaves 512 KiB
+    /// behind the stack.
     fn assert_mapping(&self, kernel: &Kernel) {
         let mut address = kernel.virt_base;
         let mut pages = self.domain.frames.iter();
@@ -121,10 +122,21 @@ impl<'d> Guest<'d> {
             assert_eq!(reached.flags & RW != 0, !is_table, "at {address:#x}: tables are read-only");
             address += PAGE;
         }
-        assert_eq!(address % (4 << 20), 0, "it ends at {address:#x}");
+        assert!(address % (4 << 20) == 0 || pages.next().is_none(), "it ends at {address:#x}");
         let stack_top = self.domain.context.as_ref().unwrap().user_regs.rsp;
         let spare = address - stack_top;
         assert!((512 << 10..(512 << 10) + (4 << 20)).contains(&spare), "{spare:#x} bytes behind the stack");
+        // Nobody else takes these 512 KiB.
+        let frames = (stack_top..stack_top + (512 << 10)).step_by(PAGE as usize);
+        let frames: BTreeSet<_> = frames.map(|address| self.mappings[&address].frame).collect();
+        let list = self.mappings.range(self.start_info.mfn_list.0..).take(self.list_pages());
+        assert!(list.into_iter().all(|(_, reached)| !frames.contains(&reached.frame)));
+        assert!(frames.is_disjoint(&self.tables));
+    }
+
+    /// Pages of the p2m list.
+    fn list_pages(&self) -> usize {
+        self.start_info.nr_pages.div_ceil(512) as usize
     }
 
     /// All tables are where the start info says, and none is mapped writable.
@@ -136,9 +148,8 @@ impl<'d> Guest<'d> {
         let mut named: BTreeSet<_> = named.collect();
         // A p2m list outside the mapping has its tables with it.
         let (start, end) = (info.first_p2m_pfn.0, info.first_p2m_pfn.0 + info.nr_p2m_frames);
-        let list_pages = info.nr_pages.div_ceil(512);
         if info.nr_p2m_frames > 0 {
-            named.extend(&self.domain.frames[(start + list_pages) as usize..end as usize]);
+            named.extend(&self.domain.frames[start as usize + self.list_pages()..end as usize]);
         }
         assert_eq!(named, self.tables);
         for (address, reached) in &self.mappings {
