@@ -159,8 +159,13 @@ fn too_little_memory_is_refused_with_what_is_needed() {
         GuestError::TooLittleMemory { needed, .. } => needed,
         other => panic!("{other}"),
     };
-    let enough = needed(needed(0x196));
-    assert!(accepted(enough) && !accepted(enough - 1));
+    let mut enough = 0x196;
+    while !accepted(enough) {
+        let named = needed(enough);
+        assert!(named > enough);
+        enough = named;
+    }
+    assert!(!accepted(enough - 1));
     let ramdisk = vec![0; 16 << 20];
     let text = refused(4096, &ramdisk).to_string();
     assert!(text.contains("a ramdisk of 4096 pages") && text.ends_with("the guest has 4096"), "{text}");

@@ -122,7 +122,7 @@ impl<'d> Guest<'d> {
             assert_eq!(reached.flags & RW != 0, !is_table, "at {address:#x}: tables are read-only");
             address += PAGE;
         }
-        assert!(address % (4 << 20) == 0 || pages.next().is_none(), "it ends at {address:#x}");
+        assert!(address.is_multiple_of(4 << 20) || pages.next().is_none(), "it ends at {address:#x}");
         let stack_top = self.domain.context.as_ref().unwrap().user_regs.rsp;
         let spare = address - stack_top;
         assert!((512 << 10..(512 << 10) + (4 << 20)).contains(&spare), "{spare:#x} bytes behind the stack");
