@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::item::{Item, ItemList, Items};
 use crate::path;
 use crate::quota::Quotas;
-use crate::record::{Record, RecordView};
+use crate::record::RecordView;
 use crate::store::NodeId;
 use crate::watch::Watch;
 
@@ -78,7 +78,7 @@ impl Engine {
 
     fn apply_node(&mut self, path: &[u8], birth: u64, generation: u64, record: RecordView<'_>) {
         self.generation = self.generation.max(generation);
-        let record = Record::copy_of(record);
+        let record = self.store.record_of(path, record);
         if path::is_special(path) {
             self.specials.set(path, record, generation);
         } else {

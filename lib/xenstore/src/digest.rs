@@ -13,15 +13,14 @@ use crate::record::Record;
 pub(crate) struct Key(pub u64);
 
 impl Key {
-    /// A path's hash: the key of the index, and the seed of the node's digest.
+    /// A path's hash: the key of the index.
     pub(crate) fn path(self, path: &[u8]) -> u64 {
         xxh3_64_with_seed(path, self.0)
     }
 
-    /// A node's own digest: of its path (by its hash), when it was born and last changed, and its record.
-    pub(crate) fn node(path_hash: u64, birth: u64, generation: u64, record: &Record) -> u64 {
-        let seed = path_hash
-            .wrapping_add(birth.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    /// A node's own digest: of when it was born and last changed, its path and its record.
+    pub(crate) fn node(self, birth: u64, generation: u64, record: &Record) -> u64 {
+        let seed = (self.0 ^ birth.wrapping_mul(0x9e37_79b9_7f4a_7c15))
             .rotate_left(23)
             .wrapping_add(generation.wrapping_mul(0xd6e8_feb8_6659_fd93));
         xxh3_64_with_seed(record.as_bytes(), seed)

@@ -51,7 +51,7 @@ impl Engine {
         let mut engine = Self::blank(config);
         let mut above = crate::store::NodeId::ROOT;
         for path in [&b"/tool"[..], b"/tool/xenstored"] {
-            let record = engine.store.record(&[Permission::new(0, Access::NONE)], &[]);
+            let record = engine.store.record(path, &[Permission::new(0, Access::NONE)], &[]);
             let birth = engine.tick();
             above = engine.store.create(above, engine.store.place(path), record, birth);
         }
@@ -248,7 +248,7 @@ impl Engine {
     pub fn children(&self, path: &[u8]) -> Vec<Vec<u8>> {
         let Ok(Some((_, node))) = self.store.get_path(path) else { return Vec::new() };
         let ids = node.children.iter().flat_map(|children| children.ids());
-        ids.filter_map(|id| self.store.node(id)).map(|child| child.path.to_vec()).collect()
+        ids.filter_map(|id| self.store.node(id)).map(|child| child.path().to_vec()).collect()
     }
 
     /// Writes the home of a connection, where its relative paths lie.

@@ -12,6 +12,7 @@ use crate::request::{Failure, Request};
 use crate::store::{Node, Place};
 use crate::transaction::Seen;
 use crate::wire::Errno;
+use xen_abi::Domid;
 
 impl From<&Node> for Seen {
     fn from(node: &Node) -> Self {
@@ -178,7 +179,7 @@ impl Engine {
             return Ok(self.store.record_with_value(&seen.record, value));
         }
         let permissions = self.settled_permissions(seen)?;
-        Ok(self.store.record(&permissions, value))
+        Ok(self.store.record(seen.record.path(), &permissions, value))
     }
 
     /// A node's record, to be written anew since its children change.
@@ -187,22 +188,21 @@ impl Engine {
             return Ok(seen.record.clone());
         }
         let permissions = self.settled_permissions(seen)?;
-        Ok(self.store.record(&permissions, seen.record.value()))
+        Ok(self.store.record(seen.record.path(), &permissions, seen.record.value()))
     }
 
-    /// Checks a node that is to be written against the quotas: its size, and the memory of its owner.
+    /// Checks a node that is to be written against the quotas: its size, and the memory of its owner by which it
+    /// grows.
     pub(crate) fn admit_node(
         &self,
         identity: &Identity,
-        record: &Record,
-        children: usize,
+        owner: Domid,
+        size: usize,
         growth: usize,
     ) -> Result<(), Errno> {
-        let size = record.accounted_size(children);
         if !identity.privileged && size >= self.quotas.get(Quota::NodeSize) {
             return Err(Errno::Space);
         }
-        let owner = record.owner();
         let limit = self.quotas.get(Quota::Memory);
         if self.is_unprivileged(owner) && limit > 0 && self.memory(owner) + growth >= limit {
             return Err(Errno::Io);

@@ -116,12 +116,14 @@ pub fn is_within(path: &[u8], ancestor: &[u8]) -> bool {
     ancestor == ROOT || path.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
 }
 
-/// The path itself, then every path above it up to the root.
+/// The path itself, then every path above it up to the root, or up to the name of a special event.
 pub fn upwards(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut next = Some(path);
     core::iter::from_fn(move || {
         let current = next?;
-        next = (current != ROOT).then(|| parent(current));
+        let above = parent(current);
+        let is_top = current == ROOT || (above == ROOT && is_special(current));
+        next = (!is_top).then_some(above);
         Some(current)
     })
 }

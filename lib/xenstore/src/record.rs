@@ -1,4 +1,4 @@
-//! What a node holds: permissions and value, in one immutable piece of memory.
+//! What a node is: its path, permissions and value, in one immutable piece of memory.
 //!
 //! A record is shared, not copied, by the transactions that have seen it. Whoever changes a node gives it a new one.
 
@@ -9,16 +9,18 @@ use xen_abi::Domid;
 
 use crate::permission::{Access, Permission, Permissions};
 
-/// A node's permissions and value: a 16-bit count of permissions, the permissions, the value.
+/// A node's path, permissions and value: a 16-bit length and the path, a 16-bit count and the permissions, the value.
+/// All in one piece, so that reading a node touches little memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Record(Arc<[u8]>);
 
+const LENGTH: usize = 2;
 const COUNT: usize = 2;
 
 impl Record {
-    /// Puts permissions (at least the owner's) and a value together; `scratch` is overwritten.
-    pub(crate) fn new(permissions: &[Permission], value: &[u8], scratch: &mut Vec<u8>) -> Self {
-        scratch.clear();
+    /// Puts a path, permissions (at least the owner's) and a value together; `scratch` is overwritten.
+    pub(crate) fn new(path: &[u8], permissions: &[Permission], value: &[u8], scratch: &mut Vec<u8>) -> Self {
+        begin(path, scratch);
         scratch.extend_from_slice(&(permissions.len() as u16).to_le_bytes());
         for permission in permissions {
             scratch.extend_from_slice(&permission.encode());
@@ -27,17 +29,19 @@ impl Record {
         Self(Arc::from(scratch.as_slice()))
     }
 
-    /// The same permissions and another value; `scratch` is overwritten.
+    /// The same path and permissions and another value; `scratch` is overwritten.
     pub(crate) fn with_value(&self, value: &[u8], scratch: &mut Vec<u8>) -> Self {
         scratch.clear();
-        scratch.extend_from_slice(&self.0[..self.value_start()]);
+        scratch.extend_from_slice(&self.0[..self.0.len() - self.value().len()]);
         scratch.extend_from_slice(value);
         Self(Arc::from(scratch.as_slice()))
     }
 
-    /// Takes a record that came from elsewhere.
-    pub(crate) fn copy_of(view: RecordView<'_>) -> Self {
-        Self(Arc::from(view.0))
+    /// Takes permissions and a value that came from elsewhere; `scratch` is overwritten.
+    pub(crate) fn copy_of(path: &[u8], view: RecordView<'_>, scratch: &mut Vec<u8>) -> Self {
+        begin(path, scratch);
+        scratch.extend_from_slice(view.0);
+        Self(Arc::from(scratch.as_slice()))
     }
 
     /// All of its bytes.
@@ -45,13 +49,19 @@ impl Record {
         &self.0
     }
 
-    /// Its contents.
-    pub(crate) fn view(&self) -> RecordView<'_> {
-        RecordView(&self.0)
+    fn path_end(&self) -> usize {
+        let length = self.0.first_chunk().map_or(0, |length| usize::from(u16::from_le_bytes(*length)));
+        (LENGTH + length).min(self.0.len())
     }
 
-    fn value_start(&self) -> usize {
-        self.view().value_start()
+    /// The node's path.
+    pub(crate) fn path(&self) -> &[u8] {
+        self.0.get(LENGTH..self.path_end()).unwrap_or_default()
+    }
+
+    /// Its contents.
+    pub(crate) fn view(&self) -> RecordView<'_> {
+        RecordView(&self.0[self.path_end()..])
     }
 
     /// The value.
@@ -72,17 +82,28 @@ impl Record {
     /// How large the C daemon would count this node, in bytes, with the names of its children taking `children`
     /// bytes: its record header is 24 bytes and each permission 8.
     pub(crate) fn accounted_size(&self, children: usize) -> usize {
-        24 + 8 * self.view().permission_count() + self.value().len() + children
+        Self::fixed_size(self.view().permission_count()) + self.value().len() + children
     }
 
-    /// Flips one bit. The bytes are copied, for others may share them.
+    /// The part of [`accounted_size`](Self::accounted_size) that depends neither on the value nor on children.
+    pub(crate) const fn fixed_size(permissions: usize) -> usize {
+        24 + 8 * permissions
+    }
+
+    /// Flips one bit of the path or of what follows it. The bytes are copied, for others may share them.
     #[cfg(feature = "harm")]
-    pub(crate) fn flip(&mut self, bit: usize) {
+    pub(crate) fn flip(&mut self, in_path: bool, bit: usize) {
+        let (start, end) = if in_path { (0, self.path_end()) } else { (self.path_end(), self.0.len()) };
         let mut bytes = self.0.to_vec();
-        let place = (bit / 8) % bytes.len();
-        bytes[place] ^= 1 << (bit % 8);
+        bytes[start + bit / 8 % (end - start)] ^= 1 << (bit % 8);
         self.0 = Arc::from(bytes);
     }
+}
+
+fn begin(path: &[u8], scratch: &mut Vec<u8>) {
+    scratch.clear();
+    scratch.extend_from_slice(&(path.len() as u16).to_le_bytes());
+    scratch.extend_from_slice(path);
 }
 
 /// The contents of a record, borrowed.

@@ -30,8 +30,8 @@ impl Specials {
     pub(crate) fn new(key: Key) -> Self {
         let mut scratch = Vec::new();
         let all = [path::INTRODUCE_DOMAIN, path::RELEASE_DOMAIN].map(|name| {
-            let record = Record::new(&[Permission::new(0, Access::NONE)], &[], &mut scratch);
-            let own = Key::node(key.path(name), 0, 0, &record);
+            let record = Record::new(name, &[Permission::new(0, Access::NONE)], &[], &mut scratch);
+            let own = key.node(0, 0, &record);
             Special { name, record, generation: 0, own }
         });
         Self { key, all }
@@ -44,7 +44,7 @@ impl Specials {
     /// The special node of that name, checked.
     pub(crate) fn get(&self, name: &[u8]) -> Result<Option<&Special>, Damage> {
         let Some(special) = self.all.iter().find(|special| special.name == name) else { return Ok(None) };
-        let found = Key::node(self.key.path(name), 0, special.generation, &special.record);
+        let found = self.key.node(0, special.generation, &special.record);
         if found == special.own {
             Ok(Some(special))
         } else {
@@ -55,7 +55,7 @@ impl Specials {
     /// Replaces a special node's record.
     pub(crate) fn set(&mut self, name: &[u8], record: Record, generation: u64) {
         if let Some(special) = self.all.iter_mut().find(|special| special.name == name) {
-            special.own = Key::node(self.key.path(name), 0, generation, &record);
+            special.own = self.key.node(0, generation, &record);
             special.record = record;
             special.generation = generation;
         }

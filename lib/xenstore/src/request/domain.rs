@@ -45,7 +45,8 @@ impl Engine {
         let connection = ConnectionId::of_domain(domid);
         let is_new = !known.is_some_and(|facts| facts.introduced);
         if is_new && domid != Domid::DOM0 {
-            self.fire_special(effects, path::INTRODUCE_DOMAIN).inspect_err(|_| effects.back_to(mark))?;
+            self.fire_special(effects, path::INTRODUCE_DOMAIN, domid)
+                .inspect_err(|_| effects.back_to(mark))?;
         }
         let known = known.unwrap_or(DomainFacts { generation: self.generation, ..DomainFacts::default() });
         let facts = DomainFacts { introduced: true, shutdown: known.shutdown && !is_new, gfn, port, ..known };
@@ -87,7 +88,7 @@ impl Engine {
             self.announce_removal(effects, id)?;
         }
         if facts.introduced {
-            self.fire_special(effects, path::RELEASE_DOMAIN)?;
+            self.fire_special(effects, path::RELEASE_DOMAIN, domid)?;
         }
         for name in [path::INTRODUCE_DOMAIN, path::RELEASE_DOMAIN] {
             self.specials.get(name)?;
@@ -101,6 +102,8 @@ impl Engine {
             self.strike_from_special(domid, name, effects)?;
         }
         self.domains.remove(domid);
+        // What was written before this does not mean the next domain of the same number.
+        self.tick();
         effects.items.push(&Item::DomainGone { domid });
         if facts.introduced {
             effects.domains.push(DomainAction::Disconnect { domid });
@@ -125,7 +128,7 @@ impl Engine {
             permissions[0].domid = 0;
         }
         permissions.retain(|permission| !is_its(permission));
-        let record = self.store.record(&permissions, &[]);
+        let record = self.store.record(name, &permissions, &[]);
         let generation = self.tick();
         effects.items.push(&Item::Node { path: name, birth: 0, generation, record: record.view() });
         self.specials.set(name, record, generation);
@@ -156,7 +159,7 @@ impl Engine {
         let mark = effects.mark();
         let Some(facts) = self.domains.facts(domid)? else { return Ok(()) };
         if facts.introduced && !facts.shutdown {
-            self.fire_special(effects, path::RELEASE_DOMAIN).inspect_err(|_| effects.back_to(mark))?;
+            self.fire_special(effects, path::RELEASE_DOMAIN, domid).inspect_err(|_| effects.back_to(mark))?;
             let facts = DomainFacts { shutdown: true, ..facts };
             self.domains.set(domid, facts);
             effects.items.push(&Item::Domain { domid, facts });

@@ -1,5 +1,7 @@
 //! GET_PERMS and SET_PERMS.
 
+use xen_abi::Domid;
+
 use super::{Failure, Request};
 use crate::config::Version;
 use crate::engine::Engine;
@@ -8,6 +10,7 @@ use crate::item::{DomainFacts, Item};
 use crate::path;
 use crate::permission::{Access, Permission, Permissions};
 use crate::quota::Quota;
+use crate::record::Record;
 use crate::store::Place;
 use crate::wire::{Errno, one_string, string_count, strings};
 
@@ -78,7 +81,7 @@ impl Engine {
     /// From now on the domains that permissions name are known, and permissions from before do not mean them.
     fn know_domains(&mut self, request: &mut Request<'_>, permissions: &[Permission]) {
         for permission in permissions.iter().filter(|permission| !permission.stale) {
-            let domid = xen_abi::Domid(permission.domid as u16);
+            let domid = Domid(permission.domid as u16);
             if !self.domains.knows(domid) {
                 let facts = DomainFacts { generation: self.generation, ..DomainFacts::default() };
                 self.domains.set(domid, facts);
@@ -98,7 +101,7 @@ impl Engine {
         if !access.allows(Access::WRITE.and(Access::OWN)) {
             return Err(Errno::Access.into());
         }
-        let record = self.store.record(permissions, &[]);
+        let record = self.store.record(name, permissions, &[]);
         let generation = self.tick();
         request.effects.items.push(&Item::Node { path: name, birth: 0, generation, record: record.view() });
         self.specials.set(name, record, generation);
@@ -117,18 +120,19 @@ impl Engine {
         if !request.identity.privileged && permissions[0].domid != u32::from(owner.0) {
             return Err(Errno::NotPermitted.into());
         }
-        let record = self.store.record(permissions, seen.record.value());
+        let record = self.store.record(place.path, permissions, seen.record.value());
         let growth = if record.owner() == owner {
             record.accounted_size(0).saturating_sub(seen.record.accounted_size(0))
         } else {
             record.accounted_size(seen.children_size()) + place.path.len()
         };
-        self.admit_write(request, &record, seen.children_size(), growth)?;
+        self.admit_write(request, record.owner(), record.accounted_size(seen.children_size()), growth)?;
         if let Some(transaction) = &mut request.transaction {
             transaction.count(owner, -1);
             transaction.count(record.owner(), 1);
         }
         let before: Guard = (&seen).into();
+        drop(seen);
         self.replace(request, place, record, Some(before))?;
         request.acknowledge();
         Ok(())
@@ -138,11 +142,11 @@ impl Engine {
     pub(super) fn admit_write(
         &self,
         request: &mut Request<'_>,
-        record: &crate::record::Record,
-        children: usize,
+        owner: Domid,
+        size: usize,
         growth: usize,
     ) -> Result<(), Errno> {
-        let result = self.admit_node(&request.identity, record, children, growth);
+        let result = self.admit_node(&request.identity, owner, size, growth);
         if result.is_err()
             && let Some(transaction) = &mut request.transaction
         {
@@ -156,7 +160,7 @@ impl Engine {
         &mut self,
         request: &mut Request<'_>,
         place: Place<'_>,
-        record: crate::record::Record,
+        record: Record,
         before: Option<Guard>,
     ) -> Result<(), Failure> {
         if let Some(transaction) = &mut request.transaction {

@@ -11,6 +11,7 @@ use crate::item::Item;
 use crate::path;
 use crate::permission::Access;
 use crate::store::{Node, NodeId, Place};
+use crate::transaction::Seen;
 use crate::wire::{Errno, one_string};
 
 impl Engine {
@@ -56,7 +57,7 @@ impl Engine {
                 self.enter(id, node, &mut stack)?;
                 continue;
             }
-            self.fire(effects, &node.path, id != top, |engine| {
+            self.fire(effects, node.path(), id != top, |engine| {
                 let parent = engine.store.parent(node)?;
                 Ok(Audience {
                     before: None,
@@ -72,10 +73,12 @@ impl Engine {
     fn enter(&self, id: NodeId, node: &Node, stack: &mut Vec<(NodeId, bool)>) -> Result<(), Damage> {
         self.store.check_whole(id, node)?;
         stack.push((id, true));
-        for child in node.children.iter().flat_map(|children| children.ids()).rev() {
-            self.store.child(node, child)?;
+        let below = stack.len();
+        for (child, name) in node.children.iter().flat_map(|children| children.entries()) {
+            self.store.child(node, child, name)?;
             stack.push((child, false));
         }
+        stack[below..].reverse();
         Ok(())
     }
 
@@ -83,14 +86,15 @@ impl Engine {
     pub(crate) fn remove_tree(&mut self, effects: &mut Effects, top: NodeId) -> Result<(), Damage> {
         let Some(node) = self.store.node(top) else { return Ok(()) };
         let Some((above, parent)) = self.store.parent(node)? else { return Ok(()) };
-        let seen = parent.into();
-        let (path, above_path) = (node.path.clone(), parent.path.clone());
-        let record = self.settled_record(&seen)?;
+        let seen: Seen = parent.into();
+        let removed = node.record.clone();
+        let (birth, record) = (seen.birth, self.settled_record(&seen)?);
+        drop(seen);
         let generation = self.tick();
-        effects.items.push(&Item::RemoveTree { path: &path, generation });
+        effects.items.push(&Item::RemoveTree { path: removed.path(), generation });
         self.store.remove(top);
         let generation = self.tick();
-        let item = Item::Node { path: &above_path, birth: seen.birth, generation, record: record.view() };
+        let item = Item::Node { path: record.path(), birth, generation, record: record.view() };
         effects.items.push(&item);
         self.store.write(above, Some(record), generation);
         Ok(())

@@ -1,31 +1,40 @@
 //! WRITE and MKDIR.
 
 use smallvec::SmallVec;
+use xen_abi::Domid;
 
 use super::{Failure, Request};
 use crate::engine::Engine;
 use crate::event::Audience;
 use crate::item::Item;
 use crate::path;
-use crate::permission::Access;
+use crate::permission::{Access, Permissions};
 use crate::quota::Quota;
 use crate::record::Record;
 use crate::store::Place;
-use crate::transaction::Seen;
 use crate::wire::{Errno, one_string};
 
-/// What a creation needs to know: the nearest node that exists, and the records of those that do not.
-struct Creation {
-    /// The node below which something is created.
-    above: Seen,
+/// What a creation needs to know: the nearest node that exists, and what those are like that do not.
+struct Creation<'a> {
+    /// When the node was born below which something is created.
+    above_birth: u64,
+    /// How many bytes the names of its children take.
+    above_children: usize,
     /// Its record, to be written anew.
     above_record: Record,
     /// The lengths of the paths to create, the nearest to the root first.
     lengths: SmallVec<[usize; 8]>,
-    /// The record of those on the way.
-    way: Record,
-    /// The record of the node itself.
-    last: Record,
+    /// The permissions of all that is created.
+    permissions: Permissions,
+    /// The value of the node itself; those on the way have none.
+    value: &'a [u8],
+}
+
+impl Creation<'_> {
+    /// The value of one of the nodes to create.
+    fn value_of(&self, at: usize) -> &[u8] {
+        if at + 1 == self.lengths.len() { self.value } else { &[] }
+    }
 }
 
 impl Engine {
@@ -38,7 +47,8 @@ impl Engine {
                 Ok(seen) => {
                     let record = engine.record_with_value(&seen, value)?;
                     let growth = value.len().saturating_sub(seen.record.value().len());
-                    engine.admit_write(request, &record, seen.children_size(), growth)?;
+                    let size = record.accounted_size(seen.children_size());
+                    engine.admit_write(request, record.owner(), size, growth)?;
                     engine.replace(request, place, record, None)?;
                 }
                 Err(Failure::Errno(Errno::NotFound)) => engine.create(request, place, value)?,
@@ -72,12 +82,12 @@ impl Engine {
         }
     }
 
-    fn plan(
+    fn plan<'a>(
         &mut self,
         request: &mut Request<'_>,
         place: Place<'_>,
-        value: &[u8],
-    ) -> Result<Creation, Failure> {
+        value: &'a [u8],
+    ) -> Result<Creation<'a>, Failure> {
         let mut lengths: SmallVec<[usize; 8]> = SmallVec::new();
         lengths.push(place.path.len());
         let mut found = None;
@@ -94,10 +104,14 @@ impl Engine {
         if !request.identity.privileged {
             permissions[0].domid = u32::from(request.identity.domid.0);
         }
-        let way = self.store.record(&permissions, &[]);
-        let last = self.store.record(&permissions, value);
-        let above_record = self.settled_record(&above)?;
-        let creation = Creation { above, above_record, lengths, way, last };
+        let creation = Creation {
+            above_birth: above.birth,
+            above_children: above.children_size(),
+            above_record: self.settled_record(&above)?,
+            lengths,
+            permissions,
+            value,
+        };
         self.admit_creation(request, place, &creation)?;
         Ok(creation)
     }
@@ -107,62 +121,71 @@ impl Engine {
         &self,
         request: &mut Request<'_>,
         place: Place<'_>,
-        creation: &Creation,
+        creation: &Creation<'_>,
     ) -> Result<(), Errno> {
-        let Creation { above, above_record, lengths, way, last } = creation;
         let in_transaction = request.transaction.is_some();
+        let owner = Domid(creation.permissions[0].domid as u16);
+        let fixed = Record::fixed_size(creation.permissions.len());
         let mut owned = self.store.account(request.identity.domid).nodes;
         let mut growth = 0;
         let mut name_below = 0;
-        for (at, &length) in lengths.iter().enumerate().rev() {
-            let is_last = at + 1 == lengths.len();
+        for (at, &length) in creation.lengths.iter().enumerate().rev() {
+            let is_last = at + 1 == creation.lengths.len();
             if !request.identity.privileged && owned >= self.quotas.get(Quota::Nodes) {
                 if let Some(transaction) = request.transaction.as_mut().filter(|_| !is_last) {
                     transaction.failed = true;
                 }
                 return Err(Errno::Space);
             }
-            let record = if is_last { last } else { way };
-            growth += record.accounted_size(name_below) + length;
-            self.admit_write(request, record, name_below, growth)?;
+            let size = fixed + creation.value_of(at).len() + name_below;
+            growth += size + length;
+            self.admit_write(request, owner, size, growth)?;
             name_below = path::leaf(&place.path[..length]).len() + 1;
             owned += usize::from(!in_transaction);
         }
-        self.admit_write(request, above_record, above.children_size() + name_below, name_below)
+        let size = creation.above_record.accounted_size(creation.above_children + name_below);
+        self.admit_write(request, creation.above_record.owner(), size, name_below)
     }
 
     fn create_now(
         &mut self,
         request: &mut Request<'_>,
         place: Place<'_>,
-        creation: Creation,
+        creation: Creation<'_>,
     ) -> Result<(), Failure> {
-        let Creation { above, above_record, lengths, way, last } = creation;
-        let start = path::parent(&place.path[..lengths[0]]);
-        let Some((mut parent, node)) = self.store.get_path(start)? else {
+        let Creation { above_birth, ref above_record, ref lengths, ref permissions, .. } = creation;
+        let Some((above, node)) = self.store.get_path(above_record.path())? else {
             return Err(Errno::NotFound.into());
         };
         crate::store::check_children(node, |children| children.verify_last())?;
-        self.store.check_way_up(parent)?;
+        self.store.check_way_up(above)?;
         let next = self.generation + lengths.len() as u64;
+        let last = self.store.record(place.path, permissions, creation.value);
         self.fire(request.effects, place.path, false, |_| {
-            let parent = if lengths.len() > 1 { way.clone() } else { above.record.clone() };
-            Ok(Audience { before: None, now: Some((last.clone(), next)), parent: Some((parent, next)) })
+            let parent = if lengths.len() > 1 { &last } else { above_record };
+            Ok(Audience {
+                before: None,
+                now: Some((last.clone(), next)),
+                parent: Some((parent.clone(), next)),
+            })
         })?;
-        let start_id = parent;
+        let mut parent = above;
         for (at, &length) in lengths.iter().enumerate() {
-            let record = if at + 1 == lengths.len() { &last } else { &way };
             let path = &place.path[..length];
+            let is_last = at + 1 == lengths.len();
+            let record = if is_last { last.clone() } else { self.store.record(path, permissions, &[]) };
             let birth = self.tick();
             let item = Item::Node { path, birth, generation: birth, record: record.view() };
             request.effects.items.push(&item);
-            parent = self.store.create(parent, self.store.place(path), record.clone(), birth);
+            let here = if is_last { place } else { self.store.place(path) };
+            parent = self.store.create(parent, here, record, birth);
         }
         let generation = self.tick();
-        let item = Item::Node { path: start, birth: above.birth, generation, record: above_record.view() };
+        let path = above_record.path();
+        let item = Item::Node { path, birth: above_birth, generation, record: above_record.view() };
         request.effects.items.push(&item);
-        self.store.write(start_id, Some(above_record), generation);
         request.disturb(lengths.len() as u32 + 1, self.open);
+        self.store.write(above, Some(above_record.clone()), generation);
         Ok(())
     }
 
@@ -170,20 +193,18 @@ impl Engine {
         &mut self,
         request: &mut Request<'_>,
         place: Place<'_>,
-        creation: Creation,
+        creation: Creation<'_>,
     ) -> Result<(), Failure> {
-        let Creation { above_record, lengths, way, last, .. } = creation;
         let Some(transaction) = &mut request.transaction else { return Ok(()) };
-        let start = self.store.place(path::parent(&place.path[..lengths[0]]));
+        let above = self.store.place(creation.above_record.path());
         self.generation += 1;
-        transaction.amend(start, above_record, self.generation);
-        for (at, &length) in lengths.iter().enumerate() {
-            let is_last = at + 1 == lengths.len();
-            let record = if is_last { &last } else { &way };
+        transaction.amend(above, creation.above_record.clone(), self.generation);
+        for (at, &length) in creation.lengths.iter().enumerate() {
             self.generation += 1;
-            let here = self.store.place(&place.path[..length]);
-            let above = self.store.place(path::parent(here.path));
-            transaction.create(above, here, record.clone(), self.generation);
+            let path = &place.path[..length];
+            let record = self.store.record(path, &creation.permissions, creation.value_of(at));
+            let (here, above) = (self.store.place(path), self.store.place(path::parent(path)));
+            transaction.create(above, here, record, self.generation);
         }
         if let Some(at) = transaction.find(place) {
             transaction.fire_later(at, false);

@@ -5,20 +5,19 @@ use alloc::vec::Vec;
 
 use xen_abi::Domid;
 
-use super::{Key, Link, Node, NodeId, Place, Store};
+use super::{Link, Node, NodeId, Place, Store};
 use crate::path;
 use crate::permission::{Access, Permission};
-use crate::record::Record;
+use crate::record::{Record, RecordView};
 
 impl Store {
     /// Sets up the root, which every store has.
     pub(super) fn plant_root(&mut self) {
-        let record = Record::new(&[Permission::new(0, Access::NONE)], &[], &mut self.scratch);
+        let record = self.record(path::ROOT, &[Permission::new(0, Access::NONE)], &[]);
         let place = self.place(path::ROOT);
-        let own = Key::node(place.hash, 0, 0, &record);
+        let own = self.key.node(0, 0, &record);
         self.accounts.add(record.owner(), record.accounted_size(0) + 1);
         let id = self.arena.insert(Node {
-            path: path::ROOT.into(),
             record,
             children: None,
             birth: 0,
@@ -30,9 +29,14 @@ impl Store {
         self.index.set(place, id, &self.arena);
     }
 
-    /// A record of these permissions and this value.
-    pub(crate) fn record(&mut self, permissions: &[Permission], value: &[u8]) -> Record {
-        Record::new(permissions, value, &mut self.scratch)
+    /// A record of this path, these permissions and this value.
+    pub(crate) fn record(&mut self, path: &[u8], permissions: &[Permission], value: &[u8]) -> Record {
+        Record::new(path, permissions, value, &mut self.scratch)
+    }
+
+    /// A record that came from elsewhere.
+    pub(crate) fn record_of(&mut self, path: &[u8], view: RecordView<'_>) -> Record {
+        Record::copy_of(path, view, &mut self.scratch)
     }
 
     /// A record with the permissions of another and this value.
@@ -80,11 +84,10 @@ impl Store {
         birth: u64,
         generation: u64,
     ) -> NodeId {
-        let own = Key::node(place.hash, birth, generation, &record);
+        let own = self.key.node(birth, generation, &record);
         let owner = record.owner();
         self.accounts.add(owner, record.accounted_size(0) + place.path.len());
         let id = self.arena.insert(Node {
-            path: place.path.into(),
             record,
             children: None,
             birth,
@@ -110,7 +113,7 @@ impl Store {
         }
         let Some(node) = self.arena.get_mut(id) else { return };
         node.generation = generation;
-        node.own = Key::node(self.key.path(&node.path), birth, generation, &node.record);
+        node.own = self.key.node(birth, generation, &node.record);
         let difference = node.own.wrapping_sub(old_own);
         self.sum_up(id, difference);
     }
@@ -118,7 +121,7 @@ impl Store {
     fn replace_record(&mut self, id: NodeId, record: Record) {
         let Some(node) = self.arena.get_mut(id) else { return };
         let (old, new) = (node.record.owner(), record.owner());
-        let fixed = node.path.len();
+        let fixed = node.path().len();
         let (before, after) = (node.record.accounted_size(fixed), record.accounted_size(fixed));
         let names = if old == new { 0 } else { node.children.as_ref().map_or(0, |children| children.size()) };
         node.record = record;
@@ -159,12 +162,12 @@ impl Store {
 
     /// Takes a child out of its parent's list.
     fn forget_child(&mut self, parent: NodeId, id: NodeId, birth: u64) {
-        let Some(path) = self.arena.get(id).map(|node| node.path.clone()) else { return };
-        self.charge_for_name(parent, &path, false);
+        let Some(record) = self.arena.get(id).map(|node| node.record.clone()) else { return };
+        self.charge_for_name(parent, record.path(), false);
         let Some(parent) = self.arena.get_mut(parent) else { return };
         let Some(children) = &mut parent.children else { return };
         let list = Arc::make_mut(children);
-        list.remove(path::leaf(&path), id, birth);
+        list.remove(path::leaf(record.path()), id, birth);
         if list.is_empty() {
             parent.children = None;
         }
@@ -173,12 +176,12 @@ impl Store {
     /// Frees one node of a subtree that nobody refers to any more.
     fn uproot(&mut self, id: NodeId) {
         let Some(node) = self.arena.get(id) else { return };
-        let place = Place { path: &node.path, hash: self.key.path(&node.path) };
+        let place = Place { path: node.path(), hash: self.key.path(node.path()) };
         self.index.remove(place, &self.arena);
         let Some(node) = self.arena.remove(id) else { return };
         let names = node.children.as_ref().map_or(0, |children| children.size());
         let owner = node.record.owner();
-        self.accounts.remove(owner, node.record.accounted_size(names) + node.path.len());
+        self.accounts.remove(owner, node.record.accounted_size(names) + node.path().len());
         self.unlist_owned(owner, id);
     }
 

@@ -59,6 +59,8 @@ impl Chunk {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Children {
     chunks: Vec<Chunk>,
+    /// How many bytes all names take, NULs included.
+    size: usize,
 }
 
 /// The digests of a damaged chunk: what it should be, and what it is.
@@ -82,12 +84,23 @@ impl Children {
 
     /// How many bytes all names take, NULs included.
     pub(crate) fn size(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.names.len()).sum()
+        self.size
     }
 
     /// Checks every name against its digest.
     pub(crate) fn verify(&self) -> Result<(), Mismatch> {
+        self.verify_size()?;
         self.chunks.iter().try_for_each(Self::verify_chunk)
+    }
+
+    /// Checks that all names together take as many bytes as they are said to.
+    fn verify_size(&self) -> Result<(), Mismatch> {
+        let found = self.chunks.iter().map(|chunk| chunk.names.len()).sum::<usize>();
+        if found == self.size {
+            Ok(())
+        } else {
+            Err(Mismatch { expected: self.size as u64, found: found as u64 })
+        }
     }
 
     fn verify_chunk(chunk: &Chunk) -> Result<(), Mismatch> {
@@ -131,6 +144,11 @@ impl Children {
         self.chunks.iter().flat_map(|chunk| chunk.ids.iter().copied())
     }
 
+    /// The children's nodes and names.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (NodeId, &[u8])> {
+        self.chunks.iter().flat_map(|chunk| chunk.ids.iter().copied().zip(chunk.names()))
+    }
+
     /// The children's names.
     pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.chunks.iter().flat_map(Chunk::names)
@@ -151,6 +169,7 @@ impl Children {
         chunk.names.push(0);
         chunk.ids.push(id);
         chunk.seal();
+        self.size += name.len() + 1;
     }
 
     /// Adds a child among others that may be younger: `birth_of` tells when they were born.
@@ -167,6 +186,7 @@ impl Children {
         chunk.ids.insert(position, id);
         chunk.first = chunk.first.min(birth);
         chunk.seal();
+        self.size += name.len() + 1;
         if chunk.names.len() >= 2 * CHUNK && chunk.ids.len() > 1 {
             self.split(at, birth_of);
         }
@@ -205,6 +225,7 @@ impl Children {
         let start = chunk.offset(position);
         let end = start + memchr(0, &chunk.names[start..]).map_or(0, |end| end + 1);
         chunk.names.drain(start..end);
+        self.size = self.size.saturating_sub(end - start);
         chunk.ids.remove(position);
         if chunk.ids.is_empty() {
             self.chunks.remove(at);

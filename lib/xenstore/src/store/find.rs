@@ -1,7 +1,7 @@
 //! Finding nodes, and checking what is found before anybody uses it.
 
-use super::{Children, Key, Node, NodeId, Place, Store};
-use crate::damage::{Damage, Part};
+use super::{Children, Node, NodeId, Place, Store};
+use crate::damage::{Damage, Part, Subject};
 use crate::path;
 
 impl Store {
@@ -14,13 +14,13 @@ impl Store {
     pub(crate) fn get(&self, place: Place<'_>) -> Result<Option<(NodeId, &Node)>, Damage> {
         let Some(entry) = self.index.get(place, &self.arena) else { return Ok(None) };
         let found = entry.link.id().and_then(|id| Some((id, self.arena.get(id)?)));
-        let Some((id, node)) = found.filter(|(_, node)| *node.path == *place.path) else {
+        let Some((id, node)) = found.filter(|(_, node)| node.path() == place.path) else {
             return Err(Damage::node(place.path, Part::Place, place.hash, !place.hash));
         };
         if entry.hash != place.hash {
             return Err(Damage::node(place.path, Part::Place, place.hash, entry.hash));
         }
-        self.check_record(place.hash, node)?;
+        self.check_record(node)?;
         Ok(Some((id, node)))
     }
 
@@ -29,9 +29,9 @@ impl Store {
         self.get(self.place(path))
     }
 
-    fn check_record(&self, path_hash: u64, node: &Node) -> Result<(), Damage> {
-        let found = Key::node(path_hash, node.birth, node.generation, &node.record);
-        if found == node.own { Ok(()) } else { Err(Damage::node(&node.path, Part::Record, node.own, found)) }
+    fn check_record(&self, node: &Node) -> Result<(), Damage> {
+        let found = self.key.node(node.birth, node.generation, &node.record);
+        if found == node.own { Ok(()) } else { Err(Damage::node(node.path(), Part::Record, node.own, found)) }
     }
 
     /// A node that is known to be there.
@@ -41,16 +41,16 @@ impl Store {
 
     /// The node above, checked; none for the root.
     pub(crate) fn parent(&self, node: &Node) -> Result<Option<(NodeId, &Node)>, Damage> {
-        if *node.path == *path::ROOT {
+        if node.path() == path::ROOT {
             return Ok(None);
         }
-        let above = path::parent(&node.path);
-        let found = node.parent.id().and_then(|id| Some((id, self.arena.get(id)?)));
-        let Some((id, parent)) = found.filter(|(_, parent)| *parent.path == *above) else {
-            return Err(Damage::node(&node.path, Part::Place, 0, !0));
-        };
-        self.check_record(self.key.path(above), parent)?;
-        Ok(Some((id, parent)))
+        let above = path::parent(node.path());
+        let misplaced = || Damage::node(node.path(), Part::Place, 0, !0);
+        let id = node.parent.id().ok_or_else(misplaced)?;
+        let parent = self.arena.get(id).ok_or_else(misplaced)?;
+        self.check_record(parent)
+            .map_err(|damage| Damage { subject: Subject::Node(above.into()), ..damage })?;
+        if parent.path() == above { Ok(Some((id, parent))) } else { Err(misplaced()) }
     }
 
     /// Checks that the way up to the root is whole, so that a change can be summed up all along it.
@@ -65,27 +65,31 @@ impl Store {
                 self.arena.get(above)
             });
             if next.is_none() {
-                return Err(Damage::node(&node.path, Part::Place, 0, !0));
+                return Err(Damage::node(node.path(), Part::Place, 0, !0));
             }
         }
         Ok(())
     }
 
-    /// A node's child by its number, checked to be one.
-    pub(crate) fn child(&self, parent: &Node, id: NodeId) -> Result<&Node, Damage> {
-        match self.arena.get(id) {
-            Some(child) if child.path.len() > 1 && path::parent(&child.path) == &*parent.path => Ok(child),
-            _ => Err(Damage::node(&parent.path, Part::Children, u64::from(id.0), !0)),
-        }
+    /// A node's child by its number and name, checked to be that child.
+    pub(crate) fn child(&self, parent: &Node, id: NodeId, name: &[u8]) -> Result<&Node, Damage> {
+        let is_it = |child: &&Node| {
+            let path = child.path();
+            path.len() > 1 && path::parent(path) == parent.path() && path::leaf(path) == name
+        };
+        self.arena
+            .get(id)
+            .filter(is_it)
+            .ok_or_else(|| Damage::node(&path::child(parent.path(), name), Part::Place, u64::from(id.0), !0))
     }
 
     /// Checks a node's record and all its children's names, and that it is found where it should be; answers its
     /// hash.
     pub(crate) fn check_whole(&self, id: NodeId, node: &Node) -> Result<u64, Damage> {
-        let place = self.place(&node.path);
+        let place = self.place(node.path());
         match self.get(place)? {
             Some((found, _)) if found == id => {}
-            _ => return Err(Damage::node(&node.path, Part::Place, u64::from(id.0), !0)),
+            _ => return Err(Damage::node(node.path(), Part::Place, u64::from(id.0), !0)),
         }
         check_children(node, Children::verify)?;
         Ok(place.hash)
@@ -103,5 +107,5 @@ pub(crate) fn check_children(
     check: impl FnOnce(&Children) -> Result<(), super::children::Mismatch>,
 ) -> Result<(), Damage> {
     let Some(children) = &node.children else { return Ok(()) };
-    check(children).map_err(|mismatch| mismatch.of(&node.path))
+    check(children).map_err(|mismatch| mismatch.of(node.path()))
 }

@@ -60,12 +60,8 @@ impl Store {
 
 fn harm_node(node: &mut Node, spot: Spot, bit: usize, is_root: bool) -> bool {
     match spot {
-        Spot::Path if is_root => return false,
-        Spot::Path => {
-            let place = bit / 8 % node.path.len();
-            node.path[place] ^= 1 << (bit % 8);
-        }
-        Spot::Record => node.record.flip(bit),
+        Spot::Path => node.record.flip(true, bit),
+        Spot::Record => node.record.flip(false, bit),
         Spot::Times if bit % 128 < 64 => node.birth ^= 1 << (bit % 64),
         Spot::Times => node.generation ^= 1 << (bit % 64),
         Spot::Own => node.own ^= 1 << (bit % 64),

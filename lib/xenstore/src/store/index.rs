@@ -40,7 +40,7 @@ const fn shard(hash: u64) -> usize {
 /// round, so that damage never looks like absence.
 fn is_entry_of(entry: &Entry, place: Place<'_>, arena: &Arena) -> bool {
     entry.hash == place.hash
-        || entry.link.id().and_then(|id| arena.get(id)).is_some_and(|node| *node.path == *place.path)
+        || entry.link.id().and_then(|id| arena.get(id)).is_some_and(|node| node.path() == place.path)
 }
 
 impl Index {

@@ -23,7 +23,6 @@ pub(crate) use find::check_children;
 #[cfg(feature = "harm")]
 pub use harm::Spot;
 
-use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -48,9 +47,7 @@ pub(crate) struct Place<'a> {
 /// A node.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    /// Its whole path.
-    pub path: Box<[u8]>,
-    /// Its permissions and value.
+    /// Its path, permissions and value.
     pub record: Record,
     /// Its children's names; none if it never had children.
     pub children: Option<Arc<Children>>,
@@ -79,10 +76,15 @@ pub(crate) struct Store {
 }
 
 impl Node {
+    /// Its whole path.
+    pub(crate) fn path(&self) -> &[u8] {
+        self.record.path()
+    }
+
     /// The item that tells of the node.
     pub(crate) fn item(&self) -> Item<'_> {
         Item::Node {
-            path: &self.path,
+            path: self.path(),
             birth: self.birth,
             generation: self.generation,
             record: self.record.view(),

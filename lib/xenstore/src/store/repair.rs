@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::{Children, Key, Link, NodeId, Place, Store};
+use super::{Children, Link, NodeId, Place, Store};
 use crate::path;
 use crate::permission::{Access, Permission};
 use crate::record::Record;
@@ -47,7 +47,7 @@ impl Store {
             return id;
         }
         let parent = self.make_way(path::parent(path));
-        let record = self.record(&[Permission::new(0, Access::NONE)], &[]);
+        let record = self.record(path, &[Permission::new(0, Access::NONE)], &[]);
         self.create_between(parent, place, record, 0, 0)
     }
 
@@ -56,7 +56,7 @@ impl Store {
         if place.path == path::ROOT {
             return Some(NodeId::ROOT);
         }
-        let is_it = |id: NodeId| self.arena.get(id).is_some_and(|node| *node.path == *place.path);
+        let is_it = |id: NodeId| self.arena.get(id).is_some_and(|node| node.path() == place.path);
         let entry = self.index.get(place, &self.arena)?;
         match entry.link.id() {
             // The index is right and the path in the node is not, or all is well.
@@ -75,11 +75,10 @@ impl Store {
             self.search(above).unwrap_or(NodeId::ROOT)
         };
         let Some(node) = self.arena.get_mut(id) else { return };
-        node.path = place.path.into();
         node.record = record;
         node.birth = birth;
         node.generation = generation;
-        node.own = Key::node(place.hash, birth, generation, &node.record);
+        node.own = self.key.node(birth, generation, &node.record);
         node.parent = Link::to(above);
         self.index.set(place, id, &self.arena);
         self.restore_children(id);
@@ -94,17 +93,17 @@ impl Store {
             return;
         };
         let is_child =
-            |id: NodeId| self.arena.get(id).is_some_and(|child| path::parent(&child.path) == &*node.path);
+            |id: NodeId| self.arena.get(id).is_some_and(|child| path::parent(child.path()) == node.path());
         let mut found: Vec<NodeId> = children.ids().filter(|&id| is_child(id)).collect();
         for name in children.names() {
-            found.extend(self.search(self.place(&path::child(&node.path, name))));
+            found.extend(self.search(self.place(&path::child(node.path(), name))));
         }
         found.sort_unstable_by_key(|&id| (self.arena.get(id).map(|child| child.birth), id));
         found.dedup();
         let mut rebuilt = Children::default();
         for &id in &found {
             if let Some(child) = self.arena.get(id) {
-                rebuilt.push(path::leaf(&child.path), id, child.birth);
+                rebuilt.push(path::leaf(child.path()), id, child.birth);
             }
         }
         if let Some(node) = self.arena.get_mut(id) {

@@ -16,14 +16,14 @@ impl Store {
         self.parent(node)?;
         let mut sum = node.own;
         let mut children = 0;
-        for child in node.children.iter().flat_map(|children| children.ids()) {
-            sum = sum.wrapping_add(self.child(node, child)?.tree);
+        for (child, name) in node.children.iter().flat_map(|children| children.entries()) {
+            sum = sum.wrapping_add(self.child(node, child, name)?.tree);
             children += 1;
         }
         if sum == node.tree {
             Ok(1 + children / 8)
         } else {
-            Err(Damage::node(&node.path, Part::Tree, sum, node.tree))
+            Err(Damage::node(node.path(), Part::Tree, sum, node.tree))
         }
     }
 }
