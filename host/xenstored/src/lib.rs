@@ -5,6 +5,7 @@
 //!   domains             Xen, or a Xen of files for tests
 //!   state               the files that keep the store
 //!   server              the event loop: streams and rings on one side, the engine on the other
+//!   member              a replica process: follows the master until it is named master
 //!   supervisor          several such processes, one of which may die at any moment
 //!   account             what a process has written, as itself and the kernel count it
 //!   cli, config, paths, background, pid_file, signals, log, service      what every daemon has
@@ -12,6 +13,7 @@
 //!
 //! What the protocol means is in the crate `xenstore`, how it survives in the crate `replica`; here is only Linux.
 
+mod member;
 mod run;
 
 pub use run::run;

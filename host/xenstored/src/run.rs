@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use linux::shared::SharedMemory;
+use replica::master::{Config, Master};
 use tracing::{error, info, warn};
 
 use crate::cli::{OptionError, Options};
@@ -16,13 +16,13 @@ use crate::config;
 use crate::domains::{Hypervisor, Xen, XenOfFiles};
 use crate::paths::Paths;
 use crate::pid_file::PidFile;
-use crate::server::core::Core;
 use crate::server::{Home, Server};
 use crate::service::{self, Ready};
 use crate::signals::Signals;
-use crate::socket::{self, Sockets};
-use crate::state::StateError;
-use crate::{background, log};
+use crate::socket::Sockets;
+use crate::state::{Memories, StateError, StateFiles, random};
+use crate::supervisor::Supervisor;
+use crate::{background, log, member};
 
 /// Why the daemon cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum RunError {
     /// The files of the store.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The vault.
+    #[error("the vault: {0}")]
+    Vault(String),
     /// Something that the daemon needs of the system.
     #[error("{what}: {error}")]
     System {
@@ -44,7 +47,7 @@ pub enum RunError {
 }
 
 /// Says what was wanted when the system refuses.
-trait Wanted<T> {
+pub(crate) trait Wanted<T> {
     fn wanted(self, what: impl Into<String>) -> Result<T, RunError>;
 }
 
@@ -68,8 +71,11 @@ pub fn run() -> ExitCode {
 }
 
 fn with(options: &Options) -> Result<ExitCode, RunError> {
-    if !options.no_fork {
+    if !options.no_fork && options.replica.is_none() {
         return start_in_background(options);
+    }
+    if let Some(index) = options.replica {
+        return member::run(options, index).map(|()| ExitCode::SUCCESS);
     }
     if options.detached {
         background::detach().wanted("leaving the session")?;
@@ -90,7 +96,19 @@ fn with(options: &Options) -> Result<ExitCode, RunError> {
     if options.output_pid && !options.detached {
         println!("{}", std::process::id());
     }
-    serve_alone(options, &paths)?;
+    // Before anything is begun: an option that makes no sense.
+    config::engine(options, 0)?;
+    let vault = u64::from(options.state_size) << 20;
+    let state = StateFiles::open(&paths.state, options.replicas, vault, options.no_recovery)?;
+    let signals = Signals::take().wanted("signals")?;
+    let listener = listen(&paths.socket)?;
+    let ready = Ready::new(options.detached);
+    if options.replicas == 1 {
+        serve_alone(options, state, listener, signals, ready)?;
+    } else {
+        let supervisor = Supervisor::new(listener, signals, state, options.replicas, ready)?;
+        supervisor.run().wanted("waiting for events")?;
+    }
     service::stopping();
     // A client that finds no socket knows that nobody is there; one that is refused does not.
     if let Err(error) = fs::remove_file(&paths.socket) {
@@ -112,22 +130,28 @@ fn start_in_background(options: &Options) -> Result<ExitCode, RunError> {
 }
 
 /// One process that is everything.
-fn serve_alone(options: &Options, paths: &Paths) -> Result<(), RunError> {
-    let core = Core::new(config::engine(options, 0)?);
+fn serve_alone(
+    options: &Options,
+    state: StateFiles,
+    listener: UnixListener,
+    signals: Signals,
+    ready: Ready,
+) -> Result<(), RunError> {
+    let store = config::engine(options, state.seed()?)?;
+    let files = state.files().iter().map(|file| file.try_clone_to_owned()).collect::<io::Result<_>>();
+    let memories = Memories::map(files.wanted("the files of the store")?, 0, 1)?;
+    let config = Config { store, seed: random() };
+    let master = Master::open(config, memories.vault, memories.sessions()?, Vec::new());
+    let master = master.map_err(|error| RunError::Vault(format!("{error:?}")))?;
     let hypervisor = hypervisor(options)?;
-    let signals = Signals::take().wanted("signals")?;
-    let listener = listen(&paths.socket)?;
-    let file = rustix::fs::memfd_create("sockets", rustix::fs::MemfdFlags::CLOEXEC);
-    let file = fs::File::from(file.wanted("memory")?);
-    file.set_len(socket::MEMORY as u64).wanted("memory")?;
-    let memory = SharedMemory::map(&file, socket::MEMORY).wanted("memory")?;
-    let sockets = Sockets::new(Box::leak(Box::new(memory)));
-    let server = Server::new(Home::Alone { listener, signals }, core, sockets, hypervisor);
-    server.wanted("waiting for events")?.run(Some(Ready::new(options.detached))).wanted("waiting for events")
+    let sockets = Sockets::new(memories.sockets);
+    let home = Home::Alone { listener, signals };
+    let server = Server::new(home, master, sockets, hypervisor, true, Vec::new());
+    server.wanted("waiting for events")?.run(Some(ready)).wanted("waiting for events")
 }
 
 /// Where domains are, if there are any.
-fn hypervisor(options: &Options) -> Result<Option<Box<dyn Hypervisor>>, RunError> {
+pub(crate) fn hypervisor(options: &Options) -> Result<Option<Box<dyn Hypervisor>>, RunError> {
     if let Some(folder) = &options.xen_of_files {
         let files = XenOfFiles::open(folder).wanted(folder.display().to_string())?;
         return Ok(Some(Box::new(files)));

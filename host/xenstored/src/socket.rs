@@ -15,6 +15,7 @@
 //!
 //! Each costs a few stores to memory and not one system call.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -27,7 +28,7 @@ use rustix::io::Errno;
 use crate::account;
 
 /// Connections that there is room for. The memory is taken up by those that exist.
-pub const CONNECTIONS: usize = 2048;
+pub const CONNECTIONS: usize = 1024;
 
 /// Bytes that are received ahead of their execution, for each connection: three of the largest messages, and some
 /// hundreds of usual ones.
@@ -124,10 +125,14 @@ impl Sockets {
         doubt
     }
 
-    /// The clients that have a place.
-    pub fn clients(&self) -> impl Iterator<Item = u32> {
-        let all = (0..CONNECTIONS).map(|place| self.word(place, CLIENT).load(Acquire) as u32);
-        all.filter(|client| *client != 0)
+    /// Forgets the connections of all but these clients.
+    pub fn keep(&self, clients: &BTreeSet<u32>) {
+        for place in 0..CONNECTIONS {
+            let client = self.word(place, CLIENT);
+            if !clients.contains(&(client.load(Acquire) as u32)) {
+                client.store(0, Release);
+            }
+        }
     }
 
     /// Takes a client's socket over, which was [prepared](prepare): where the last process stopped, if it served it.

@@ -5,6 +5,7 @@
 //!   vault-REPLICA       each replica's copy of the store, a log with checksums
 //!   channel-FROM-TO     what one replica tells another
 //!   sessions            how far each connection is: what was applied, what was answered
+//!   seed                of the store's hashes
 //!   sockets             what was received from sockets, and how far
 //! ```
 //!
@@ -12,13 +13,16 @@
 //! do.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use linux::shared::SharedMemory;
-use rustix::fs::FlockOperation;
+use replica::master::{Channels, XenStoreFraming};
+use replica::session::Sessions;
+use rustix::fs::{FlockOperation, SeekFrom};
 use rustix::io::Errno;
 use uk_abi::Words;
 
@@ -26,6 +30,9 @@ use crate::socket;
 
 /// Bytes of each channel: enough for what a replica misses while it is started again, under load.
 const CHANNEL: u64 = 4 << 20;
+
+/// Connections that there can be: all sockets, and as many domains.
+const SESSIONS: usize = 2 * socket::CONNECTIONS;
 
 /// The files, open.
 #[derive(Debug)]
@@ -69,7 +76,6 @@ impl StateFiles {
         directory: &Path,
         replicas: u8,
         vault_bytes: u64,
-        session_bytes: u64,
         forget: bool,
     ) -> Result<Self, StateError> {
         let lock = open(&directory.join("lock"))?;
@@ -81,7 +87,7 @@ impl StateFiles {
             }
         }
         let mut files = Vec::new();
-        for (name, bytes) in layout(replicas, vault_bytes, session_bytes) {
+        for (name, bytes) in layout(replicas, vault_bytes) {
             let path = directory.join(name);
             let file = open(&path)?;
             size(&file, bytes, forget).map_err(|error| StateError::File { path, error })?;
@@ -95,10 +101,36 @@ impl StateFiles {
         self.files.iter().map(AsFd::as_fd).collect()
     }
 
+    /// The seed of the store's hashes and digests: chosen when the store is, and kept with it.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn seed(&self) -> Result<u64, StateError> {
+        let path = self.directory.join("seed");
+        let error = |error: io::Error| StateError::File { path: path.clone(), error };
+        let mut file = open(&path)?;
+        let mut seed = [0; 8];
+        if file.metadata().map_err(error)?.len() == 8 {
+            file.read_exact(&mut seed).map_err(error)?;
+        } else {
+            seed = random().to_ne_bytes();
+            file.write_all(&seed).map_err(error)?;
+        }
+        Ok(u64::from_ne_bytes(seed))
+    }
+
     /// Where they are.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
+}
+
+/// A number that nobody can guess.
+pub fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let got = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    // Eight bytes come whole or not at all, and only a kernel without the call refuses.
+    got.map_or(0, |_| u64::from_ne_bytes(bytes))
 }
 
 fn open(path: &Path) -> Result<File, StateError> {
@@ -118,9 +150,9 @@ fn size(file: &File, bytes: u64, forget: bool) -> io::Result<()> {
 }
 
 /// The names and sizes of all files, in order.
-fn layout(replicas: u8, vault_bytes: u64, session_bytes: u64) -> Vec<(String, u64)> {
-    let mut files =
-        vec![("sockets".to_owned(), socket::MEMORY as u64), ("sessions".to_owned(), session_bytes)];
+fn layout(replicas: u8, vault_bytes: u64) -> Vec<(String, u64)> {
+    let sessions = (SESSIONS * Sessions::<Memory, XenStoreFraming>::SLOT_WORDS * size_of::<u64>()) as u64;
+    let mut files = vec![("sockets".to_owned(), socket::MEMORY as u64), ("sessions".to_owned(), sessions)];
     files.extend((0..replicas).map(|replica| (format!("vault-{replica}"), vault_bytes)));
     for from in 0..replicas {
         let others = (0..replicas).filter(|to| *to != from);
@@ -129,39 +161,74 @@ fn layout(replicas: u8, vault_bytes: u64, session_bytes: u64) -> Vec<(String, u6
     files
 }
 
-/// A memory that stays mapped until the process ends.
+/// A memory that stays mapped until the process ends, and is used as if it had always been there: what was never written
+/// reads as zero, without the kernel having to make a page for it.
 #[derive(Clone, Copy, Debug)]
-pub struct Memory(&'static SharedMemory);
+pub struct Memory(&'static Pages);
 
-impl Words for Memory {
-    fn count(&self) -> usize {
-        self.0.words().len()
-    }
+#[derive(Debug)]
+struct Pages {
+    memory: SharedMemory,
+    /// For each page, whether something may have been written to it.
+    written: Vec<AtomicBool>,
+}
 
-    #[inline]
-    fn load(&self, index: usize, order: std::sync::atomic::Ordering) -> u64 {
-        self.0.words()[index].load(order)
-    }
+const PAGE_WORDS: usize = 512;
 
-    #[inline]
-    fn store(&self, index: usize, value: u64, order: std::sync::atomic::Ordering) {
-        self.0.words()[index].store(value, order);
+impl Memory {
+    /// Maps a file. What others write into pages that were never written before is not seen, unless `shared`.
+    fn map(file: &File, shared: bool) -> io::Result<Self> {
+        let memory = SharedMemory::map(file, file.metadata()?.len() as usize & !7)?;
+        let pages = memory.words().len().div_ceil(PAGE_WORDS);
+        let written: Vec<AtomicBool> = (0..pages).map(|_| AtomicBool::new(shared)).collect();
+        let mut at = 0;
+        // A system that cannot tell where data is says that it is everywhere.
+        while let Ok(start) = rustix::fs::seek(file, SeekFrom::Data(at)) {
+            let end = rustix::fs::seek(file, SeekFrom::Hole(start))?;
+            let first = start as usize / (PAGE_WORDS * 8);
+            let last = (end as usize).div_ceil(PAGE_WORDS * 8).min(pages);
+            written[first..last].iter().for_each(|page| page.store(true, Ordering::Relaxed));
+            at = end;
+        }
+        // It is mapped once and used until the process ends.
+        Ok(Self(Box::leak(Box::new(Pages { memory, written }))))
     }
 }
 
-/// The files, mapped.
+impl Words for Memory {
+    fn count(&self) -> usize {
+        self.0.memory.words().len()
+    }
+
+    #[inline]
+    fn load(&self, index: usize, order: Ordering) -> u64 {
+        if !self.0.written[index / PAGE_WORDS].load(Ordering::Relaxed) {
+            return 0;
+        }
+        self.0.memory.words()[index].load(order)
+    }
+
+    #[inline]
+    fn store(&self, index: usize, value: u64, order: Ordering) {
+        let page = &self.0.written[index / PAGE_WORDS];
+        if !page.load(Ordering::Relaxed) {
+            page.store(true, Ordering::Relaxed);
+        }
+        self.0.memory.words()[index].store(value, order);
+    }
+}
+
+/// The files, mapped as one replica needs them.
 #[derive(Debug)]
 pub struct Memories {
     /// For [`socket::Sockets`].
     pub sockets: &'static SharedMemory,
-    /// All sessions.
-    pub sessions: Memory,
     /// This replica's vault.
     pub vault: Memory,
-    /// From this replica to each other one, in the order of their numbers; none to itself.
-    pub to: Vec<Option<Memory>>,
-    /// From each other replica to this one.
-    pub from: Vec<Option<Memory>>,
+    /// Which one this is, and how many there are.
+    pub index: u8,
+    replicas: u8,
+    files: Vec<(String, File)>,
 }
 
 impl Memories {
@@ -170,32 +237,48 @@ impl Memories {
     /// # Errors
     /// [`StateError`].
     pub fn map(files: Vec<OwnedFd>, index: u8, replicas: u8) -> Result<Self, StateError> {
-        let names: Vec<String> = layout(replicas, 0, 0).into_iter().map(|(name, _)| name).collect();
+        let names = layout(replicas, 0);
         if names.len() != files.len() {
             return Err(StateError::Count { expected: names.len(), found: files.len() });
         }
-        let files: Vec<File> = files.into_iter().map(File::from).collect();
-        let map = |name: String| {
-            let position = names.iter().position(|known| *known == name).unwrap_or_default();
-            let file = &files[position];
-            let length = file.metadata().map(|data| data.len() as usize & !7);
-            let memory = length.and_then(|length| SharedMemory::map(file, length));
-            // It is mapped once and used until the process ends.
-            let leaked = memory.map(|memory| &*Box::leak(Box::new(memory)));
-            leaked.map_err(|error| StateError::File { path: name.into(), error })
-        };
-        let channels = |name: fn(u8, u8) -> String| -> Result<Vec<_>, StateError> {
-            let others = 0..replicas;
-            others
-                .map(|other| (other != index).then(|| map(name(index, other)).map(Memory)).transpose())
-                .collect()
-        };
-        Ok(Self {
-            sockets: map("sockets".to_owned())?,
-            sessions: Memory(map("sessions".to_owned())?),
-            vault: Memory(map(format!("vault-{index}"))?),
-            to: channels(|own, other| format!("channel-{own}-{other}"))?,
-            from: channels(|own, other| format!("channel-{other}-{own}"))?,
-        })
+        let files: Vec<(String, File)> =
+            names.into_iter().map(|(name, _)| name).zip(files.into_iter().map(File::from)).collect();
+        let sockets = find(&files, "sockets", |file| SharedMemory::map(file, socket::MEMORY))?;
+        let vault = find(&files, &format!("vault-{index}"), |file| Memory::map(file, false))?;
+        // It is mapped once and used until the process ends.
+        Ok(Self { sockets: Box::leak(Box::new(sockets)), vault, index, replicas, files })
     }
+
+    /// All sessions, as the last master has left them. For the master alone.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn sessions(&self) -> Result<Memory, StateError> {
+        find(&self.files, "sessions", |file| Memory::map(file, false))
+    }
+
+    /// The channels between a master and a replica.
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn channels(&self, master: u8, replica: u8) -> Result<Channels<Memory>, StateError> {
+        let map = |from, to| find(&self.files, &format!("channel-{from}-{to}"), |file| Memory::map(file, true));
+        Ok(Channels { inbox: map(master, replica)?, outbox: map(replica, master)? })
+    }
+
+    /// The other replicas, in the order of their numbers.
+    pub fn others(&self) -> impl Iterator<Item = u8> + use<> {
+        let index = self.index;
+        (0..self.replicas).filter(move |other| *other != index)
+    }
+}
+
+fn find<T>(
+    files: &[(String, File)],
+    name: &str,
+    map: impl FnOnce(&File) -> io::Result<T>,
+) -> Result<T, StateError> {
+    let error = |error| StateError::File { path: name.into(), error };
+    let (_, file) = files.iter().find(|(known, _)| known == name).ok_or_else(|| error(io::ErrorKind::NotFound.into()))?;
+    map(file).map_err(error)
 }

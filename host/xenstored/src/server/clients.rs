@@ -2,14 +2,16 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
+use replica::master::Master;
+use replica::session::SessionError;
 use tracing::{debug, warn};
 use xen_abi::xs_wire::ConnectionError;
 use xenstore::{ConnectionId, Peer};
 
-use super::core::{Core, Lost};
 use super::events::{Happening, Source};
 use super::{BUDGET, Client, Home, Server};
 use crate::socket;
+use crate::state::Memory;
 use crate::stream::{ClientStream, StreamError};
 use crate::supervisor::News;
 
@@ -17,6 +19,9 @@ impl Server {
     /// Begins to serve a socket.
     pub(super) fn admit(&mut self, number: u32, client: OwnedFd) {
         let id = ConnectionId(number);
+        if self.forgotten == Some(number) {
+            return;
+        }
         if matches!(self.home, Home::Alone { .. })
             && let Err(error) = socket::prepare(client.as_fd())
         {
@@ -34,10 +39,23 @@ impl Server {
             stream.close();
             return self.tell(&News::Closed(number));
         }
-        self.core.connect(id, Peer::Socket { read_only: false });
         self.clients.insert(id, Client::new(ClientStream::socket(stream)));
-        // What was there before it was waited for shows no edge.
-        self.queue(id, true);
+        if self.settled {
+            self.begin(id);
+        }
+    }
+
+    /// Begins or goes on with the session of a socket's client.
+    pub(super) fn begin(&mut self, id: ConnectionId) {
+        let Some(client) = self.clients.get(&id) else { return };
+        match self.master.connect(id, Peer::Socket { read_only: false }, &client.stream) {
+            // What was there before it was waited for shows no edge.
+            Ok(_) => self.queue(id, true),
+            Err(error) => {
+                warn!("client {} is turned away: {error:?}", id.0);
+                self.close(id);
+            }
+        }
     }
 
     /// Gives a client a turn in the next round, if it does not have one already.
@@ -73,7 +91,7 @@ impl Server {
         if client.ignored {
             return;
         }
-        match client.take_turn(&mut self.core, id) {
+        match client.take_turn(&mut self.master, id) {
             Ok(Turn::Again) => {
                 self.queue(id, false);
                 self.notify(id);
@@ -90,7 +108,7 @@ impl Server {
     /// Sends what waits for a client.
     pub(super) fn deliver(&mut self, id: ConnectionId) {
         let Some(client) = self.clients.get_mut(&id) else { return };
-        match self.core.deliver(id, &mut client.stream) {
+        match self.master.deliver(id, &mut client.stream) {
             Ok(all_gone) => {
                 let had_waited = client.waits_for_room;
                 self.set_waiting(id, !all_gone);
@@ -121,30 +139,37 @@ impl Server {
     pub(super) fn give_up(&mut self, id: ConnectionId, lost: &Lost) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         if let Some(interface) = client.stream.interface() {
-            warn!("domain {} is ignored from now on: {lost}", id.0 & 0xffff);
+            warn!("domain {} is ignored from now on: {lost:?}", id.0 & 0xffff);
             let error = match lost {
-                Lost::Stream(StreamError::Ring(_)) => ConnectionError::RingIndexes,
-                Lost::NoMessage(_) => ConnectionError::Protocol,
-                Lost::Stream(_) | Lost::DoesNotRead => ConnectionError::Communication,
+                Lost::Stream(StreamError::Ring(_)) | Lost::Input { .. } | Lost::Output { .. } => {
+                    ConnectionError::RingIndexes
+                }
+                Lost::NoMessage => ConnectionError::Protocol,
+                Lost::Stream(_) | Lost::Damaged => ConnectionError::Communication,
             };
             interface.fail(error);
             client.ignored = true;
             return;
         }
-        debug!("client {} is closed: {lost}", id.0);
+        debug!("client {} is closed: {lost:?}", id.0);
         self.close(id);
     }
 
     /// Ends the service of a socket.
     pub(super) fn close(&mut self, id: ConnectionId) {
         let Some(client) = self.clients.remove(&id) else { return };
-        self.core.disconnect(id);
+        if !self.master.disconnect(id) {
+            self.leaving.push(id);
+        }
         if let Some(socket) = client.stream.into_socket() {
             socket.close();
             self.tell(&News::Closed(id.0));
         }
     }
 }
+
+/// Why a client cannot be served any further.
+pub(super) type Lost = SessionError<StreamError>;
 
 /// What became of a client's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,15 +186,15 @@ enum Turn {
 }
 
 impl Client {
-    fn take_turn(&mut self, core: &mut Core, id: ConnectionId) -> Result<Turn, Lost> {
+    fn take_turn(&mut self, master: &mut Master<Memory>, id: ConnectionId) -> Result<Turn, Lost> {
         if self.readable
             && let Some(socket) = self.stream.as_socket()
         {
             // When it has hung up there is no other edge to come: it is received from until there is nothing.
             self.readable =
-                socket.receive().map_err(StreamError::Io)? || (self.closing && !socket.has_ended());
+                socket.receive().map_err(|error| Lost::Stream(error.into()))? || (self.closing && !socket.has_ended());
         }
-        let served = core.serve(id, &mut self.stream, BUDGET)?;
+        let served = master.serve(id, &mut self.stream, BUDGET)?;
         if served.waits_for_room {
             return Ok(Turn::Done { waits_for_room: true });
         }

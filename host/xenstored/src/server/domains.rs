@@ -3,7 +3,7 @@
 use tracing::{info, warn};
 use xen_abi::Domid;
 use xen_abi::xs_wire::ServerFeatures;
-use xenstore::{ConnectionId, DomainAction, Peer};
+use xenstore::{ConnectionId, Damage, DomainAction, Effects, Engine, Item, ItemCursor, Items, Peer};
 
 use super::{Client, Server};
 use crate::domains::{DomainState, Event};
@@ -13,18 +13,40 @@ use crate::stream::ClientStream;
 const EVENTS: usize = 256;
 
 impl Server {
-    /// Serves the ring of the domain that the daemon runs in, if there is a hypervisor.
-    pub(super) fn serve_own_domain(&mut self) {
+    /// Serves the rings that were served before, and that of the domain that the daemon runs in.
+    pub(super) fn serve_rings(&mut self) {
+        let known = self.introduced();
         let Some(hypervisor) = &mut self.hypervisor else { return };
-        match hypervisor.own_ring() {
-            Ok((page, port)) => {
-                let id = ConnectionId::of_domain(Domid(0));
-                self.core.connect(id, Peer::Domain(Domid(0)));
-                self.connect(Domid(0), port, ClientStream::ring(page));
-                // It may have waited for somebody to serve it.
-                self.notify_always(id);
-            }
+        let own = hypervisor.own_ring();
+        match own {
+            Ok((page, port)) => self.connect(Domid(0), port, ClientStream::ring(page)),
             Err(error) => warn!("the kernel's own ring cannot be served: {error}"),
+        }
+        for (domid, gfn, port) in known {
+            self.act(DomainAction::Connect { domid, gfn, port });
+        }
+        self.look_at_domains();
+        // Whoever waited for somebody to serve it, or was told nothing in the meantime, looks again.
+        let rings: Vec<ConnectionId> = self.ports.values().copied().collect();
+        rings.into_iter().for_each(|id| self.notify_always(id));
+    }
+
+    /// The domains that are introduced, with frame and port, other than the own one.
+    fn introduced(&self) -> Vec<(Domid, u64, u32)> {
+        let (mut cursor, mut items) = (ItemCursor::default(), Items::new());
+        let mut found = Vec::new();
+        loop {
+            items.clear();
+            let over = self.master.engine().items(&mut cursor, 256, &mut items);
+            found.extend(items.list().flatten().filter_map(|item| match item {
+                Item::Domain { domid, facts } if facts.introduced && domid != Domid(0) => {
+                    Some((domid, facts.gfn, facts.port))
+                }
+                _ => None,
+            }));
+            if over {
+                return found;
+            }
         }
     }
 
@@ -57,6 +79,9 @@ impl Server {
             interface.set_features(ServerFeatures::ERROR);
         }
         let id = ConnectionId::of_domain(domid);
+        if let Err(error) = self.master.connect(id, Peer::Domain(domid), &stream) {
+            return warn!("domain {} cannot be served: {error:?}", domid.0);
+        }
         self.clients.insert(id, Client::new(stream));
         self.bind(domid, port);
         self.queue(id, false);
@@ -120,11 +145,25 @@ impl Server {
         for domid in domains {
             match states.get(&domid) {
                 Some(DomainState::Running) => {}
-                Some(DomainState::Shutdown) => self.core.domain_shutdown(domid),
-                Some(DomainState::Dying) | None => self.core.domain_died(domid),
+                Some(DomainState::Shutdown) => {
+                    self.tell_engine(domid, |engine, effects| engine.domain_shutdown(domid, effects));
+                }
+                Some(DomainState::Dying) | None => {
+                    self.tell_engine(domid, |engine, effects| engine.domain_died(domid, effects));
+                }
             }
         }
         self.carry_out();
+    }
+
+    fn tell_engine(
+        &mut self,
+        domid: Domid,
+        news: impl FnMut(&mut Engine, &mut Effects) -> Result<(), Damage>,
+    ) {
+        if !self.master.with_engine(news) {
+            warn!("domain {} has changed its state, and the store cannot be told", domid.0);
+        }
     }
 
     /// Tells a domain that something has happened in its ring, if so.

@@ -1,21 +1,23 @@
-//! The event loop: sockets and rings on one side, the engine on the other.
+//! The event loop: sockets and rings on one side, the store and its replicas on the other.
 //!
 //! Everything happens in rounds. A round takes what has arrived, then gives each connection that has something one turn of
 //! at most [`BUDGET`] requests, and ends each turn with one write of all answers. Who has more waits for the next round,
 //! behind the others. So a flood on one socket costs another client one turn of each flooding one, and no more.
 
 mod clients;
-pub mod core;
 mod domains;
 pub mod events;
+mod replicas;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use linux::evtchn::LocalPort;
+use replica::master::Master;
+use replica::report::Report;
 use tracing::{info, warn};
 use xenstore::{ConnectionId, DomainAction};
 
@@ -23,18 +25,17 @@ use crate::domains::Hypervisor;
 use crate::service::Ready;
 use crate::signals::Signals;
 use crate::socket::Sockets;
+use crate::state::Memory;
 use crate::stream::ClientStream;
 use crate::supervisor::{Line, News, Order, Received};
 
-use self::core::Core;
 use self::events::{Events, Happening, Source};
+use self::replicas::Replicas;
 
 /// Requests that one connection is answered in one turn.
 const BUDGET: usize = 32;
 /// Connections that are accepted in one round.
 const ACCEPTS: usize = 16;
-/// How often the loop looks around when nothing happens.
-const IDLE: Duration = Duration::from_secs(1);
 
 /// Who gives the loop its clients and tells it to stop.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ struct Client {
 /// The event loop.
 pub struct Server {
     home: Home,
-    core: Core,
+    master: Master<Memory>,
     events: Events,
     sockets: Sockets,
     hypervisor: Option<Box<dyn Hypervisor>>,
@@ -80,21 +81,36 @@ pub struct Server {
     /// Those who have a turn, the next one first.
     turns: VecDeque<ConnectionId>,
     next_client: u32,
+    /// No client of an earlier life can be there.
+    fresh: bool,
+    /// All clients that there were at the start have been given.
+    all_given: bool,
+    /// What was left by the last life is dealt with.
+    settled: bool,
     stopping: bool,
+    /// A client of the last master that cannot be gone on with.
+    forgotten: Option<u32>,
+    /// Clients that are gone, which could not be recorded yet.
+    leaving: Vec<ConnectionId>,
+    reports: Vec<Report>,
+    replicas: Replicas,
     touched: Vec<ConnectionId>,
     actions: Vec<DomainAction>,
 }
 
 impl Server {
-    /// A loop that serves nobody yet.
+    /// A loop that serves nobody yet. `fresh` says that no client of an earlier life can be there; `others` are the
+    /// numbers of the replicas.
     ///
     /// # Errors
     /// What the system says.
     pub fn new(
         home: Home,
-        core: Core,
+        master: Master<Memory>,
         sockets: Sockets,
         hypervisor: Option<Box<dyn Hypervisor>>,
+        fresh: bool,
+        others: Vec<u8>,
     ) -> io::Result<Self> {
         let events = Events::new()?;
         match &home {
@@ -110,19 +126,29 @@ impl Server {
         if let Some(hypervisor) = &hypervisor {
             events.add(Source::Hypervisor, hypervisor.events())?;
         }
+        if fresh {
+            sockets.keep(&BTreeSet::new());
+        }
         Ok(Self {
+            all_given: matches!(home, Home::Alone { .. }),
             home,
-            core,
+            master,
             events,
             sockets,
             hypervisor,
+            fresh,
+            settled: false,
             clients: HashMap::new(),
             ports: HashMap::new(),
             turns: VecDeque::new(),
             next_client: 1,
             stopping: false,
+            forgotten: None,
+            leaving: Vec::new(),
             touched: Vec::new(),
             actions: Vec::new(),
+            reports: Vec::new(),
+            replicas: Replicas::new(others),
         })
     }
 
@@ -130,21 +156,47 @@ impl Server {
     ///
     /// # Errors
     /// What the system says where nothing can go on without.
-    pub fn run(mut self, ready: Option<Ready>) -> io::Result<()> {
-        self.serve_own_domain();
-        if let Some(ready) = ready {
-            ready.say();
-        }
+    pub fn run(mut self, mut ready: Option<Ready>) -> io::Result<()> {
         let mut happenings = Vec::new();
-        while !self.stopping {
-            let at_most = if self.turns.is_empty() { IDLE } else { Duration::ZERO };
+        loop {
+            if self.settle()
+                && let Some(ready) = ready.take()
+            {
+                ready.say();
+            }
+            self.round();
+            let more = self.look_after_replicas();
+            if self.stopping {
+                return Ok(());
+            }
+            let at_most = if more || !self.turns.is_empty() { Duration::ZERO } else { self.replicas.patience() };
             self.events.wait(Some(at_most), &mut happenings)?;
             for happening in &happenings {
                 self.handle(happening)?;
             }
-            self.round();
         }
-        Ok(())
+    }
+
+    /// When the state and all clients are here: ends what is left of clients that are gone, and begins with the others.
+    /// Answers whether that was done, now or before.
+    fn settle(&mut self) -> bool {
+        if self.settled || !self.all_given || !self.master.is_serving() {
+            return self.settled;
+        }
+        self.settled = true;
+        let here: BTreeSet<u32> = self.clients.keys().map(|id| id.0).collect();
+        self.sockets.keep(&here);
+        let left: Vec<ConnectionId> = self.master.connections().filter(|id| *id < ConnectionId::FIRST_RING).collect();
+        for id in left {
+            if (self.fresh || !here.contains(&id.0)) && !self.master.disconnect(id) {
+                self.leaving.push(id);
+            }
+        }
+        self.serve_rings();
+        // From here on, a successor must not take clients for new.
+        self.tell(&News::Leading);
+        here.into_iter().for_each(|number| self.begin(ConnectionId(number)));
+        true
     }
 
     fn handle(&mut self, happening: &Happening) -> io::Result<()> {
@@ -169,12 +221,12 @@ impl Server {
 
     /// Does what a turn has brought about for others: events for other clients, rings to be connected.
     fn carry_out(&mut self) {
-        self.core.take_touched(&mut self.touched);
+        self.master.take_touched(&mut self.touched);
         while let Some(id) = self.touched.pop() {
             self.deliver(id);
         }
         let mut actions = std::mem::take(&mut self.actions);
-        self.core.take_domain_actions(&mut actions);
+        self.master.take_domain_actions(&mut actions);
         for action in actions.drain(..) {
             self.act(action);
         }
@@ -219,9 +271,18 @@ impl Server {
     fn obey(&mut self, order: Order, file: Option<OwnedFd>) {
         match (order, file) {
             (Order::Serve(number), Some(client)) => self.admit(number, client),
+            (Order::Served, _) => self.all_given = true,
+            (Order::Live(live), _) => self.replicas.set_live(live, &mut self.master),
+            (Order::Wake, _) => self.replicas.hear(&mut self.master),
             (Order::Stop, _) => self.stopping = true,
             _ => {}
         }
+    }
+
+    /// A client that has to be given up, because nobody knows what it was told.
+    pub fn forget(&mut self, client: u32) {
+        self.forgotten = Some(client);
+        self.tell(&News::Closed(client));
     }
 
     /// Tells the supervisor, if there is one.

@@ -25,12 +25,10 @@ const CALM: Duration = Duration::from_secs(2);
 pub enum Stage {
     /// It is not running, and will be started at this time.
     Dead(Instant),
-    /// It reads its vault.
-    Opening,
-    /// It has read its vault, which goes this far: term and sequence.
-    Opened((u32, u64)),
+    /// It runs, and does not have the whole state.
+    Started,
     /// It has the whole state and follows the master.
-    Ready,
+    Following,
     /// It was told to be the master.
     Leading,
 }
@@ -66,7 +64,7 @@ impl Replica {
     ///
     /// # Errors
     /// What starting says.
-    pub fn start(&mut self, memories: &[BorrowedFd<'_>]) -> io::Result<()> {
+    pub fn start(&mut self, memories: &[BorrowedFd<'_>], seed: u64) -> io::Result<()> {
         let (line, there) = Line::pair()?;
         let child = Command::new(std::env::current_exe()?)
             .args(cli::own_arguments(&["--replica", &self.index.to_string()]))
@@ -78,11 +76,11 @@ impl Replica {
         let exit = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
         let since = Instant::now();
         self.running = Some(Running { child, exit, line, since, waiting: VecDeque::new() });
-        self.stage = Stage::Opening;
+        self.stage = Stage::Started;
         for memory in memories {
             self.tell(Order::Memory, Some(memory.try_clone_to_owned()?));
         }
-        self.tell(Order::Begin, None);
+        self.tell(Order::Begin(seed), None);
         Ok(())
     }
 

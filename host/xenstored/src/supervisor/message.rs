@@ -14,22 +14,26 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// From the supervisor to a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
-    /// The first message: a memory that the replica maps, in the order of [`Memory`]. One file comes with it.
+    /// The first message: a file that the replica maps, in the order of [`crate::state`]. It comes with it.
     Memory,
-    /// All memories have been given.
-    Begin,
+    /// All memories have been given. The number is the seed of the store's hashes.
+    Begin(u64),
+    /// Follow this master.
+    Follow(u8),
     /// Be the master. The clients' sockets follow as [`Order::Serve`].
     Lead {
         /// What the master before this one had written to all files when it died, if that is known.
         predecessor_wrote: Option<u64>,
+        /// Whether no client of an earlier master can be there any more.
+        fresh: bool,
         /// The replicas that live, one bit each.
         live: u8,
     },
-    /// Serve a client; its socket comes with it. The number is never used again.
+    /// Serve a client; its socket comes with it.
     Serve(u32),
     /// All clients that there were when this replica became the master have been given.
     Served,
-    /// A replica has started, or has died.
+    /// A replica has started, or has died: these live, one bit each.
     Live(u8),
     /// Look into the memories: somebody has written something.
     Wake,
@@ -42,20 +46,13 @@ pub enum Order {
 /// From a replica to its supervisor.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum News {
-    /// The vault has been read; this is how far it goes.
-    Opened {
-        /// The term of the last record.
-        term: u32,
-        /// Its sequence number.
-        sequence: u64,
-    },
-    /// This replica has the whole state and follows: it may become the master.
-    Ready,
-    /// This replica is the master and serves.
+    /// Whether this replica has the whole state and follows: then it may become the master.
+    Following(bool),
+    /// This replica is the master, has settled what the last one left, and serves.
     Leading,
     /// The client has gone, or was given up: its socket can be closed.
     Closed(u32),
-    /// Somebody else should look into the memories.
+    /// These should look into the memories, one bit each.
     Wake(u8),
     /// For the log.
     Report {

@@ -28,10 +28,10 @@ use tracing::{error, info, warn};
 use crate::service::Ready;
 use crate::signals::Signals;
 use crate::socket;
-use crate::state::StateFiles;
+use crate::state::{StateError, StateFiles};
 
 use child::{Replica, Stage};
-pub use message::{Line, News, Order, Received, Sent};
+pub use message::{Line, MESSAGE_MAX, News, Order, Received, Sent};
 
 /// How long replicas may take to end in good order before they are ended.
 const STOP_DEADLINE: Duration = Duration::from_secs(3);
@@ -45,12 +45,15 @@ pub struct Supervisor {
     listener: UnixListener,
     signals: Signals,
     state: StateFiles,
+    seed: u64,
     replicas: Vec<Replica>,
     clients: BTreeMap<u32, OwnedFd>,
     next_client: u32,
     leader: Option<usize>,
     /// Whether the leader has begun to serve.
     leading: bool,
+    /// Whether no replica has led yet, in the life of this supervisor: the clients of earlier lives are gone.
+    fresh: bool,
     /// What the last master that served had written when it died. It is kept until the next one serves: one that died
     /// before had not yet settled what this is for.
     predecessor_wrote: Option<u64>,
@@ -59,19 +62,31 @@ pub struct Supervisor {
 
 impl Supervisor {
     /// A supervisor of `count` replicas, none of which runs yet.
-    pub fn new(listener: UnixListener, signals: Signals, state: StateFiles, count: u8, ready: Ready) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`StateError`].
+    pub fn new(
+        listener: UnixListener,
+        signals: Signals,
+        state: StateFiles,
+        count: u8,
+        ready: Ready,
+    ) -> Result<Self, StateError> {
+        let seed = state.seed()?;
+        Ok(Self {
             listener,
             signals,
             state,
+            seed,
             replicas: (0..count).map(Replica::new).collect(),
             clients: BTreeMap::new(),
             next_client: 1,
             leader: None,
             leading: false,
+            fresh: true,
             predecessor_wrote: Some(0),
             ready: Some(ready),
-        }
+        })
     }
 
     /// Runs until a signal says to stop.
@@ -104,13 +119,23 @@ impl Supervisor {
     fn start_the_dead(&mut self) {
         let memories = self.state.files();
         let now = Instant::now();
+        let mut any = false;
         for replica in &mut self.replicas {
-            if matches!(replica.stage, Stage::Dead(until) if until <= now)
-                && let Err(error) = replica.start(&memories)
-            {
+            if !matches!(replica.stage, Stage::Dead(until) if until <= now) {
+                continue;
+            }
+            if let Err(error) = replica.start(&memories, self.seed) {
                 error!("replica {} cannot be started: {error}; trying again", replica.index);
                 replica.stage = Stage::Dead(now + Duration::from_secs(1));
+                continue;
             }
+            if let Some(leader) = self.leader {
+                replica.tell(Order::Follow(leader as u8), None);
+            }
+            any = true;
+        }
+        if any {
+            self.tell_all(Order::Live(self.live()));
         }
     }
 
@@ -161,19 +186,23 @@ impl Supervisor {
 
     fn hear(&mut self, index: usize, news: News) {
         match news {
-            News::Opened { term, sequence } => self.replicas[index].stage = Stage::Opened((term, sequence)),
-            News::Ready => self.replicas[index].stage = Stage::Ready,
+            News::Following(follows) => {
+                self.replicas[index].stage = if follows { Stage::Following } else { Stage::Started };
+            }
             News::Leading => {
                 self.leading = self.leader == Some(index);
+                self.fresh &= !self.leading;
                 info!("replica {index} is the master");
                 if let Some(ready) = self.ready.take() {
                     ready.say();
                 }
             }
             News::Closed(number) => drop(self.clients.remove(&number)),
-            News::Wake(other) => {
-                if let Some(other) = self.replicas.get_mut(usize::from(other)) {
-                    other.tell(Order::Wake, None);
+            News::Wake(those) => {
+                for other in &mut self.replicas {
+                    if those & (1 << other.index) != 0 {
+                        other.tell(Order::Wake, None);
+                    }
                 }
             }
             News::Report { warning: true, text } => warn!("replica {index}: {text}"),
@@ -187,6 +216,7 @@ impl Supervisor {
         let Some((status, wrote)) = self.replicas[index].take_exit() else { return };
         warn!("replica {index} (process {pid}) has died: {status}; it is started again");
         if self.leader == Some(index) {
+            // Those that followed it have all that it has told anybody.
             self.leader = None;
             if std::mem::take(&mut self.leading) {
                 self.predecessor_wrote = wrote;
@@ -195,41 +225,31 @@ impl Supervisor {
         self.tell_all(Order::Live(self.live()));
     }
 
-    /// Names a master if there is none: a replica that is ready; and if there is none such, because all have just been
-    /// started, the one whose vault goes furthest, as soon as all have looked.
+    /// Names a master if there is none: a replica that follows has everything. If there is none such, any will do, as
+    /// soon as all run: it asks the others, and takes the best copy.
     fn elect(&mut self) {
         if self.leader.is_some() {
             return;
         }
-        let mut replicas = self.replicas.iter();
-        let ready = replicas.position(|replica| replica.stage == Stage::Ready);
-        let Some(leader) = ready.or_else(|| self.furthest()) else { return };
+        let following = self.replicas.iter().position(|replica| replica.stage == Stage::Following);
+        let all_run =
+            self.replicas.iter().all(|replica| replica.stage == Stage::Started || replica.is_hopeless());
+        let started = self.replicas.iter().position(|replica| replica.stage == Stage::Started);
+        let Some(leader) = following.or(started.filter(|_| all_run)) else { return };
         self.leader = Some(leader);
-        let live = self.live();
-        let replica = &mut self.replicas[leader];
-        replica.stage = Stage::Leading;
-        replica.tell(Order::Lead { predecessor_wrote: self.predecessor_wrote, live }, None);
-        for (number, client) in &self.clients {
-            replica.tell(Order::Serve(*number), client.try_clone().ok());
-        }
-        replica.tell(Order::Served, None);
-        self.tell_all(Order::Live(live));
-    }
-
-    fn furthest(&self) -> Option<usize> {
-        let mut best: Option<(usize, (u32, u64))> = None;
-        for (index, replica) in self.replicas.iter().enumerate() {
-            match replica.stage {
-                Stage::Opened(stamp) if best.is_none_or(|(_, other)| stamp > other) => {
-                    best = Some((index, stamp))
-                }
-                Stage::Opening => return None,
-                // What it kept may be the best there is; but if it cannot start, the others go on.
-                Stage::Dead(_) if !replica.is_hopeless() => return None,
-                _ => {}
+        let (live, predecessor_wrote, fresh) = (self.live(), self.predecessor_wrote, self.fresh);
+        for (index, replica) in self.replicas.iter_mut().enumerate() {
+            if index != leader {
+                replica.tell(Order::Follow(leader as u8), None);
+                continue;
             }
+            replica.stage = Stage::Leading;
+            replica.tell(Order::Lead { predecessor_wrote, fresh, live }, None);
+            for (number, client) in &self.clients {
+                replica.tell(Order::Serve(*number), client.try_clone().ok());
+            }
+            replica.tell(Order::Served, None);
         }
-        best.map(|(index, _)| index)
     }
 
     /// The replicas that live, one bit each.

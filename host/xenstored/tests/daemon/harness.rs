@@ -1,0 +1,135 @@
+//! A daemon in a folder of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use xenstore_client::Client;
+
+/// How long anything may take before the test is called hung.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A daemon that runs until it is dropped.
+pub struct Daemon {
+    pub folder: TempDir,
+    arguments: Vec<String>,
+    child: Option<Child>,
+}
+
+/// The daemon's command in a folder: in the foreground, logging to the folder's `log`.
+pub fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("a log");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xenstored"));
+    command
+        .args(["--log", "stderr"])
+        .args(arguments)
+        .current_dir(folder)
+        .env("XENSTORED_RUNDIR", folder)
+        .env_remove("XENSTORED_PATH")
+        .env_remove("NOTIFY_SOCKET")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
+    command
+}
+
+impl Daemon {
+    /// Starts a daemon and waits until it answers.
+    pub fn start(arguments: &[&str]) -> Self {
+        Self::start_in(TempDir::new().expect("a folder"), arguments)
+    }
+
+    /// Starts a daemon in a folder and waits until it answers.
+    pub fn start_in(folder: TempDir, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(ToString::to_string).collect();
+        let mut daemon = Self { folder, arguments, child: None };
+        daemon.restart();
+        daemon
+    }
+
+    /// Starts it again, after it has ended.
+    pub fn restart(&mut self) {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        self.child = Some(command(self.folder.path(), &arguments).arg("-N").spawn().expect("started"));
+        let start = Instant::now();
+        while Client::connect(&self.socket()).and_then(|mut client| client.domain_path(0)).is_err() {
+            assert!(!self.has_ended(), "the daemon has ended:\n{}", self.log());
+            assert!(start.elapsed() < PATIENCE, "the daemon does not answer:\n{}", self.log());
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// A new connection.
+    pub fn client(&self) -> Client {
+        Client::connect(&self.socket()).expect("connected")
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// Whether the process has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| child.try_wait().expect("waited").is_some())
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().expect("killed");
+        child.wait().expect("reaped");
+    }
+
+    /// Ends it as `kill` does.
+    pub fn terminate(&mut self) {
+        signal(self.pid(), "TERM");
+        let status = self.child.take().expect("it runs").wait().expect("reaped");
+        assert!(status.success(), "{status}:\n{}", self.log());
+    }
+
+    /// The processes that the daemon has started: its replicas.
+    pub fn replicas(&self) -> Vec<u32> {
+        let path = format!("/proc/{0}/task/{0}/children", self.pid());
+        let children = fs::read_to_string(path).expect("the kernel knows");
+        children.split_whitespace().map(|pid| pid.parse().expect("a number")).collect()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            // It may be dead already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Sends a signal.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
+    assert!(status.expect("kill runs").success(), "kill -{name} {pid}");
+}
+
+/// Waits until something is so.
+pub fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < PATIENCE, "{what}: not after {PATIENCE:?}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
