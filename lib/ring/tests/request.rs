@@ -140,6 +140,7 @@ fn play<P: Protocol>(page_count: usize, start: u32, steps: &[Step]) -> Result<()
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn what_is_asked_is_answered(order in 0..5_u32, start in any::<u32>(), steps in vec(step(), 1..400)) {
         let pages = 1 << order;
@@ -187,7 +188,7 @@ proptest! {
             if value % 3 == 0 && backend.in_flight() > 0 {
                 backend.respond(&marked(value)).unwrap();
                 backend.publish();
-                prop_assert_eq!(backend.shown(), backend.position().answered);
+                prop_assert_eq!(ring.shown(), backend.position().answered);
             }
             let _ = backend.final_check();
         }

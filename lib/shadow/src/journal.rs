@@ -109,30 +109,39 @@ impl<M: Words, T: Work, const SLOTS: usize, const PAYLOAD: usize> Journal<M, T, 
     pub fn open(words: M, rings: usize) -> Result<(Self, Found<T>), TooSmall> {
         let (mut records, report) = RecoveryBox::open(words)?;
         records.discard_lost();
-        let mut begun = Vec::new();
-        let mut open = Vec::new();
-        let mut bad = Vec::new();
-        for entry in records.iter::<Entry<T>>() {
+        let mut journal = Self { records, free: Vec::new(), order: 0, work: core::marker::PhantomData };
+        let (open, unreadable) = journal.scan();
+        for &key in &unreadable {
+            journal.records.remove::<Entry<T>>(key);
+        }
+        let capacity = SLOTS.saturating_sub(rings) as u16;
+        let in_use = |token: &Token| open.iter().any(|(used, _)| used == token);
+        journal.free = (0..capacity).rev().map(Token).filter(|token| !in_use(token)).collect();
+        Ok((journal, Found { report, unreadable: unreadable.len(), open }))
+    }
+
+    /// What is open, as [`Found::open`] has it, and the keys of what cannot be read. New work comes after all that is found.
+    fn scan(&mut self) -> (Vec<(Token, Open<T>)>, Vec<u32>) {
+        let (mut begun, mut open, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in self.records.iter::<Entry<T>>() {
             let token = u16::try_from(entry.key).ok().filter(|&key| usize::from(key) < SLOTS).map(Token);
             match (token, entry.value) {
                 (Some(token), Ok(Entry::Begun { order, retries, work })) => {
                     begun.push((order, token, Open::Begun { work, retries }));
                 }
                 (Some(token), Ok(Entry::Answering(answer))) => open.push((token, Open::Answering(answer))),
-                (None, _) | (_, Err(_)) => bad.push(entry.key),
+                (None, _) | (_, Err(_)) => unreadable.push(entry.key),
             }
         }
-        for &key in &bad {
-            records.remove::<Entry<T>>(key);
-        }
         begun.sort_unstable_by_key(|&(order, ..)| order);
-        let order = begun.last().map_or(0, |&(order, ..)| order + 1);
+        self.order = self.order.max(begun.last().map_or(0, |&(order, ..)| order + 1));
         open.extend(begun.into_iter().map(|(_, token, work)| (token, work)));
-        let capacity = SLOTS.saturating_sub(rings) as u16;
-        let in_use = |token: &Token| open.iter().any(|(used, _)| used == token);
-        let free = (0..capacity).rev().map(Token).filter(|token| !in_use(token)).collect();
-        let journal = Self { records, free, order, work: core::marker::PhantomData };
-        Ok((journal, Found { report, unreadable: bad.len(), open }))
+        (open, unreadable)
+    }
+
+    /// What is open now, as [`Found::open`] has it: for a part of this life that has to begin anew.
+    pub fn open_work(&mut self) -> Vec<(Token, Open<T>)> {
+        self.scan().0
     }
 
     /// Whether there is room for more work.
@@ -181,14 +190,6 @@ impl<M: Words, T: Work, const SLOTS: usize, const PAYLOAD: usize> Journal<M, T, 
     pub fn end(&mut self, token: Token) {
         if self.records.remove::<Entry<T>>(u32::from(token.0)) {
             self.free.push(token);
-        }
-    }
-
-    /// The work that has a token, if it has been begun and not been answered.
-    pub fn work(&self, token: Token) -> Option<T> {
-        match self.records.get(u32::from(token.0)) {
-            Ok(Some(Entry::Begun { work, .. })) => Some(work),
-            _ => None,
         }
     }
 

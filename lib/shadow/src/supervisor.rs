@@ -255,6 +255,15 @@ impl Shadow {
         Verdict::Answer(outcome)
     }
 
+    /// Ends work that was started, with nothing to learn from it: the device had no part in how it ended, or nobody wants it
+    /// any more.
+    pub fn dismiss(&mut self, token: Token) {
+        if self.is_running(token) {
+            self.stop(token, State::Absent);
+            self.finished += 1;
+        }
+    }
+
     /// Ends the running of a piece of work.
     fn stop(&mut self, token: Token, state: State) {
         let item = &mut self.items[usize::from(token.0)];

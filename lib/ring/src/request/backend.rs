@@ -48,7 +48,7 @@ impl<'a, P: Protocol> Backend<'a, P> {
     /// # Errors
     /// [`Overrun`]: the frontend's index is out of reach from there.
     pub fn attach(ring: Ring<'a, P>) -> Result<Self, Overrun> {
-        let start = ring.rsp_prod().load(Relaxed);
+        let start = ring.shown();
         Self::resume(ring, Position { consumed: start, answered: start })
     }
 
@@ -80,11 +80,6 @@ impl<'a, P: Protocol> Backend<'a, P> {
     /// How many requests have been taken and not been answered.
     pub const fn in_flight(&self) -> u32 {
         self.position.consumed.wrapping_sub(self.position.answered)
-    }
-
-    /// How many responses the frontend has been shown, as the ring says. The frontend can forge it.
-    pub fn shown(&self) -> u32 {
-        self.ring.rsp_prod().load(Relaxed)
     }
 
     /// How many requests wait to be taken.

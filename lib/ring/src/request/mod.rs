@@ -158,6 +158,11 @@ impl<'a, P: Protocol> Ring<'a, P> {
         self.slots
     }
 
+    /// How many responses the frontend has been shown, as the ring says: the frontend can forge it.
+    pub fn shown(&self) -> u32 {
+        self.rsp_prod().load(Relaxed)
+    }
+
     /// The words of the slot at `index`.
     fn words(&self, index: u32, count: usize) -> impl Iterator<Item = &'a AtomicU32> {
         let first = HEADER_WORDS + (index & (self.slots - 1)) as usize * Self::SLOT_WORDS;

@@ -1,0 +1,81 @@
+//! Grants that stay mapped, because the frontend has promised to use the same ones again and again.
+
+use crate::pages::{MapError, Page, Pages};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use xen_abi::{Domid, GrantRef};
+
+#[derive(Clone, Copy, Debug)]
+struct Mapping {
+    page: Page,
+    /// How many requests use it now.
+    users: u32,
+    /// When it was used last, in uses of the table.
+    used: u64,
+}
+
+/// The mapped pages of one frontend, at most so many: when there are more, the one that was not used for the longest time goes.
+#[derive(Debug)]
+pub struct Persistent {
+    mapped: BTreeMap<GrantRef, Mapping>,
+    capacity: usize,
+    uses: u64,
+}
+
+impl Persistent {
+    /// A table of at most `capacity` mappings: 0 for a frontend that has promised nothing.
+    pub const fn new(capacity: usize) -> Self {
+        Self { mapped: BTreeMap::new(), capacity, uses: 0 }
+    }
+
+    /// How many pages are mapped.
+    pub fn len(&self) -> usize {
+        self.mapped.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.mapped.is_empty()
+    }
+
+    /// The page of a grant, mapped if it is not yet, for one more user.
+    ///
+    /// # Errors
+    /// [`MapError`].
+    pub fn acquire(
+        &mut self,
+        guest: Domid,
+        gref: GrantRef,
+        pages: &mut impl Pages,
+    ) -> Result<Page, MapError> {
+        self.uses += 1;
+        if let Some(mapping) = self.mapped.get_mut(&gref) {
+            mapping.users += 1;
+            mapping.used = self.uses;
+            return Ok(mapping.page);
+        }
+        if self.mapped.len() >= self.capacity {
+            let idle = self.mapped.iter().filter(|(_, mapping)| mapping.users == 0);
+            let (&oldest, mapping) = idle.min_by_key(|(_, mapping)| mapping.used).ok_or(MapError::NoRoom)?;
+            pages.unmap(&[mapping.page]);
+            self.mapped.remove(&oldest);
+        }
+        let page = pages.map(guest, gref)?;
+        self.mapped.insert(gref, Mapping { page, users: 1, used: self.uses });
+        Ok(page)
+    }
+
+    /// One user of the grant's page less.
+    pub fn release(&mut self, gref: GrantRef) {
+        if let Some(mapping) = self.mapped.get_mut(&gref) {
+            mapping.users = mapping.users.saturating_sub(1);
+        }
+    }
+
+    /// Unmaps everything. Nothing may be in use.
+    pub fn clear(&mut self, pages: &mut impl Pages) {
+        let mapped: Vec<Page> = self.mapped.values().map(|mapping| mapping.page).collect();
+        pages.unmap(&mapped);
+        self.mapped.clear();
+    }
+}
