@@ -36,6 +36,11 @@ impl Answers {
         Self { first, words: Vec::new() }
     }
 
+    /// The index of the first response.
+    pub const fn first(&self) -> u32 {
+        self.first
+    }
+
     /// How many responses of a protocol a batch has room for.
     pub const fn room<P: Protocol>() -> usize {
         BATCH_WORDS / words_of::<P>()

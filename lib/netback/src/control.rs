@@ -1,12 +1,11 @@
 //! The control ring: how a guest says how it wants its frames hashed.
 
 use crate::answers::Answers;
-use crate::copy::{Copier, GuestBytes, Way};
+use crate::copy::{GuestBytes, Way};
 use crate::hash::{Hashing, MAX_KEY, MAX_MAPPING};
 use crate::keep::{Keep, RingName};
 use crate::lie::RingKind;
-use crate::pool::Pages;
-use crate::transmit::Room;
+use crate::transmit::{Machine, Room};
 use crate::{Lie, NetControl};
 use ring::request::{Backend, Overrun, Ring};
 use xen_abi::netif::{ControlRequest, ControlResponse, ControlStatus, ControlType, HashAlgorithm, HashTypes};
@@ -65,7 +64,7 @@ impl<'a> Control<'a> {
         &mut self,
         queues: usize,
         hashing: &mut Hashing,
-        room: &mut Room<'_, impl Pages, impl Copier>,
+        room: &mut Room<'_, impl Machine>,
     ) -> Result<Option<ControlResponse>, Lie> {
         let overrun = |overrun| Lie::Index { ring: RingKind::Control, overrun };
         if !self.ring.final_check().map_err(overrun)? {
@@ -95,7 +94,7 @@ impl<'a> Control<'a> {
         request: &ControlRequest,
         queues: usize,
         hashing: &mut Hashing,
-        room: &mut Room<'_, impl Pages, impl Copier>,
+        room: &mut Room<'_, impl Machine>,
     ) -> Result<Answer, Lie> {
         let [first, second, third] = request.data;
         let answer = match ControlType::from_raw(request.kind) {
@@ -135,7 +134,7 @@ impl<'a> Control<'a> {
         gref: u32,
         length: u32,
         hashing: &mut Hashing,
-        room: &mut Room<'_, impl Pages, impl Copier>,
+        room: &mut Room<'_, impl Machine>,
     ) -> Result<Answer, Lie> {
         let mut key = [0; MAX_KEY];
         let Some(bytes) = key.get_mut(..length as usize) else {
@@ -154,7 +153,7 @@ impl<'a> Control<'a> {
         (gref, count, at): (u32, u32, u32),
         queues: usize,
         hashing: &mut Hashing,
-        room: &mut Room<'_, impl Pages, impl Copier>,
+        room: &mut Room<'_, impl Machine>,
     ) -> Result<Answer, Lie> {
         let invalid = Ok(Err(ControlStatus::InvalidParameter));
         let (count, at) = (count as usize, at as usize);
@@ -185,7 +184,7 @@ impl<'a> Control<'a> {
         &self,
         gref: GrantRef,
         bytes: &mut [u8],
-        room: &mut Room<'_, impl Pages, impl Copier>,
+        room: &mut Room<'_, impl Machine>,
     ) -> Result<Result<(), ControlStatus>, Lie> {
         if bytes.is_empty() {
             return Ok(Ok(()));
@@ -195,10 +194,10 @@ impl<'a> Control<'a> {
         };
         room.batch.clear();
         let guest = GuestBytes { domid: self.domid, gref, offset: 0, length: bytes.len() };
-        room.batch.add(room.pool, &*room.pages, (scratch, 0), guest, Way::FromGuest);
-        room.batch.run(room.copier);
+        room.batch.add(room.pool, &*room.machine, (scratch, 0), guest, Way::FromGuest);
+        room.batch.run(room.machine);
         let outcome = room.batch.outcome(0, room.batch.len(), Way::FromGuest);
-        room.pool.read(scratch, &*room.pages, 0, bytes);
+        room.pool.read(scratch, &*room.machine, 0, bytes);
         room.pool.release(scratch);
         let copied = outcome.check(RingKind::Control)?;
         Ok(if copied { Ok(()) } else { Err(ControlStatus::BufferOverflow) })

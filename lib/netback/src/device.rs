@@ -2,17 +2,16 @@
 
 use crate::answers::Answers;
 use crate::control::Control;
-use crate::copy::Copier;
 use crate::hash::{FlowHash, Hashing};
 use crate::keep::{Keep, RingName};
 use crate::keys::{FrontendKeys, MAX_QUEUES};
 use crate::lie::RingKind;
 use crate::multicast::Multicast;
 use crate::offload::Abilities;
-use crate::pool::{FrameId, Owner, Pages, Pool};
+use crate::pool::{FrameId, Owner, Pool};
 use crate::rate::Rate;
 use crate::receive::{Delivered, Receive, Received};
-use crate::transmit::{Burst, Room, Sent, Stopped, Transmit};
+use crate::transmit::{Burst, Machine, Room, Sent, Stopped, Transmit};
 use crate::{Lie, NetControl, NetReceive, NetTransmit};
 use heapless::Vec;
 use recovery_box::Record;
@@ -231,7 +230,7 @@ impl<'a> Device<'a> {
         &mut self,
         queue: usize,
         now_us: u64,
-        room: &mut Room<'_, impl Pages, impl Copier>,
+        room: &mut Room<'_, impl Machine>,
         burst: &mut Burst,
     ) -> Result<Stopped, Lie> {
         let Some(queue) = self.queues.get_mut(queue) else {
@@ -281,7 +280,7 @@ impl<'a> Device<'a> {
     /// [`Lie`]: the guest is to be disconnected.
     pub fn control(
         &mut self,
-        room: &mut Room<'_, impl Pages, impl Copier>,
+        room: &mut Room<'_, impl Machine>,
         keep: &mut impl Keep,
     ) -> Result<Notify, Lie> {
         const AT_A_TIME: usize = 16;
@@ -329,7 +328,7 @@ impl<'a> Device<'a> {
         &mut self,
         queue: usize,
         now_us: u64,
-        room: &mut Room<'_, impl Pages, impl Copier>,
+        room: &mut Room<'_, impl Machine>,
         keep: &mut impl Keep,
     ) -> Result<Delivered, Lie> {
         let abilities = self.abilities();
@@ -354,11 +353,17 @@ impl<'a> Device<'a> {
     }
 
     /// Lets go of everything: frames that wait for the guest are handed to `release`, and nobody waits for its own.
-    pub fn disconnect(mut self, pool: &mut Pool, mut release: impl FnMut(&mut Pool, FrameId)) {
+    pub fn disconnect(self, pool: &mut Pool, mut release: impl FnMut(&mut Pool, FrameId)) {
         pool.disown(self.vif);
+        self.abandon(|frame| release(pool, frame));
+    }
+
+    /// Lets go of the frames that wait for the guest, because another backend takes its place: each is handed to
+    /// `release`.
+    pub fn abandon(mut self, mut release: impl FnMut(FrameId)) {
         for queue in &mut self.queues {
             while let Some(frame) = queue.receive.abandon() {
-                release(pool, frame);
+                release(frame);
             }
         }
     }

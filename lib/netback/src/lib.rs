@@ -66,4 +66,4 @@ pub use pool::{
 pub use rate::{BadRate, Credit, Rate};
 pub use receive::{DELIVERED, Delivered, RX_QUEUE, Receive, Received};
 pub use ring::request::{NetControl, NetReceive, NetTransmit};
-pub use transmit::{BURST, Burst, Room, Sent, Stopped, TX_SLOTS, Transmit};
+pub use transmit::{BURST, Burst, Machine, Room, Sent, Stopped, TX_SLOTS, Transmit};

@@ -4,13 +4,13 @@
 //! bounded, and what waits too long is dropped, as by any switch whose port is full.
 
 use crate::answers::Answers;
-use crate::copy::{Batch, Copier, GuestBytes, Outcome, Way};
+use crate::copy::{Batch, GuestBytes, Outcome, Way};
 use crate::hash::FlowHash;
 use crate::keep::{Keep, RingName};
 use crate::lie::RingKind;
 use crate::offload::{Abilities, Checksum};
-use crate::pool::{FrameId, PAGE, Pages, Pool};
-use crate::transmit::Room;
+use crate::pool::{FrameId, PAGE, Pool};
+use crate::transmit::{Machine, Room};
 use crate::{Lie, NetReceive};
 use heapless::{Deque, Vec};
 use ring::request::{Backend, Overrun, Ring};
@@ -170,7 +170,7 @@ impl<'a> Receive<'a> {
         &mut self,
         now_us: u64,
         abilities: &Abilities,
-        room: &mut Room<'_, impl Pages, impl Copier>,
+        room: &mut Room<'_, impl Machine>,
         keep: &mut impl Keep,
     ) -> Result<Delivered, Lie> {
         let mut delivered = Delivered::default();
@@ -200,7 +200,7 @@ impl<'a> Receive<'a> {
         if filling.is_empty() {
             return Ok(delivered);
         }
-        room.batch.run(room.copier);
+        room.batch.run(room.machine);
         let lie = self.publish(room.batch, &filling, keep, &mut delivered);
         self.stuck_since_us = (!self.queue.is_empty()).then_some(now_us);
         match lie {
@@ -215,7 +215,7 @@ impl<'a> Receive<'a> {
     /// Takes the slots of a frame and adds its copies to the batch.
     fn fill(
         &mut self,
-        room: &mut Room<'_, impl Pages, impl Copier>,
+        room: &mut Room<'_, impl Machine>,
         frame: FrameId,
         extras: &[ExtraInfo],
         filling: &mut Vec<Filling, DELIVERED>,
@@ -231,7 +231,7 @@ impl<'a> Receive<'a> {
             };
             let first = room.batch.len();
             let guest = GuestBytes { domid: self.domid, gref: request.gref, offset: 0, length: bytes };
-            room.batch.add(room.pool, &*room.pages, (frame, at), guest, Way::ToGuest);
+            room.batch.add(room.pool, &*room.machine, (frame, at), guest, Way::ToGuest);
             let response = RxResponse { id: request.id, offset: 0, flags, status: bytes as i16 };
             let _ = filling.push(Filling { response, first, end: room.batch.len() });
             flags = RxFlags::empty();

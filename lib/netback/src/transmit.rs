@@ -30,16 +30,19 @@ pub type Burst = Vec<FrameId, BURST>;
 
 /// What a backend has for all of its guests' queues.
 #[derive(Debug)]
-pub struct Room<'r, P, C> {
+pub struct Room<'r, M> {
     /// Frames.
     pub pool: &'r mut Pool,
-    /// Their memory.
-    pub pages: &'r mut P,
-    /// Who copies.
-    pub copier: &'r mut C,
+    /// Their memory, and who copies to and from it.
+    pub machine: &'r mut M,
     /// What is to be copied.
     pub batch: &'r mut Batch,
 }
+
+/// The machine that a backend runs on.
+pub trait Machine: Pages + Copier {}
+
+impl<T: Pages + Copier> Machine for T {}
 
 /// Why no more frames were taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +81,35 @@ struct Slot {
     span: u8,
 }
 
+/// A set of slots, by index.
+#[derive(Clone, Copy, Debug, Default)]
+struct SlotSet([u64; TX_SLOTS / u64::BITS as usize]);
+
+impl SlotSet {
+    const fn place(index: u32) -> (usize, u64) {
+        let slot = index as usize % TX_SLOTS;
+        (slot / u64::BITS as usize, 1 << (slot % u64::BITS as usize))
+    }
+
+    const fn insert(&mut self, index: u32) {
+        let (word, bit) = Self::place(index);
+        self.0[word] |= bit;
+    }
+
+    const fn contains(&self, index: u32) -> bool {
+        let (word, bit) = Self::place(index);
+        self.0[word] & bit != 0
+    }
+
+    /// Whether it was in.
+    const fn remove(&mut self, index: u32) -> bool {
+        let was_in = self.contains(index);
+        let (word, bit) = Self::place(index);
+        self.0[word] &= !bit;
+        was_in
+    }
+}
+
 /// A frame whose copies are in the batch.
 struct Copying {
     frame: FrameId,
@@ -95,8 +127,10 @@ pub struct Transmit<'a> {
     slots: [Slot; TX_SLOTS],
     /// A frame that was taken from the ring and waits for credit or room.
     waiting: Option<Chain>,
-    /// Frames that an earlier backend had sent on their way: a bit for each slot.
-    adopted: [u64; TX_SLOTS / u64::BITS as usize],
+    /// Frames that an earlier backend had sent on their way, and which this one has not taken yet.
+    adopted: SlotSet,
+    /// Those of them that have arrived.
+    arrived: SlotSet,
     credit: Credit,
     sent: Sent,
 }
@@ -133,14 +167,14 @@ impl<'a> Transmit<'a> {
 
     fn new(ring: Backend<'a, NetTransmit>, name: RingName, domid: Domid) -> Self {
         let slots = [Slot { id: 0, status: None, span: 0 }; TX_SLOTS];
-        let adopted = [0; TX_SLOTS / u64::BITS as usize];
         Self {
             ring,
             name,
             domid,
             slots,
             waiting: None,
-            adopted,
+            adopted: SlotSet::default(),
+            arrived: SlotSet::default(),
             credit: Credit::new(None, 0),
             sent: Sent::default(),
         }
@@ -153,17 +187,7 @@ impl<'a> Transmit<'a> {
 
     /// The frame at `index`, which is not taken yet, is on its way already.
     pub(crate) fn adopt(&mut self, index: u32) {
-        let slot = index as usize % TX_SLOTS;
-        self.adopted[slot / 64] |= 1 << (slot % 64);
-    }
-
-    /// Whether a frame is on its way already; asked once.
-    fn take_adopted(&mut self, index: u32) -> bool {
-        let slot = index as usize % TX_SLOTS;
-        let word = &mut self.adopted[slot / 64];
-        let is_adopted = *word >> (slot % 64) & 1 == 1;
-        *word &= !(1 << (slot % 64));
-        is_adopted
+        self.adopted.insert(index);
     }
 
     /// What passed.
@@ -189,7 +213,7 @@ impl<'a> Transmit<'a> {
     pub fn collect(
         &mut self,
         now_us: u64,
-        room: &mut Room<'_, impl Pages, impl Copier>,
+        room: &mut Room<'_, impl Machine>,
         multicast: &mut Multicast,
         burst: &mut Burst,
     ) -> Result<Stopped, Lie> {
@@ -197,7 +221,7 @@ impl<'a> Transmit<'a> {
         room.batch.clear();
         let stopped = self.take_frames(now_us, room, multicast, &mut copying);
         let copied = stopped.and_then(|stopped| {
-            room.batch.run(room.copier);
+            room.batch.run(room.machine);
             self.check_copies(room, &copying).map(|()| stopped)
         });
         match copied {
@@ -210,7 +234,7 @@ impl<'a> Transmit<'a> {
     fn take_frames(
         &mut self,
         now_us: u64,
-        room: &mut Room<'_, impl Pages, impl Copier>,
+        room: &mut Room<'_, impl Machine>,
         multicast: &mut Multicast,
         copying: &mut Vec<Copying, BURST>,
     ) -> Result<Stopped, Lie> {
@@ -232,7 +256,10 @@ impl<'a> Transmit<'a> {
                 );
                 continue;
             }
-            if self.take_adopted(chain.index) {
+            if self.adopted.remove(chain.index) {
+                if self.arrived.remove(chain.index) {
+                    self.finish(chain.index);
+                }
                 continue;
             }
             if !chain.is_frame() {
@@ -272,7 +299,7 @@ impl<'a> Transmit<'a> {
     fn start_copying(
         &mut self,
         now_us: u64,
-        room: &mut Room<'_, impl Pages, impl Copier>,
+        room: &mut Room<'_, impl Machine>,
         chain: &Chain,
     ) -> Result<Copying, Stopped> {
         if room.batch.room() < Batch::needed(chain.length, chain.pieces.len()) {
@@ -291,18 +318,14 @@ impl<'a> Transmit<'a> {
         for piece in &chain.pieces {
             let (offset, length) = (usize::from(piece.offset), usize::from(piece.size));
             let guest = GuestBytes { domid: self.domid, gref: piece.gref, offset, length };
-            room.batch.add(room.pool, &*room.pages, (frame, at), guest, Way::FromGuest);
+            room.batch.add(room.pool, &*room.machine, (frame, at), guest, Way::FromGuest);
             at += length;
         }
         Ok(Copying { frame, index: chain.index, first, end: room.batch.len() })
     }
 
     /// Finds out whether the guest lied about its grants.
-    fn check_copies(
-        &mut self,
-        room: &mut Room<'_, impl Pages, impl Copier>,
-        copying: &[Copying],
-    ) -> Result<(), Lie> {
+    fn check_copies(&mut self, room: &mut Room<'_, impl Machine>, copying: &[Copying]) -> Result<(), Lie> {
         for copying in copying {
             room.batch.outcome(copying.first, copying.end, Way::FromGuest).check(RingKind::Transmit)?;
         }
@@ -310,10 +333,10 @@ impl<'a> Transmit<'a> {
     }
 
     /// Looks at a frame, now that it is ours alone, and hands it on; or throws it away.
-    fn admit(&mut self, room: &mut Room<'_, impl Pages, impl Copier>, copying: &Copying, burst: &mut Burst) {
+    fn admit(&mut self, room: &mut Room<'_, impl Machine>, copying: &Copying, burst: &mut Burst) {
         let &Copying { frame, index, first, end } = copying;
         let is_copied = room.batch.outcome(first, end, Way::FromGuest).check(RingKind::Transmit) == Ok(true);
-        if is_copied && prepare(room.pool, room.pages, frame) && burst.push(frame).is_ok() {
+        if is_copied && prepare(room.pool, room.machine, frame) && burst.push(frame).is_ok() {
             self.sent.frames += 1;
             self.sent.bytes += room.pool.length(frame) as u64;
         } else {
@@ -326,6 +349,9 @@ impl<'a> Transmit<'a> {
     /// Notes that a frame is sent, or that there is nothing more to be done for it. Anything that is not in flight is
     /// no news.
     pub fn finish(&mut self, index: u32) {
+        if self.adopted.contains(index) {
+            self.arrived.insert(index);
+        }
         self.finish_at(index, ResponseStatus::Okay);
     }
 

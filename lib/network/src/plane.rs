@@ -1,0 +1,417 @@
+//! How frames get from port to port.
+
+use crate::uplink::{DriverFault, Uplink};
+use crate::{Card, CardConfig};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use netback::{
+    Abilities, Batch, Burst, Checksum, CutError, Device, FrameId, Keep, Lie, Machine, Notify, Offload, Owner,
+    PAGE, Pages, Pool, Rate, Room, Stopped, Transport, cut, fill_checksum,
+};
+use switch::{Arrival, EthernetAddress, PortConfig, PortId, PortSet, Switch, Verdict};
+
+/// Whom to notify on behalf of a guest's port.
+pub type PortNotify = Notify;
+
+/// What is behind a port.
+#[derive(Debug)]
+enum Behind<'a> {
+    Nothing,
+    Guest(Box<Device<'a>>),
+    Card(Box<Uplink>),
+}
+
+/// A guest that is to be disconnected, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Whose it is.
+    pub port: PortId,
+    /// What it did.
+    pub lie: Lie,
+}
+
+/// Frames that got nowhere, besides those that the switch, the cards and the guests' queues count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PlaneCounters {
+    /// Frames for a guest that cannot take them: too long for it, or not to be cut.
+    pub impossible: u64,
+    /// Frames for a guest that would have had to be cut, when there was no room for that.
+    pub no_room: u64,
+    /// Frames for groups that the guest does not want.
+    pub unwanted: u64,
+}
+
+/// All ports, what is behind them, and the frames on their way.
+#[derive(Debug)]
+pub struct Plane<'a> {
+    pub(crate) pool: Box<Pool>,
+    batch: Box<Batch>,
+    switch: Box<Switch>,
+    ports: Vec<Behind<'a>>,
+    /// Guests with frames to be delivered.
+    pub(crate) eager: PortSet,
+    counters: PlaneCounters,
+}
+
+impl<'a> Plane<'a> {
+    /// A plane without ports, with `pages` pages for frames. `seed` and `aging_us` are the switch's.
+    pub fn new(pages: usize, seed: u64, aging_us: u64) -> Self {
+        let ports = (0..switch::MAX_PORTS).map(|_| Behind::Nothing).collect();
+        Self {
+            pool: Box::new(Pool::new(pages)),
+            batch: Box::new(Batch::new()),
+            switch: Box::new(Switch::new(seed, aging_us)),
+            ports,
+            eager: PortSet::EMPTY,
+            counters: PlaneCounters::default(),
+        }
+    }
+
+    /// Connects a guest. The device's number is the port's.
+    pub fn connect_guest(&mut self, port: PortId, config: PortConfig, device: Device<'a>) {
+        self.disconnect(port);
+        self.switch.connect(port, config);
+        self.ports[port.index()] = Behind::Guest(Box::new(device));
+    }
+
+    /// Connects a card, which has no driver yet.
+    pub fn connect_card(&mut self, port: PortId, port_config: PortConfig, card_config: CardConfig) {
+        self.disconnect(port);
+        self.switch.connect(port, port_config);
+        self.ports[port.index()] = Behind::Card(Box::new(Uplink::new(card_config)));
+    }
+
+    /// Disconnects a guest: its frames that are on their way go on, and nobody waits for them.
+    pub fn disconnect(&mut self, port: PortId) {
+        let behind = core::mem::replace(&mut self.ports[port.index()], Behind::Nothing);
+        self.switch.disconnect(port);
+        self.eager.remove(port);
+        if let Behind::Guest(device) = behind {
+            let mut finished = Vec::new();
+            device.disconnect(&mut self.pool, |pool, frame| finished.extend(pool.release(frame)));
+            finished.into_iter().for_each(|owner| self.finish(owner));
+        }
+    }
+
+    /// Takes what a guest sends, and what it asks for by control messages. Why it stopped, for each queue; and whom to
+    /// notify. A guest that lied is disconnected already.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn serve(
+        &mut self,
+        port: PortId,
+        queue: usize,
+        now_us: u64,
+        machine: &mut impl Machine,
+        keep: &mut impl Keep,
+    ) -> Result<(Stopped, Notify), Gone> {
+        let Self { pool, batch, ports, .. } = self;
+        let Behind::Guest(device) = &mut ports[port.index()] else {
+            return Ok((Stopped::Idle, Notify::default()));
+        };
+        let mut burst = Burst::new();
+        let mut room = Room { pool, machine, batch };
+        let served = device
+            .control(&mut room, keep)
+            .and_then(|notify| Ok((device.collect(queue, now_us, &mut room, &mut burst)?, notify)));
+        for frame in burst {
+            self.route(now_us, port, frame, machine);
+        }
+        served.map_err(|lie| self.gone(port, lie))
+    }
+
+    fn gone(&mut self, port: PortId, lie: Lie) -> Gone {
+        self.disconnect(port);
+        Gone { port, lie }
+    }
+
+    /// Delivers what waits for a guest, as far as it has posted room; drops what has waited too long.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub fn deliver(
+        &mut self,
+        port: PortId,
+        now_us: u64,
+        machine: &mut impl Machine,
+        keep: &mut impl Keep,
+    ) -> Result<Notify, Gone> {
+        let mut notify = Notify::default();
+        let mut queue = 0;
+        self.eager.remove(port);
+        loop {
+            let Self { pool, batch, ports, .. } = self;
+            let Behind::Guest(device) = &mut ports[port.index()] else {
+                return Ok(notify);
+            };
+            if queue == device.queues() {
+                break;
+            }
+            let mut room = Room { pool, machine, batch };
+            let delivered = match device.deliver(queue, now_us, &mut room, keep) {
+                Ok(delivered) => delivered,
+                Err(lie) => return Err(self.gone(port, lie)),
+            };
+            notify.receive |= u8::from(delivered.notify) << queue;
+            queue += usize::from(!delivered.more);
+            for frame in delivered.frames {
+                self.release(frame);
+            }
+        }
+        while let Some(frame) = self.expired(port, now_us) {
+            self.release(frame);
+        }
+        Ok(notify)
+    }
+
+    fn expired(&mut self, port: PortId, now_us: u64) -> Option<FrameId> {
+        match &mut self.ports[port.index()] {
+            Behind::Guest(device) => device.expire(now_us),
+            _ => None,
+        }
+    }
+
+    /// Answers what is finished of a guest's frames.
+    pub fn answer(&mut self, port: PortId, keep: &mut impl Keep) -> Notify {
+        match &mut self.ports[port.index()] {
+            Behind::Guest(device) => device.answer(keep),
+            _ => Notify::default(),
+        }
+    }
+
+    /// Does what there is to do with a card: frames that were sent, frames that came in, frames to be sent.
+    ///
+    /// # Errors
+    /// [`DriverFault`]: the driver is to be restarted; what it has is kept.
+    pub fn drive(
+        &mut self,
+        port: PortId,
+        now_us: u64,
+        card: &mut impl Card,
+        pages: &mut impl Pages,
+    ) -> Result<(), DriverFault> {
+        while let Some(frame) = self.uplink_mut(port).map_or(Ok(None), |(uplink, _)| uplink.sent(card))? {
+            self.release(frame);
+        }
+        // As many as there can be at once: a flood must not keep the others from their turn.
+        for _ in 0..netback::BURST {
+            let arrived =
+                self.uplink_mut(port).map_or(Ok(None), |(uplink, pool)| uplink.arrived(card, pool))?;
+            let Some(frame) = arrived else {
+                break;
+            };
+            self.route(now_us, port, frame, pages);
+        }
+        let mut finished = Vec::new();
+        if let Some((uplink, pool)) = self.uplink_mut(port) {
+            uplink.pump(now_us, card, pool, pages, |pool, frame| finished.extend(pool.release(frame)));
+        }
+        finished.into_iter().for_each(|owner| self.finish(owner));
+        Ok(())
+    }
+
+    /// A card's driver is dead or as good as.
+    pub fn driver_failed(&mut self, port: PortId) {
+        if let Some((uplink, _)) = self.uplink_mut(port) {
+            uplink.driver_failed();
+        }
+    }
+
+    /// A card has been reset, and there is a new driver.
+    pub fn driver_ready(&mut self, port: PortId, card: &mut impl Card) {
+        if let Some((uplink, pool)) = self.uplink_mut(port) {
+            uplink.driver_ready(card, pool);
+        }
+    }
+
+    fn uplink_mut(&mut self, port: PortId) -> Option<(&mut Uplink, &mut Pool)> {
+        match &mut self.ports[port.index()] {
+            Behind::Card(uplink) => Some((uplink, &mut self.pool)),
+            _ => None,
+        }
+    }
+
+    /// A card's place on the bridge.
+    pub fn uplink(&self, port: PortId) -> Option<&Uplink> {
+        match &self.ports[port.index()] {
+            Behind::Card(uplink) => Some(uplink),
+            _ => None,
+        }
+    }
+
+    /// A guest's device.
+    pub fn device(&self, port: PortId) -> Option<&Device<'a>> {
+        match &self.ports[port.index()] {
+            Behind::Guest(device) => Some(device),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn device_mut(&mut self, port: PortId) -> Option<&mut Device<'a>> {
+        match &mut self.ports[port.index()] {
+            Behind::Guest(device) => Some(device),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn replace_device(&mut self, port: PortId, device: Device<'a>) -> Option<Device<'a>> {
+        let behind = &mut self.ports[port.index()];
+        match core::mem::replace(behind, Behind::Guest(Box::new(device))) {
+            Behind::Guest(old) => Some(*old),
+            Behind::Nothing | Behind::Card(_) => None,
+        }
+    }
+
+    /// Limits what a guest may send.
+    pub fn set_rate(&mut self, port: PortId, rate: Option<Rate>, now_us: u64) {
+        if let Some(device) = self.device_mut(port) {
+            device.set_rate(rate, now_us);
+        }
+    }
+
+    /// The switch: for its counters.
+    pub const fn switch(&self) -> &Switch {
+        &self.switch
+    }
+
+    /// The frames: for its counters.
+    pub const fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Frames that got nowhere.
+    pub const fn counters(&self) -> PlaneCounters {
+        self.counters
+    }
+
+    /// The guests to whom frames are to be delivered.
+    pub const fn eager(&self) -> PortSet {
+        self.eager
+    }
+
+    /// Forgets addresses that the switch has not seen of late.
+    pub fn age(&mut self, now_us: u64) {
+        self.switch.age(now_us);
+    }
+
+    /// One reader of a frame is done; if it was the last one, so is its guest's request.
+    pub(crate) fn release(&mut self, frame: FrameId) {
+        if let Some(owner) = self.pool.release(frame) {
+            self.finish(owner);
+        }
+    }
+
+    pub(crate) fn finish(&mut self, owner: Owner) {
+        if let Some(Behind::Guest(device)) = self.ports.get_mut(usize::from(owner.vif)) {
+            device.finish(owner);
+        }
+    }
+
+    /// Sends a frame where it belongs. Its one reference is used up.
+    fn route(&mut self, now_us: u64, from: PortId, frame: FrameId, pages: &mut impl Pages) {
+        let (length, head) = (self.pool.length(frame), self.pool.head(frame, pages));
+        let to = EthernetAddress::from_bytes(head.get(..6).unwrap_or(&[0; 6]));
+        let verdict = self.switch.forward(now_us, &Arrival { port: from, head, length });
+        if let Verdict::Forward(ports) = verdict {
+            self.sum_for(ports, frame, pages);
+            for port in ports.iter() {
+                self.send_to(now_us, port, to, frame, pages);
+            }
+        }
+        self.release(frame);
+    }
+
+    /// Computes a blank checksum if one of the readers cannot, before any of them has the frame. A frame that has to be
+    /// cut keeps it blank: its pieces have checksums of their own.
+    fn sum_for(&mut self, ports: PortSet, frame: FrameId, pages: &mut impl Pages) {
+        let offload = self.pool.offload(frame);
+        if offload.checksum != Checksum::Blank || offload.segments.is_some() {
+            return;
+        }
+        let Some(transport) = Transport::locate(self.pool.head(frame, pages)) else {
+            return;
+        };
+        let must_sum = |abilities: Abilities| abilities.must_sum(&offload, &transport);
+        let is_needed = ports.iter().any(|port| match &self.ports[port.index()] {
+            Behind::Guest(device) => must_sum(device.abilities()),
+            Behind::Card(uplink) => must_sum(uplink.abilities()),
+            Behind::Nothing => false,
+        });
+        if is_needed {
+            fill_checksum(&mut self.pool, pages, frame, &transport);
+        }
+    }
+
+    fn send_to(
+        &mut self,
+        now_us: u64,
+        port: PortId,
+        to: EthernetAddress,
+        frame: FrameId,
+        pages: &mut impl Pages,
+    ) {
+        match &mut self.ports[port.index()] {
+            Behind::Nothing => {}
+            Behind::Card(uplink) => {
+                self.pool.retain(frame);
+                uplink.enqueue(frame);
+            }
+            Behind::Guest(device) => {
+                if !device.accepts(to) {
+                    self.counters.unwanted += 1;
+                    return;
+                }
+                let (abilities, longest) = (device.abilities(), device.max_length());
+                let offload = self.pool.offload(frame);
+                if abilities.must_cut(&offload) {
+                    self.cut_for(now_us, port, frame, offload, pages);
+                } else if self.pool.length(frame) > longest {
+                    self.counters.impossible += 1;
+                } else {
+                    self.pool.retain(frame);
+                    self.give(now_us, port, frame, pages);
+                }
+            }
+        }
+    }
+
+    /// Cuts a frame for a guest that cannot take it whole.
+    fn cut_for(
+        &mut self,
+        now_us: u64,
+        port: PortId,
+        frame: FrameId,
+        offload: Offload,
+        pages: &mut impl Pages,
+    ) {
+        let pieces = offload.segments.ok_or(CutError::Impossible);
+        match pieces.and_then(|into| cut(&mut self.pool, pages, frame, into)) {
+            Ok(pieces) => {
+                for piece in pieces {
+                    self.sum_for(PortSet::of(port), piece, pages);
+                    self.give(now_us, port, piece, pages);
+                }
+            }
+            Err(CutError::NoRoom) => self.counters.no_room += 1,
+            Err(CutError::Impossible) => self.counters.impossible += 1,
+        }
+    }
+
+    /// Puts a frame into the right queue of a guest, which takes over one reference.
+    fn give(&mut self, now_us: u64, port: PortId, frame: FrameId, pages: &impl Pages) {
+        let Behind::Guest(device) = &mut self.ports[port.index()] else {
+            return;
+        };
+        let (hash, queue) = device.sort(self.pool.head(frame, pages));
+        self.eager.insert(port);
+        if let Err(frame) = device.enqueue(queue, now_us, frame, hash) {
+            self.release(frame);
+        }
+    }
+}
+
+const _: () = assert!(
+    switch::HEAD <= PAGE - netback::HEADROOM,
+    "a frame's first page has all that the switch looks at"
+);

@@ -1,0 +1,99 @@
+//! Decision: what is done about a part that fails. Policies are data, of the system description.
+
+use serde::{Deserialize, Serialize};
+
+/// What failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Level {
+    /// A card's driver.
+    Driver,
+    /// The guests' backend.
+    Netback,
+}
+
+/// What is made anew. Each leaves everything else as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Repair {
+    /// The driver; frames wait.
+    Driver,
+    /// The guests' devices; the driver goes on.
+    Netback,
+    /// The whole unikernel, by root.
+    Unikernel,
+}
+
+/// How much is made anew for a part that fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Granularity {
+    /// That part.
+    #[default]
+    Fine,
+    /// Everything.
+    Coarse,
+}
+
+/// A policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    /// How much is made anew.
+    pub granularity: Granularity,
+    /// A frame that a driver has had for so long without sending any, in microseconds, shows that it hangs.
+    pub driver_deadline_us: u64,
+    /// Requests that wait for so long, in microseconds, while a backend takes none, show that it hangs.
+    pub netback_deadline_us: u64,
+    /// How often a part is made anew within the window before everything is.
+    pub attempts: u8,
+    /// The window, in microseconds.
+    pub window_us: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            granularity: Granularity::Fine,
+            // A card sends a thousand frames in this time, and an emulated one a few dozen.
+            driver_deadline_us: 10_000,
+            netback_deadline_us: 10_000,
+            // Tests kill a driver every second, and a driver that dies each time it is started does so in milliseconds.
+            attempts: 5,
+            window_us: 1_000_000,
+        }
+    }
+}
+
+/// The decisions of one uk.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    policy: Policy,
+    /// For each level, how often it was repaired in the window, and when that began.
+    recent: [(u8, u64); 2],
+}
+
+impl Decision {
+    /// None were made.
+    pub const fn new(policy: Policy) -> Self {
+        Self { policy, recent: [(0, 0); 2] }
+    }
+
+    /// The policy.
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// What is to be done about a part that has failed.
+    pub fn decide(&mut self, now_us: u64, failed: Level) -> Repair {
+        if self.policy.granularity == Granularity::Coarse {
+            return Repair::Unikernel;
+        }
+        let (count, since_us) = &mut self.recent[failed as usize];
+        if now_us.saturating_sub(*since_us) >= self.policy.window_us {
+            (*count, *since_us) = (0, now_us);
+        }
+        *count = count.saturating_add(1);
+        match failed {
+            _ if *count > self.policy.attempts => Repair::Unikernel,
+            Level::Driver => Repair::Driver,
+            Level::Netback => Repair::Netback,
+        }
+    }
+}

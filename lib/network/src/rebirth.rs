@@ -1,0 +1,47 @@
+//! What happens when the backend itself is made anew, while guests, switch, shadow and driver go on.
+//!
+//! The new devices know from their records how far the rings are, and take again what is not answered. What the old ones
+//! had on the way to guests is dropped: its senders still have it, and it is sent again. But what a card has, or will
+//! have, is not: it is on its way and the new device *adopts* it, so that it is not sent twice.
+
+use crate::Plane;
+use alloc::vec::Vec;
+use netback::{Device, FrameId, Owner};
+use switch::PortId;
+
+impl<'a> Plane<'a> {
+    /// Puts new devices, made by [`Device::resume`], in the place of the old ones, all at once.
+    pub fn reborn(&mut self, devices: impl IntoIterator<Item = (PortId, Device<'a>)>) {
+        let with_cards = self.only_with_cards();
+        // Nobody is told of anything else any more.
+        let owned: Vec<(FrameId, Owner)> = self.pool.owned().collect();
+        for (frame, owner) in owned {
+            if !with_cards.contains(&(frame, owner)) {
+                self.pool.disown_frame(frame);
+            }
+        }
+        for (port, device) in devices {
+            let old = self.replace_device(port, device);
+            for &(_, owner) in with_cards.iter().filter(|(_, owner)| usize::from(owner.vif) == port.index()) {
+                if let Some(device) = self.device_mut(port) {
+                    device.adopt(owner);
+                }
+            }
+            if let Some(old) = old {
+                let mut finished = Vec::new();
+                old.abandon(|frame| finished.push(frame));
+                finished.into_iter().for_each(|frame| self.release(frame));
+            }
+        }
+    }
+
+    /// Guests' frames that only a card still needs.
+    fn only_with_cards(&self) -> Vec<(FrameId, Owner)> {
+        let is_with_card = |frame| {
+            let ports = (0..switch::MAX_PORTS).filter_map(PortId::new);
+            ports.filter_map(|port| self.uplink(port)).any(|uplink| uplink.has(frame))
+        };
+        let sole = self.pool.owned().filter(|(frame, _)| self.pool.references(*frame) == 1);
+        sole.filter(|(frame, _)| is_with_card(*frame)).collect()
+    }
+}
