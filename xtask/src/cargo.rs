@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::workspace::{Crate, Workspace};
@@ -25,6 +25,19 @@ const UK_FLAGS: [&str; 8] = [
     "-Clink-arg=-Wl,--build-id=none",
     // Segments get permissions of their own, page by page, and pages have 4 KiB.
     "-Clink-arg=-Wl,-z,max-page-size=4096",
+];
+
+/// How a fuzzed program is compiled.
+const FUZZ_FLAGS: [&str; 7] = [
+    // Counts how often each edge of the program is taken, and tells what is compared with what.
+    "-Cpasses=sancov-module",
+    "-Cllvm-args=-sanitizer-coverage-level=4",
+    "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
+    "-Cllvm-args=-sanitizer-coverage-pc-table",
+    "-Cllvm-args=-sanitizer-coverage-trace-compares",
+    // Several units would each number their counters from the start.
+    "-Ccodegen-units=1",
+    "--cfg=fuzzing",
 ];
 
 /// Tells the tests, the demo and the benchmarks where images, hypervisors and Debian's programs are.
@@ -59,11 +72,38 @@ pub(crate) fn system(workspace: &Workspace, verb: &str, package: &str) -> Comman
     command
 }
 
-/// `cargo fmt` for every crate.
-pub(crate) fn format(workspace: &Workspace) -> Command {
+/// Builds the fuzzed programs, for a named target for the same reason.
+pub(crate) fn fuzz_build(workspace: &Workspace) -> Command {
     let mut command = Command::new(program());
-    command.current_dir(workspace.root()).args(["fmt", "--all"]);
     command
+        .current_dir(workspace.fuzz())
+        .args(["build", "--locked", "--release", "--target", TARGET])
+        .env("CARGO_TARGET_DIR", fuzz_target(workspace))
+        .env("CARGO_ENCODED_RUSTFLAGS", FUZZ_FLAGS.join("\x1f"));
+    command
+}
+
+/// Runs a fuzzed program for so many seconds, with `cases` as the folder for what it collects.
+pub(crate) fn fuzz_run(workspace: &Workspace, name: &str, cases: &Path, seconds: u64) -> Command {
+    let mut command = Command::new(fuzz_target(workspace).join(TARGET).join("release").join(name));
+    command
+        .current_dir(cases)
+        .args(["corpus", "-artifact_prefix=found/", "-timeout=10", "-print_final_stats=1"])
+        .arg(format!("-max_total_time={seconds}"));
+    command
+}
+
+fn fuzz_target(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("fuzz").join("build")
+}
+
+/// `cargo fmt` for every crate: the workspace's, and that of the fuzzed programs.
+pub(crate) fn format(workspace: &Workspace) -> [Command; 2] {
+    [workspace.root().to_path_buf(), workspace.fuzz()].map(|folder| {
+        let mut command = Command::new(program());
+        command.current_dir(folder).args(["fmt", "--all"]);
+        command
+    })
 }
 
 /// Downloads the sources of every dependency.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::guests::GuestError;
 use crate::image::ImageError;
-use crate::packages::{PackagesError, QemuError};
+use crate::packages::{PackagesError, ToolError};
 use crate::process::ProcessError;
 use crate::stages::Stage;
 use crate::workspace::WorkspaceError;
@@ -28,6 +28,14 @@ pub(crate) enum Error {
         /// How many.
         count: usize,
     },
+    /// There is no such program to fuzz.
+    #[error("there is nothing to fuzz called {name:?}; there are {known}")]
+    NoSuchTarget {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: String,
+    },
     /// A file cannot be read or written.
     #[error("{}: {source}", .path.display())]
     File {
@@ -48,9 +56,9 @@ pub(crate) enum Error {
     /// A package could not be had.
     #[error(transparent)]
     Packages(#[from] PackagesError),
-    /// QEMU could not be had.
+    /// A program could not be had.
     #[error(transparent)]
-    Qemu(#[from] QemuError),
+    Tool(#[from] ToolError),
     /// A program failed.
     #[error(transparent)]
     Process(#[from] ProcessError),

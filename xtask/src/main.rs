@@ -3,6 +3,7 @@
 mod cargo;
 mod elf;
 mod error;
+mod fuzz;
 mod guests;
 mod image;
 mod packages;
@@ -22,6 +23,7 @@ use emulator::artifacts::XenVersion;
 use strum::VariantArray;
 
 use error::Error;
+use fuzz::FuzzOptions;
 use packages::{Piece, Shelf};
 use programs::{HostOptions, RunOptions};
 use stages::Stage;
@@ -59,6 +61,8 @@ enum Task {
         #[arg(last = true)]
         extra: Vec<String>,
     },
+    /// Feed what reads bytes from elsewhere with whatever may break it
+    Fuzz(FuzzOptions),
     /// Boot a host with its console on this terminal
     Run(RunOptions),
     /// Build the unikernels and the boot archive
@@ -96,6 +100,7 @@ fn perform(task: Task) -> Result<(), Error> {
         }
         Task::Test { stages, extra } => stages::run(&workspace, &stages, &extra),
         Task::Bench { name, json, extra } => programs::bench(&workspace, &name, json.as_deref(), &extra),
+        Task::Fuzz(options) => fuzz::fuzz(&workspace, &options),
         Task::Run(options) => programs::run(&workspace, &options),
         Task::Build => Ok(image::build(&workspace).map(drop)?),
         Task::Guests => {
@@ -105,7 +110,7 @@ fn perform(task: Task) -> Result<(), Error> {
             Ok(())
         }
         Task::Fetch => fetch(&workspace),
-        Task::Fmt => Ok(process::run(&mut cargo::format(&workspace))?),
+        Task::Fmt => stages::format(&workspace, &[]),
         Task::Lint => stages::run(&workspace, &Stage::LINT, &[]),
         Task::Doc => stages::run(&workspace, &[Stage::Documentation], &[]),
         Task::Clean => clean(&workspace),
@@ -113,7 +118,7 @@ fn perform(task: Task) -> Result<(), Error> {
 }
 
 fn fetch(workspace: &Workspace) -> Result<(), Error> {
-    packages::ensure_qemu()?;
+    packages::ensure(&packages::QEMU)?;
     for &xen in XenVersion::VARIANTS {
         let shelf = Shelf::new(&workspace.debian(), xen);
         for &piece in Piece::of(xen) {

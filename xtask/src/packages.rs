@@ -8,16 +8,16 @@ mod apt;
 mod error;
 mod manifest;
 mod mirror;
-mod qemu;
 mod shelf;
+mod tools;
 
 use emulator::artifacts::XenVersion;
 
 use apt::Apt;
 
 pub(crate) use error::PackagesError;
-pub(crate) use qemu::{QemuError, ensure_qemu};
 pub(crate) use shelf::Shelf;
+pub(crate) use tools::{CPP, QEMU, ToolError, ensure};
 
 /// Packages that are needed together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

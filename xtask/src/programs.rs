@@ -52,7 +52,7 @@ pub(crate) struct RunOptions {
 
 /// Gets what a host needs: QEMU, each of the hypervisors, and the image. Answers what the image runs.
 pub(crate) fn prepare(workspace: &Workspace, versions: &[XenVersion]) -> Result<Description, Error> {
-    packages::ensure_qemu()?;
+    packages::ensure(&packages::QEMU)?;
     for &xen in versions {
         Shelf::new(&workspace.debian(), xen).hypervisor()?;
     }

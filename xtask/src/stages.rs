@@ -40,7 +40,7 @@ impl Stage {
     fn run(self, workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
         match self {
             Stage::Fetch => fetch(workspace),
-            Stage::Format => Ok(process::run(cargo::format(workspace).arg("--check"))?),
+            Stage::Format => format(workspace, &["--check"]),
             Stage::Rules => check_rules(workspace),
             Stage::Clippy => clippy(workspace),
             Stage::Documentation => documentation(workspace),
@@ -82,7 +82,7 @@ fn table(times: &[(Stage, Duration)]) -> String {
 }
 
 fn fetch(workspace: &Workspace) -> Result<(), Error> {
-    packages::ensure_qemu()?;
+    packages::ensure(&packages::QEMU)?;
     for &xen in XenVersion::VARIANTS {
         let shelf = Shelf::new(&workspace.debian(), xen);
         shelf.hypervisor()?;
@@ -96,6 +96,14 @@ fn fetch(workspace: &Workspace) -> Result<(), Error> {
 /// Gets the XenStore daemons, tools and tests that ours is held against.
 fn xenstore(workspace: &Workspace) -> Result<PathBuf, Error> {
     Ok(Shelf::new(&workspace.debian(), XenVersion::V4_17).piece(Piece::XenStore)?)
+}
+
+/// Formats every crate, or with `--check` only tells what is not as it should be.
+pub(crate) fn format(workspace: &Workspace, arguments: &[&str]) -> Result<(), Error> {
+    for mut command in cargo::format(workspace) {
+        process::run(command.args(arguments))?;
+    }
+    Ok(())
 }
 
 fn check_rules(workspace: &Workspace) -> Result<(), Error> {

@@ -66,6 +66,11 @@ impl Workspace {
         &self.root
     }
 
+    /// The programs that a fuzzer drives: a workspace of their own.
+    pub(crate) fn fuzz(&self) -> PathBuf {
+        self.root.join("fuzz")
+    }
+
     /// Everything that is built or downloaded; `clean` removes it.
     pub(crate) fn target(&self) -> PathBuf {
         self.root.join("target")

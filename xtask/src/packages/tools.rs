@@ -1,40 +1,61 @@
-//! QEMU, the one program that is installed on the machine itself, through its own apt.
+//! The programs that are installed on the machine itself, through its own apt.
 
 use std::io::{IsTerminal, stdin};
 use std::process::Command;
 
 use crate::process::{self, ProcessError};
 
-/// The program that `run`, `test`, `bench` and `demo` boot hosts with.
-const PROGRAM: &str = "qemu-system-x86_64";
-/// The Debian package that it is in.
-const PACKAGE: &str = "qemu-system-x86";
+/// A program that the machine itself must have.
+#[derive(Debug)]
+pub(crate) struct Tool {
+    /// The name that it is called by.
+    program: &'static str,
+    /// The Debian package that it is in.
+    package: &'static str,
+    /// What it is for.
+    purpose: &'static str,
+}
+
+/// What `run`, `test`, `bench` and `demo` boot hosts with.
+pub(crate) const QEMU: Tool = Tool {
+    program: "qemu-system-x86_64",
+    package: "qemu-system-x86",
+    purpose: "it runs the emulated host that R-VMM is tried and tested on",
+};
+
+/// What `fuzz` compiles the fuzzer's own library with.
+pub(crate) const CPP: Tool =
+    Tool { program: "c++", package: "g++", purpose: "the library of the fuzzer is written in C++" };
 
 /// A machine that has just been started may be upgrading itself: wait for that, in seconds.
 const LOCK_TIMEOUT: &str = "-oDPkg::Lock::Timeout=300";
 
-/// Why QEMU is not there.
+/// Why a program is not there.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum QemuError {
+pub(crate) enum ToolError {
     /// There is no apt to install it with.
-    #[error("{PROGRAM} is not on this machine, and neither is apt-get: install QEMU for x86-64 by hand")]
-    NoApt,
+    #[error("{} is not on this machine, and neither is apt-get: install it by hand", .0.program)]
+    NoApt(&'static Tool),
     /// Installing asks for root, and there is no way to become root.
     #[error(
-        "{PROGRAM} is not on this machine, and installing it needs root: run `apt-get install {PACKAGE}` as root"
+        "{} is not on this machine, and installing it needs root: run `apt-get install {}` as root",
+        .0.program, .0.package
     )]
-    NoRoot,
+    NoRoot(&'static Tool),
     /// apt failed.
     #[error(
-        "cannot install {PACKAGE}: without a network, or with packages half installed, apt cannot help; run `apt-get install {PACKAGE}` by hand to see more"
+        "cannot install {}: without a network, or with packages half installed, apt cannot help; run `apt-get install {}` by hand to see more",
+        .tool.package, .tool.package
     )]
     Install {
+        /// What was to be installed.
+        tool: &'static Tool,
         /// Which command failed.
         source: ProcessError,
     },
     /// apt succeeded, and yet the program is not on the search path.
-    #[error("{PACKAGE} was installed, and {PROGRAM} is still not on the search path")]
-    StillMissing,
+    #[error("{} was installed, and {} is still not on the search path", .0.package, .0.program)]
+    StillMissing(&'static Tool),
 }
 
 /// Who may run apt here.
@@ -48,27 +69,26 @@ enum Right {
     SilentSudo,
 }
 
-/// Makes sure that QEMU is on this machine, and installs it if it is not.
-pub(crate) fn ensure_qemu() -> Result<(), QemuError> {
-    if process::find(PROGRAM).is_some() {
+/// Makes sure that a program is on this machine, and installs it if it is not.
+pub(crate) fn ensure(tool: &'static Tool) -> Result<(), ToolError> {
+    let Tool { program, package, purpose } = tool;
+    if process::find(program).is_some() {
         return Ok(());
     }
     if process::find("apt-get").is_none() {
-        return Err(QemuError::NoApt);
+        return Err(ToolError::NoApt(tool));
     }
     let right = right(user_id() == Some(0), process::find("sudo").is_some(), stdin().is_terminal());
-    let right = right.ok_or(QemuError::NoRoot)?;
+    let right = right.ok_or(ToolError::NoRoot(tool))?;
+    eprintln!("x: {program} is not on this machine; {purpose}.");
     eprintln!(
-        "x: {PROGRAM} is not on this machine; it runs the emulated host that R-VMM is tried and tested on."
-    );
-    eprintln!(
-        "x: installing Debian's package {PACKAGE} and what it depends on, nothing it merely recommends."
+        "x: installing Debian's package {package} and what it depends on, nothing it merely recommends."
     );
     // The lists may be absent (a fresh container) or stale (a file that the mirror has replaced): fetch them first.
-    for arguments in [&["update"][..], &["install", "--yes", "--no-install-recommends", PACKAGE]] {
-        process::run(&mut apt_get(right, arguments)).map_err(|source| QemuError::Install { source })?;
+    for arguments in [&["update"][..], &["install", "--yes", "--no-install-recommends", package]] {
+        process::run(&mut apt_get(right, arguments)).map_err(|source| ToolError::Install { tool, source })?;
     }
-    process::find(PROGRAM).map(|_| ()).ok_or(QemuError::StillMissing)
+    process::find(program).map(|_| ()).ok_or(ToolError::StillMissing(tool))
 }
 
 fn right(is_root: bool, has_sudo: bool, has_terminal: bool) -> Option<Right> {
@@ -116,7 +136,7 @@ mod tests {
     #[test]
     fn the_command_line_is_what_a_person_would_type() {
         let line = |right| {
-            let command = apt_get(right, &["install", PACKAGE]);
+            let command = apt_get(right, &["install", QEMU.package]);
             let words = std::iter::once(command.get_program()).chain(command.get_args());
             words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
         };
