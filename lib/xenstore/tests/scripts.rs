@@ -1,9 +1,10 @@
 //! Requests and their answers, as written down in `scripts/`.
 //!
-//! A line `dom0> READ /a|` is a request (a bar stands for a NUL, `{x*9}` for nine x), with `dom0[1]>` in transaction
-//! 1. The lines after it are all that is sent because of it, in this order: `OK`, the name of an error, `EVENT` with
-//! a path and a token, or an answer in quotation marks. `dom0`, `other` and `reader` (which may only read) are
-//! programs on sockets; `d5` is the ring of domain 5, once it is introduced. `host> died 5` is what the host tells.
+//! A line `dom0> READ /a|` is a request (a bar stands for a NUL, `{x*9}` for nine x); `dom0[1]>` asks in a
+//! transaction. The lines after it are all that is sent because of it, in this order: `OK`, the name of an error,
+//! `EVENT` with a path and a token, or an answer in quotation marks. `dom0`, `other` and `reader` (which may only
+//! read) are programs on sockets; `d5` is the ring of domain 5, once it is introduced. `host> died 5` is what the
+//! host tells.
 
 mod support;
 
