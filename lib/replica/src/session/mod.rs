@@ -105,8 +105,8 @@ struct Session {
     pending: VecDeque<Pending>,
     /// The partial input.
     staged: Vec<u8>,
-    /// How much of the output was handed over when somebody looked last.
-    produced: u32,
+    /// How much of the output was handed over when somebody looked last; `None` if nobody has looked yet.
+    produced: Option<u32>,
 }
 
 /// All sessions of a server, in the memory `W`.
@@ -164,7 +164,7 @@ impl<W: Words, F: Framing> Sessions<W, F> {
     /// Takes the session over from one half, if what it holds is sound.
     fn load(&mut self, slot: usize, half: Half, header: &Header) -> bool {
         let session = &mut self.sessions[slot];
-        *session = Session { saved: *header, next: *header, produced: header.from, ..Session::default() };
+        *session = Session { saved: *header, next: *header, ..Session::default() };
         self.slots.read_staged(slot, half, header.partial(), &mut session.staged);
         self.slots.read_out(slot, half, header.from, header.held(), &mut self.scratch);
         let (mut rest, mut start, mut sum) = (&self.scratch[..], header.from, 0_u64);
@@ -270,7 +270,7 @@ impl<W: Words, F: Framing> Sessions<W, F> {
         };
         session.pending.clear();
         session.staged.clear();
-        session.produced = produced;
+        session.produced = Some(produced);
         self.commit(slot);
         Ok(())
     }
@@ -300,7 +300,7 @@ impl<W: Words, F: Framing> Sessions<W, F> {
         let consumed = stream.consumed().map_err(SessionError::Stream)?;
         let window = stream.window();
         let session = &mut self.sessions[slot];
-        let staged = session.saved.staged;
+        let staged = session.next.staged;
         let skip = staged.wrapping_sub(consumed) as usize;
         if skip > window {
             return Err(SessionError::Input { staged, consumed });
@@ -347,9 +347,10 @@ impl<W: Words, F: Framing> Sessions<W, F> {
     /// Notes that the message which [`next_message`](Self::next_message) found has been applied. Takes effect with the
     /// next [`commit`](Self::commit).
     pub fn applied(&mut self, slot: usize, message_bytes: usize) {
-        let next = &mut self.sessions[slot].next;
+        let Session { next, staged, .. } = &mut self.sessions[slot];
         next.applied = next.applied.wrapping_add(message_bytes as u32);
         (next.staged, next.staged_sum) = (next.applied, 0);
+        staged.clear();
     }
 
     /// Bytes of output that can be queued.
@@ -361,7 +362,7 @@ impl<W: Words, F: Framing> Sessions<W, F> {
     /// Whether all output that was committed has been handed over.
     pub fn is_drained(&self, slot: usize) -> bool {
         let session = &self.sessions[slot];
-        session.produced == session.saved.queued
+        session.produced == Some(session.saved.queued)
     }
 
     /// Queues a message, for which there must be [`room`](Self::room). Takes effect with the next
@@ -397,9 +398,26 @@ impl<W: Words, F: Framing> Sessions<W, F> {
     /// Whether a message equal to this one is queued, and none of it has been handed over.
     pub fn holds(&self, slot: usize, message: &[u8]) -> bool {
         let session = &self.sessions[slot];
-        let begun = session.produced != session.next.from;
+        // After a restart, what is queued may be long gone: then nothing is known to wait.
+        let Some(produced) = session.produced else { return false };
+        let begun = produced != session.next.from;
         let content = content_sum(message);
         session.pending.iter().skip(begun.into()).any(|pending| pending.content == content)
+    }
+
+    /// Takes back what was queued and noted since the last commit.
+    pub fn revert(&mut self, slot: usize) {
+        let Session { saved, next, pending, .. } = &mut self.sessions[slot];
+        let kept = saved.queued.wrapping_sub(next.from);
+        while let Some(message) = pending.back().copied() {
+            if message.end.wrapping_sub(next.from) <= kept {
+                break;
+            }
+            pending.pop_back();
+            let start = pending.back().map_or(next.from, |before| before.end);
+            next.out_sum = next.out_sum.wrapping_sub(message_sum(start, message.content));
+        }
+        *next = Header { from: next.from, out_sum: next.out_sum, ..*saved };
     }
 
     /// Makes everything since the last commit take effect, at once.
@@ -413,9 +431,6 @@ impl<W: Words, F: Framing> Sessions<W, F> {
             self.slots.write_header(slot, half, &session.next);
         }
         session.saved = session.next;
-        if session.saved.partial() == 0 {
-            session.staged.clear();
-        }
     }
 
     /// Hands over as much output as the stream takes. Each message is checked before. Returns whether all is gone.
@@ -433,8 +448,8 @@ impl<W: Words, F: Framing> Sessions<W, F> {
         if produced.wrapping_sub(from) as usize > session.saved.held() {
             return Err(SessionError::Output { from, queued, produced });
         }
-        self.sessions[slot].produced = produced;
-        self.forget_delivered(slot);
+        self.sessions[slot].produced = Some(produced);
+        self.forget_delivered(slot, produced);
         if produced == queued {
             return Ok(true);
         }
@@ -448,18 +463,20 @@ impl<W: Words, F: Framing> Sessions<W, F> {
             }
             done += taken.min(self.scratch.len() - done);
         }
-        session.produced = session.next.from.wrapping_add(done as u32);
-        self.forget_delivered(slot);
+        let produced = session.next.from.wrapping_add(done as u32);
+        session.produced = Some(produced);
+        self.forget_delivered(slot, produced);
         let session = &self.sessions[slot];
-        if session.saved.held() > OUT_BYTES / 2 && session.next.from != session.saved.from {
+        // What is held must leave room for the largest message, or nothing would ever move it on.
+        if OUT_BYTES - session.saved.held() < F::MESSAGE_MAX && session.next.from != session.saved.from {
             self.commit(slot);
         }
         Ok(self.is_drained(slot))
     }
 
     /// Lets go of the messages that were handed over.
-    fn forget_delivered(&mut self, slot: usize) {
-        let Session { next, pending, produced, .. } = &mut self.sessions[slot];
+    fn forget_delivered(&mut self, slot: usize, produced: u32) {
+        let Session { next, pending, .. } = &mut self.sessions[slot];
         while let Some(message) = pending.front() {
             if message.end.wrapping_sub(next.from) > produced.wrapping_sub(next.from) {
                 break;
@@ -518,8 +535,8 @@ impl<W: Words, F: Framing> Sessions<W, F> {
     /// # Errors
     /// Output is damaged in both copies.
     pub fn scrub(&mut self, slot: usize) -> Result<bool, SessionError<core::convert::Infallible>> {
-        let saved = self.sessions[slot].saved;
-        if saved == Header::default() || self.sessions[slot].next.queued != saved.queued {
+        let Session { saved, next, .. } = &self.sessions[slot];
+        if *saved == Header::default() || (next.queued, next.applied) != (saved.queued, saved.applied) {
             return Ok(false);
         }
         let sound = Half::BOTH.map(|half| self.same_in(slot, half));
