@@ -50,7 +50,8 @@ pub enum Step<'a> {
         /// Who is to bind to it.
         remote: Domid,
     },
-    /// Copy bytes to its memory; at most [`MAX_BYTES`], in frames that follow each other.
+    /// Copy bytes to its memory, or to the page that Xen shares with it; at most [`MAX_BYTES`], in frames that follow each
+    /// other.
     Write {
         /// Where the first byte goes.
         at: MachineAddr,

@@ -6,6 +6,7 @@ use xen_abi::{
     grant_table::{RESERVED_CONSOLE, RESERVED_XENSTORE},
     memory::MemoryMapEntry,
     mmu::PTES_PER_TABLE,
+    shared_info::{LEGACY_MAX_VCPUS, VcpuInfo},
     start_info::StartInfo,
 };
 use zerocopy::IntoBytes;
@@ -47,6 +48,7 @@ enum Stage {
     StartInfo,
     StoreRing,
     ConsoleRing,
+    MaskEvents,
     Table {
         index: usize,
     },
@@ -99,6 +101,8 @@ pub struct Build<'a> {
     /// The page that is being made up.
     page: [u64; PTES_PER_TABLE],
     start_info: StartInfo,
+    /// The start of the page that Xen shares with the guest.
+    vcpu_infos: [VcpuInfo; LEGACY_MAX_VCPUS],
     context: VcpuGuestContext,
 }
 
@@ -114,6 +118,8 @@ impl<'a> Build<'a> {
             memory_map: plan.memory_map(),
             page: [0; PTES_PER_TABLE],
             start_info: StartInfo::default(),
+            // A kernel unmasks events when it can take them. Xen masks none, and has some from the start.
+            vcpu_infos: [VcpuInfo { evtchn_upcall_mask: 1, ..VcpuInfo::default() }; LEGACY_MAX_VCPUS],
             context: VcpuGuestContext::default(),
         }
     }
@@ -131,7 +137,8 @@ impl<'a> Build<'a> {
 
     /// The next step; none when the guest is running.
     pub fn step(&mut self) -> Option<Step<'_>> {
-        let Self { plan, extents, stage, connections, memory_map, page, start_info, context } = self;
+        let Self { plan, extents, stage, connections, memory_map, page, start_info, vcpu_infos, context } =
+            self;
         let (params, areas) = (plan.params(), plan.areas());
         let frame_of = |pfn| extents.frame(pfn);
         Some(match *stage {
@@ -167,6 +174,9 @@ impl<'a> Build<'a> {
             }
             Stage::StoreRing => clear(frame_of(areas.store)),
             Stage::ConsoleRing => clear(frame_of(areas.console)),
+            Stage::MaskEvents => {
+                Step::Write { at: connections.shared_info.addr(), bytes: vcpu_infos.as_bytes() }
+            }
             Stage::Table { index } => {
                 let table = plan.tables().nth(index)?;
                 plan.fill_table(&table, frame_of, page);
@@ -223,7 +233,8 @@ impl<'a> Build<'a> {
             (Stage::P2m { .. }, _) => Stage::StartInfo,
             (Stage::StartInfo, _) => Stage::StoreRing,
             (Stage::StoreRing, _) => Stage::ConsoleRing,
-            (Stage::ConsoleRing, _) => Stage::Table { index: 0 },
+            (Stage::ConsoleRing, _) => Stage::MaskEvents,
+            (Stage::MaskEvents, _) => Stage::Table { index: 0 },
             (Stage::Table { index }, _) if plan.tables().nth(index + 1).is_some() => {
                 Stage::Table { index: index + 1 }
             }

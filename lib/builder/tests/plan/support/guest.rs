@@ -8,9 +8,10 @@ use xen_abi::{
     context::{FLAT_KERNEL_CS, FLAT_KERNEL_SS},
     elfnote::ElfNote,
     grant_table::{RESERVED_CONSOLE, RESERVED_XENSTORE},
+    shared_info::{LEGACY_MAX_VCPUS, VcpuInfo},
     start_info::{DomUConsole, StartFlags, StartInfo},
 };
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::{
     kernel::Kernel,
@@ -107,6 +108,10 @@ impl<'d> Guest<'d> {
         let stack = self.mappings[&(registers.rsp - PAGE)];
         assert!(stack.flags & RW != 0 && !self.tables.contains(&stack.frame));
         assert!(registers.rsp - PAGE >= self.start_info.pt_base.0 + self.start_info.nr_pt_frames * PAGE);
+        // No event comes before the kernel wants one.
+        let vcpus = self.domain.page(SHARED_INFO).chunks(size_of::<VcpuInfo>()).take(LEGACY_MAX_VCPUS);
+        let masked = VcpuInfo { evtchn_upcall_mask: 1, ..VcpuInfo::default() };
+        assert!(vcpus.into_iter().all(|info| info == masked.as_bytes()));
         let page = Self::note(kernel, ElfNote::HypercallPage).map(|address| self.mappings[&address].frame);
         assert_eq!(self.domain.hypercall_page, page);
     }

@@ -106,6 +106,7 @@ impl Domain {
             Step::Create(create) => {
                 assert!((1..=MAX_VCPUS).contains(&create.vcpus));
                 self.create = Some(create);
+                self.memory.insert(SHARED_INFO, [0; PAGE]);
                 return Answer::Created { shared_info: SHARED_INFO };
             }
             Step::MemoryMap(ranges) => {
