@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, File};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -125,9 +126,6 @@ impl Daemon {
         fs::create_dir_all(&parent).map_err(file_error(&parent))?;
         let folder = tempfile::tempdir_in(&parent).map_err(file_error(&parent))?;
         let xen = Xen::create(&folder.path().join("xen")).map_err(file_error(folder.path()))?;
-        if !matches!(program, Program::Ours(..)) {
-            compile_shim(&Debian::in_target(target)?, folder.path())?;
-        }
         let child = launch(&program, target, folder.path(), options)?;
         let mut daemon = Daemon { program, child, xen, folder, target: target.to_path_buf(), options };
         daemon.wait_until_it_answers()?;
@@ -260,12 +258,13 @@ fn launch(program: &Program, target: &Path, folder: &Path, options: Options) -> 
         }
         Program::Ours(path, arguments) => {
             let mut command = Command::new(path);
-            command.arg("-N").args(arguments);
+            command.args(["-N", "--xen-of-files"]).arg(&xen).args(arguments);
             command
         }
     };
     if !matches!(program, Program::Ours(..)) {
-        command.env("LD_PRELOAD", folder.join("shim.so")).env("XEN_OF_FILES", &xen);
+        let shim = shim(&Debian::in_target(target)?, &target.join("peers"))?;
+        command.env("LD_PRELOAD", shim).env("XEN_OF_FILES", &xen);
     }
     if options.hurry {
         command.env("XEN_OF_FILES_HURRY", "100");
@@ -305,20 +304,30 @@ fn oxenstored_config(folder: &Path, options: Options) -> String {
     )
 }
 
-/// Compiles the shim to `folder/shim.so`.
-fn compile_shim(debian: &Debian, folder: &Path) -> Result<(), DaemonError> {
-    let source = folder.join("xen_of_files.c");
-    fs::write(&source, SHIM).map_err(|error| DaemonError::File { path: source.clone(), source: error })?;
+/// The shim, compiled once and kept below the target directory under the name of what it is compiled from.
+fn shim(debian: &Debian, parent: &Path) -> Result<PathBuf, DaemonError> {
+    let mut hasher = DefaultHasher::new();
+    SHIM.hash(&mut hasher);
+    let shim = parent.join(format!("xen-of-files-{:016x}.so", hasher.finish()));
+    if shim.exists() {
+        return Ok(shim);
+    }
+    let file_error = |source| DaemonError::File { path: parent.to_path_buf(), source };
+    let folder = tempfile::tempdir_in(parent).map_err(file_error)?;
+    let (source, compiled) = (folder.path().join("xen_of_files.c"), folder.path().join("shim.so"));
+    fs::write(&source, SHIM).map_err(file_error)?;
     let output = Command::new("cc")
         .args(["-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-I"])
         .arg(debian.headers())
         .arg("-o")
-        .arg(folder.join("shim.so"))
+        .arg(&compiled)
         .arg(&source)
         .output()
         .map_err(|error| DaemonError::Shim { said: error.to_string() })?;
-    if output.status.success() {
-        return Ok(());
+    if !output.status.success() {
+        return Err(DaemonError::Shim { said: String::from_utf8_lossy(&output.stderr).into_owned() });
     }
-    Err(DaemonError::Shim { said: String::from_utf8_lossy(&output.stderr).into_owned() })
+    // Another process may have been as quick; either file is good.
+    fs::rename(&compiled, &shim).map_err(file_error)?;
+    Ok(shim)
 }

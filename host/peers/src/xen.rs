@@ -2,11 +2,14 @@
 //! `xen_of_files.c`, which tells what each file is.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat};
+use rustix::io::ioctl_fionread;
 
 use crate::ring::Ring;
 
@@ -108,6 +111,21 @@ impl Xen {
         self.events.put(DOM_EXC_PORT)
     }
 
+    /// Waits until the daemon has read all events that were raised.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TimedOut`] when it has not within `patience`.
+    pub fn wait_until_seen(&self, patience: Duration) -> io::Result<()> {
+        let deadline = Instant::now() + patience;
+        while ioctl_fionread(self.events.file())? > 0 {
+            if Instant::now() > deadline {
+                return Err(ErrorKind::TimedOut.into());
+            }
+            thread::sleep(Duration::from_micros(50));
+        }
+        Ok(())
+    }
+
     /// A domain's end of its ring. Whoever introduces the domain to the daemon names the same `port`.
     ///
     /// # Errors
@@ -142,7 +160,7 @@ impl Fifo {
         loop {
             match self.0.read(&mut buffer) {
                 Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
