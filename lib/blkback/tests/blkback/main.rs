@@ -1,0 +1,8 @@
+//! The backend against guests, a device and memory that are simulated, and dies wherever it can.
+
+mod hostile;
+mod keys;
+mod ladder;
+mod requests;
+mod simulation;
+mod world;
