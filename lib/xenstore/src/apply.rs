@@ -262,7 +262,19 @@ impl Engine {
         if let Subject::Connection(id) = subject {
             self.forget_watches(*id);
         }
-        self.apply_all(copy)
+        let result = self.apply_all(copy);
+        self.sum_up();
+        result
+    }
+
+    /// Sums all digests up anew: one that was damaged may have been taken for what it was.
+    fn sum_up(&mut self) {
+        self.watches.sum_up();
+        self.domains.sum_up();
+        self.others = self.connections.iter().fold(self.quota_digest, |sum, (&id, connection)| {
+            let open = connection.transactions.iter().map(|open| self.transaction_digest(id, open.id));
+            open.fold(sum.wrapping_add(connection.digest()), u64::wrapping_add)
+        });
     }
 
     fn forget_watches(&mut self, id: ConnectionId) {

@@ -46,6 +46,11 @@ impl Domains {
         self.digest
     }
 
+    /// Sums all digests up anew.
+    pub(crate) fn sum_up(&mut self) {
+        self.digest = self.domains.values().fold(0, |sum, domain| sum.wrapping_add(domain.digest));
+    }
+
     /// Whether anything is known of a domain.
     pub(crate) fn knows(&self, domid: Domid) -> bool {
         self.domains.contains_key(&domid)

@@ -120,6 +120,11 @@ impl Watches {
         self.digest
     }
 
+    /// Sums all digests up anew.
+    pub(crate) fn sum_up(&mut self) {
+        self.digest = self.watches.iter().flatten().fold(0, |sum, watch| sum.wrapping_add(watch.digest));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.by_path.is_empty()
     }

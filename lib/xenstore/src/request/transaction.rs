@@ -182,7 +182,7 @@ impl Engine {
         self.open = self.open.saturating_sub(1);
     }
 
-    fn transaction_digest(&self, id: ConnectionId, number: u32) -> u64 {
+    pub(crate) fn transaction_digest(&self, id: ConnectionId, number: u32) -> u64 {
         self.key.bytes(4, &(u64::from(id.0) << 32 | u64::from(number)).to_le_bytes())
     }
 }

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 
 use xen_abi::Domid;
 
-use super::{Link, Node, NodeId, Place, Store};
+use super::arena::Arena;
+use super::{Children, Link, Node, NodeId, Place, Store};
 use crate::path;
 use crate::permission::{Access, Permission};
 use crate::record::{Record, RecordView};
@@ -26,7 +27,7 @@ impl Store {
             tree: own,
             parent: Link::to(NodeId::ROOT),
         });
-        self.index.set(place, id, &self.arena);
+        self.index.set(place, id, self.key, &self.arena);
     }
 
     /// A record of this path, these permissions and this value.
@@ -64,15 +65,21 @@ impl Store {
         generation: u64,
     ) -> NodeId {
         let id = self.plant(parent, place, record, birth, generation);
-        let mut children =
-            self.arena.get_mut(parent).and_then(|parent| parent.children.take()).unwrap_or_default();
-        let arena = &self.arena;
-        let birth_of = |id| arena.get(id).map_or(0, |node| node.birth);
-        Arc::make_mut(&mut children).insert(path::leaf(place.path), id, birth, birth_of);
-        if let Some(parent) = self.arena.get_mut(parent) {
-            parent.children = Some(children);
-        }
+        self.change_children(parent, |children, arena| {
+            let birth_of = |id| arena.get(id).map_or(0, |node| node.birth);
+            children.insert(path::leaf(place.path), id, birth, birth_of);
+        });
         id
+    }
+
+    /// Changes a list of children with all nodes in view.
+    pub(super) fn change_children(&mut self, parent: NodeId, change: impl FnOnce(&mut Children, &Arena)) {
+        let Some(node) = self.arena.get_mut(parent) else { return };
+        let mut children = node.children.take().unwrap_or_default();
+        change(Arc::make_mut(&mut children), &self.arena);
+        if let Some(node) = self.arena.get_mut(parent) {
+            node.children = Some(children);
+        }
     }
 
     /// Creates a node that its parent does not yet know of.
@@ -96,7 +103,7 @@ impl Store {
             tree: own,
             parent: Link::to(parent),
         });
-        self.index.set(place, id, &self.arena);
+        self.index.set(place, id, self.key, &self.arena);
         self.list_owned(owner, id);
         self.sum_up(parent, own);
         self.charge_for_name(parent, place.path, true);

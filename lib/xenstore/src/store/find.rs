@@ -29,7 +29,7 @@ impl Store {
         self.get(self.place(path))
     }
 
-    fn check_record(&self, node: &Node) -> Result<(), Damage> {
+    pub(super) fn check_record(&self, node: &Node) -> Result<(), Damage> {
         let found = self.key.node(node.birth, node.generation, &node.record);
         if found == node.own { Ok(()) } else { Err(Damage::node(node.path(), Part::Record, node.own, found)) }
     }

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use super::arena::Arena;
 use super::link::Link;
 use super::{NodeId, Place};
+use crate::digest::Key;
 
 /// How many tables share the paths. Each grows by itself, so that no request waits for more than a small part of the
 /// whole to be moved.
@@ -43,6 +44,12 @@ fn is_entry_of(entry: &Entry, place: Place<'_>, arena: &Arena) -> bool {
         || entry.link.id().and_then(|id| arena.get(id)).is_some_and(|node| node.path() == place.path)
 }
 
+/// The hash by which an entry moves to a larger table: from the node, since the one in the entry may be damaged.
+fn true_hash(entry: &Entry, key: Key, arena: &Arena) -> u64 {
+    let node = entry.link.id().and_then(|id| arena.get(id));
+    node.map_or(entry.hash, |node| key.path(node.path()))
+}
+
 impl Index {
     pub(super) fn len(&self) -> usize {
         self.len
@@ -53,13 +60,13 @@ impl Index {
     }
 
     /// Points the path at this node, whether it was known or not.
-    pub(super) fn set(&mut self, place: Place<'_>, id: NodeId, arena: &Arena) {
+    pub(super) fn set(&mut self, place: Place<'_>, id: NodeId, key: Key, arena: &Arena) {
         let entry = Entry { hash: place.hash, link: Link::to(id) };
         let table = &mut self.shards[shard(place.hash)];
         match table.find_mut(place.hash, |entry| is_entry_of(entry, place, arena)) {
             Some(known) => *known = entry,
             None => {
-                table.insert_unique(place.hash, entry, |entry| entry.hash);
+                table.insert_unique(place.hash, entry, |entry| true_hash(entry, key, arena));
                 self.len += 1;
             }
         }

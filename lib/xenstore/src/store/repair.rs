@@ -16,10 +16,8 @@ impl Store {
         let place = self.place(path);
         match self.get(place) {
             Ok(Some((id, node))) => {
-                if node.birth != birth && generation > node.generation {
-                    self.remove(id);
-                    self.put_new(place, birth, generation, record);
-                } else if generation > node.generation {
+                if generation > node.generation {
+                    self.set_birth(id, birth);
                     self.write(id, Some(record), generation);
                 } else if generation == node.generation {
                     self.restore(id, place, birth, generation, record);
@@ -51,6 +49,19 @@ impl Store {
         self.create_between(parent, place, record, 0, 0)
     }
 
+    /// Gives a node that was created bare its place among its siblings.
+    fn set_birth(&mut self, id: NodeId, birth: u64) {
+        let Some(node) = self.arena.get_mut(id).filter(|node| node.birth != birth) else { return };
+        let before = core::mem::replace(&mut node.birth, birth);
+        let (record, parent) = (node.record.clone(), node.parent.id().filter(|_| id != NodeId::ROOT));
+        let Some(parent) = parent else { return };
+        self.change_children(parent, |children, arena| {
+            let name = path::leaf(record.path());
+            children.remove(name, id, before);
+            children.insert(name, id, birth, |id| arena.get(id).map_or(0, |node| node.birth));
+        });
+    }
+
     /// The node at a path, wherever it is, even if the index has lost it.
     fn search(&self, place: Place<'_>) -> Option<NodeId> {
         if place.path == path::ROOT {
@@ -80,7 +91,7 @@ impl Store {
         node.generation = generation;
         node.own = self.key.node(birth, generation, &node.record);
         node.parent = Link::to(above);
-        self.index.set(place, id, &self.arena);
+        self.index.set(place, id, self.key, &self.arena);
         self.restore_children(id);
         self.sum_way_up(id);
     }
