@@ -78,9 +78,9 @@ impl Layout {
         let p2m_pages = p2m::pages(memory);
         let too_little = |needed| GuestError::TooLittleMemory { needed, initrd_pages, memory };
         // Checked first, so that what is computed below are numbers of pages that there can be.
-        let content = kernel.end().0 + initrd_pages + p2m_pages;
-        if content >= memory {
-            return Err(too_little(content + 1));
+        let least = initrd_pages.max(kernel.end().0 + p2m_pages);
+        if least >= memory {
+            return Err(too_little(least + 1));
         }
 
         let mut next = kernel.end().0;

@@ -127,6 +127,10 @@ fn a_ramdisk_goes_below_a_kernel_that_leaves_it_room() {
     let plan = GuestPlan::new(&file, &params()).unwrap();
     assert_eq!((plan.areas().initrd.start, plan.areas().initrd.end()), (Pfn(0x100), Pfn(0x103)));
     assert_sound(&kernel, &params());
+    // Nor does it count against the memory behind the kernel then.
+    let small = GuestParams { memory_pages: 0x1a0, ..params() };
+    assert_sound(&kernel, &GuestParams { initrd: &[1; 0x3000], ..small });
+    GuestPlan::new(&file, &GuestParams { initrd: &[1; 0xa000], ..small }).unwrap_err();
     let larger = GuestParams { initrd: &[1; 0x3001], ..params() };
     let plan = GuestPlan::new(&file, &larger).unwrap();
     assert!(plan.areas().initrd.start > plan.areas().stack);
