@@ -9,11 +9,23 @@ pub(crate) type Sector = [u8; 512];
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Read { sector: u64, pieces: Vec<Piece> },
-    Write { sector: u64, pieces: Vec<Piece> },
+    Read {
+        sector: u64,
+        pieces: Vec<Piece>,
+    },
+    Write {
+        sector: u64,
+        pieces: Vec<Piece>,
+    },
     /// With what had been written by then, and what of that nobody had been told of.
-    Flush { written: u64, untold: BTreeSet<u64> },
-    Discard { sector: u64, sectors: u64 },
+    Flush {
+        written: u64,
+        untold: BTreeSet<u64>,
+    },
+    Discard {
+        sector: u64,
+        sectors: u64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -136,7 +148,8 @@ impl Disk {
                 let lasting = |&(number, _): &(u64, Sector)| number <= *written && !untold.contains(&number);
                 for cell in self.cells.values_mut() {
                     if let Some(last) = cell.cached.iter().rposition(lasting) {
-                        cell.stable = cell.cached.drain(..=last).next_back().map_or(cell.stable, |(_, now)| now);
+                        cell.stable =
+                            cell.cached.drain(..=last).next_back().map_or(cell.stable, |(_, now)| now);
                     }
                 }
             }
@@ -190,7 +203,8 @@ impl Disk {
 
     /// Says that a command is finished which nobody has given.
     pub(crate) fn lie(&mut self) {
-        self.completions.push((Completion { command: CommandId(u64::MAX), outcome: Outcome::Done }, Vec::new()));
+        self.completions
+            .push((Completion { command: CommandId(u64::MAX), outcome: Outcome::Done }, Vec::new()));
     }
 }
 

@@ -252,7 +252,8 @@ impl Guest {
         segments: &[(GrantRef, u8, u8)],
         random: &mut Random,
     ) -> (Request, Vec<GrantRef>) {
-        let mut request = Request { operation: operation.raw(), id, sector_number: sector, ..Request::default() };
+        let mut request =
+            Request { operation: operation.raw(), id, sector_number: sector, ..Request::default() };
         let raw = |&(gref, first_sect, last_sect): &_| Segment { gref, first_sect, last_sect, pad: [0; 2] };
         if operation == Operation::Discard {
             let discard = DiscardRequest {
@@ -273,7 +274,8 @@ impl Guest {
             }
             return (request, Vec::new());
         }
-        let mut bytes: Vec<u8> = segments.iter().flat_map(|segment| raw(segment).as_bytes().to_vec()).collect();
+        let mut bytes: Vec<u8> =
+            segments.iter().flat_map(|segment| raw(segment).as_bytes().to_vec()).collect();
         bytes.resize(4096, 0xcc);
         let gref = self.grant(bytes);
         let mut indirect = IndirectRequest {
@@ -302,7 +304,8 @@ impl Guest {
             }
             while let Some(response) = self.queues[queue].take().expect("the backend's index is in reach") {
                 let asked = self.open.remove(&response.id);
-                let asked = asked.unwrap_or_else(|| panic!("request {} is answered, and not open", response.id));
+                let asked =
+                    asked.unwrap_or_else(|| panic!("request {} is answered, and not open", response.id));
                 assert_eq!((response.operation, queue), (asked.operation.raw(), asked.queue));
                 *self.answers.entry(response.status).or_default() += 1;
                 self.clock += 1;

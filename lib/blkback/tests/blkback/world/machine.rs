@@ -36,7 +36,10 @@ impl Machine {
 
     /// Takes a grant back. A page that is mapped cannot be.
     pub(crate) fn revoke(&mut self, guest: Domid, gref: GrantRef) -> Vec<u8> {
-        assert!(!self.mapped.values().any(|&grant| grant == (guest, gref)), "{guest}'s grant {gref} is mapped");
+        assert!(
+            !self.mapped.values().any(|&grant| grant == (guest, gref)),
+            "{guest}'s grant {gref} is mapped"
+        );
         self.granted.remove(&(guest, gref)).expect("it was granted")
     }
 
@@ -87,7 +90,8 @@ impl Pages for Hands {
         for copy in copies {
             self.fuse.burn();
             let machine = &mut *self.machine.borrow_mut();
-            let own = machine.own.get_mut(&copy.page.0).expect("copies are to and from pages that were allocated");
+            let own =
+                machine.own.get_mut(&copy.page.0).expect("copies are to and from pages that were allocated");
             let Some(guests) = machine.granted.get_mut(&(copy.guest, copy.gref)) else {
                 copy.result = Err(BAD_GRANT);
                 continue;
