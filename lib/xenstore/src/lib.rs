@@ -32,6 +32,7 @@ mod request;
 mod scrub;
 mod special;
 mod store;
+pub mod stream;
 mod transaction;
 mod watch;
 pub mod wire;

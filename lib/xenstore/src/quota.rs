@@ -56,7 +56,7 @@ impl Quota {
         &Self::ALL[Self::COUNT - 1..]
     }
 
-    /// The name in CONTROL's `quota` and `quota-soft`, and in a migration stream.
+    /// The name in CONTROL's `quota` and `quota-soft`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Nodes => "nodes",
@@ -68,6 +68,14 @@ impl Quota {
             Self::NodeSize => "node-size",
             Self::PathLength => "path-max",
             Self::Permissions => "permissions",
+        }
+    }
+
+    /// The name in a migration stream.
+    pub(crate) const fn stream_name(self) -> &'static str {
+        match self {
+            Self::MemoryWarning => "soft-memory",
+            quota => quota.name(),
         }
     }
 

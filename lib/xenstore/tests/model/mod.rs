@@ -113,11 +113,14 @@ impl Wanted {
     }
 }
 
+/// What a transaction has touched, and what it has changed.
+type Footprint<'a> = (&'a mut Vec<(String, Option<Node>)>, &'a mut BTreeSet<String>);
+
 /// The nodes that a request works on, and what it does with them.
 struct View<'a> {
     who: Domid,
     nodes: &'a mut Nodes,
-    transaction: Option<(&'a mut Vec<(String, Option<Node>)>, &'a mut BTreeSet<String>)>,
+    transaction: Option<Footprint<'a>>,
     version: &'a mut u64,
 }
 
