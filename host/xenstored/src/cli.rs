@@ -13,6 +13,7 @@ use clap::{ArgAction, Parser, ValueEnum};
 /// is killed.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "xenstored", version, disable_version_flag = true, disable_help_flag = true)]
+#[command(args_override_self = true)]
 pub struct Options {
     /// Print this message
     #[arg(short = 'H', short_alias = 'h', long, action = ArgAction::Help)]

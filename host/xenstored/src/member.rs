@@ -136,29 +136,25 @@ impl Member<'_> {
     fn lead(mut self, predecessor_wrote: Option<u64>, fresh: bool, live: u8) -> Result<(), RunError> {
         let others: Vec<u8> = self.memories.others().collect();
         let own = self.memories.index;
-        let channels = || others.iter().map(|other| self.memories.channels(own, *other)).collect::<Result<_, _>>();
+        let channels =
+            || others.iter().map(|other| self.memories.channels(own, *other)).collect::<Result<_, _>>();
         let sessions = self.memories.sessions()?;
         let promoted = match self.replica.take() {
             Some((_, replica)) => replica.promote(sessions, channels()?).ok(),
             None => None,
         };
-        let mut master = match promoted {
+        let master = match promoted {
             Some(master) => master,
             None => Master::open(self.config(), self.memories.vault, sessions, channels()?)
                 .map_err(|error| RunError::Vault(format!("{error:?}")))?,
         };
-        for (place, other) in others.iter().enumerate() {
-            if live & (1 << other) == 0 {
-                master.replica_gone(place);
-            }
-        }
         let sockets = Sockets::new(self.memories.sockets);
         let doubt = sockets.settle(if fresh { Some(0) } else { predecessor_wrote });
         account::settle().wanted("the kernel's account of this process")?;
         let hypervisor = hypervisor(self.options)?;
         let home = Home::Supervised(self.line);
-        let mut server =
-            Server::new(home, master, sockets, hypervisor, fresh, others).wanted("waiting for events")?;
+        let mut server = Server::new(home, master, sockets, hypervisor, fresh, (others, live))
+            .wanted("waiting for events")?;
         if let Doubt::Unknown(client) = doubt {
             server.forget(client);
         }

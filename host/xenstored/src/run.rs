@@ -98,6 +98,7 @@ fn with(options: &Options) -> Result<ExitCode, RunError> {
     }
     // Before anything is begun: an option that makes no sense.
     config::engine(options, 0)?;
+    options.watch_event_timeout()?;
     let vault = u64::from(options.state_size) << 20;
     let state = StateFiles::open(&paths.state, options.replicas, vault, options.no_recovery)?;
     let signals = Signals::take().wanted("signals")?;
@@ -146,7 +147,7 @@ fn serve_alone(
     let hypervisor = hypervisor(options)?;
     let sockets = Sockets::new(memories.sockets);
     let home = Home::Alone { listener, signals };
-    let server = Server::new(home, master, sockets, hypervisor, true, Vec::new());
+    let server = Server::new(home, master, sockets, hypervisor, true, (Vec::new(), 0));
     server.wanted("waiting for events")?.run(Some(ready)).wanted("waiting for events")
 }
 

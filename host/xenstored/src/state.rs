@@ -72,12 +72,7 @@ impl StateFiles {
     ///
     /// # Errors
     /// [`StateError`].
-    pub fn open(
-        directory: &Path,
-        replicas: u8,
-        vault_bytes: u64,
-        forget: bool,
-    ) -> Result<Self, StateError> {
+    pub fn open(directory: &Path, replicas: u8, vault_bytes: u64, forget: bool) -> Result<Self, StateError> {
         let lock = open(&directory.join("lock"))?;
         match rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -262,7 +257,8 @@ impl Memories {
     /// # Errors
     /// [`StateError`].
     pub fn channels(&self, master: u8, replica: u8) -> Result<Channels<Memory>, StateError> {
-        let map = |from, to| find(&self.files, &format!("channel-{from}-{to}"), |file| Memory::map(file, true));
+        let map =
+            |from, to| find(&self.files, &format!("channel-{from}-{to}"), |file| Memory::map(file, true));
         Ok(Channels { inbox: map(master, replica)?, outbox: map(replica, master)? })
     }
 
@@ -279,6 +275,7 @@ fn find<T>(
     map: impl FnOnce(&File) -> io::Result<T>,
 ) -> Result<T, StateError> {
     let error = |error| StateError::File { path: name.into(), error };
-    let (_, file) = files.iter().find(|(known, _)| known == name).ok_or_else(|| error(io::ErrorKind::NotFound.into()))?;
+    let (_, file) =
+        files.iter().find(|(known, _)| known == name).ok_or_else(|| error(io::ErrorKind::NotFound.into()))?;
     map(file).map_err(error)
 }

@@ -191,8 +191,8 @@ impl Client {
             && let Some(socket) = self.stream.as_socket()
         {
             // When it has hung up there is no other edge to come: it is received from until there is nothing.
-            self.readable =
-                socket.receive().map_err(|error| Lost::Stream(error.into()))? || (self.closing && !socket.has_ended());
+            self.readable = socket.receive().map_err(|error| Lost::Stream(error.into()))?
+                || (self.closing && !socket.has_ended());
         }
         let served = master.serve(id, &mut self.stream, BUDGET)?;
         if served.waits_for_room {

@@ -100,17 +100,17 @@ pub struct Server {
 
 impl Server {
     /// A loop that serves nobody yet. `fresh` says that no client of an earlier life can be there; `others` are the
-    /// numbers of the replicas.
+    /// numbers of the other replicas, and `live` tells by one bit each which of them live.
     ///
     /// # Errors
     /// What the system says.
     pub fn new(
         home: Home,
-        master: Master<Memory>,
+        mut master: Master<Memory>,
         sockets: Sockets,
         hypervisor: Option<Box<dyn Hypervisor>>,
         fresh: bool,
-        others: Vec<u8>,
+        (others, live): (Vec<u8>, u8),
     ) -> io::Result<Self> {
         let events = Events::new()?;
         match &home {
@@ -129,6 +129,7 @@ impl Server {
         if fresh {
             sockets.keep(&BTreeSet::new());
         }
+        let replicas = Replicas::new(others, live, &mut master);
         Ok(Self {
             all_given: matches!(home, Home::Alone { .. }),
             home,
@@ -148,7 +149,7 @@ impl Server {
             touched: Vec::new(),
             actions: Vec::new(),
             reports: Vec::new(),
-            replicas: Replicas::new(others),
+            replicas,
         })
     }
 
@@ -169,7 +170,8 @@ impl Server {
             if self.stopping {
                 return Ok(());
             }
-            let at_most = if more || !self.turns.is_empty() { Duration::ZERO } else { self.replicas.patience() };
+            let at_most =
+                if more || !self.turns.is_empty() { Duration::ZERO } else { self.replicas.patience() };
             self.events.wait(Some(at_most), &mut happenings)?;
             for happening in &happenings {
                 self.handle(happening)?;
@@ -186,7 +188,8 @@ impl Server {
         self.settled = true;
         let here: BTreeSet<u32> = self.clients.keys().map(|id| id.0).collect();
         self.sockets.keep(&here);
-        let left: Vec<ConnectionId> = self.master.connections().filter(|id| *id < ConnectionId::FIRST_RING).collect();
+        let left: Vec<ConnectionId> =
+            self.master.connections().filter(|id| *id < ConnectionId::FIRST_RING).collect();
         for id in left {
             if (self.fresh || !here.contains(&id.0)) && !self.master.disconnect(id) {
                 self.leaving.push(id);

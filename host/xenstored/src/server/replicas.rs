@@ -33,10 +33,13 @@ pub(super) struct Replicas {
 }
 
 impl Replicas {
-    /// All live, until somebody says something else.
-    pub(super) fn new(numbers: Vec<u8>) -> Self {
-        let live = numbers.iter().fold(0, |bits, number| bits | 1 << number);
-        Self { numbers, live, asleep: 0, since: None, worked: Instant::now(), busy: false }
+    /// These, of which those in `live` live.
+    pub(super) fn new(numbers: Vec<u8>, live: u8, master: &mut Master<Memory>) -> Self {
+        let all = numbers.iter().fold(0, |bits, number| bits | 1 << number);
+        let mut replicas =
+            Self { numbers, live: all, asleep: 0, since: None, worked: Instant::now(), busy: false };
+        replicas.set_live(live, master);
+        replicas
     }
 
     /// Who lives has changed.

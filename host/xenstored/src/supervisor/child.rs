@@ -11,7 +11,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::message::{Line, News, Order, Received, Sent};
 use crate::{account, cli};
 
-/// How long a replica that died is left dead, at first; twice as long each time it dies again within [`CALM`].
+/// How long a replica that died is left dead, at first; twice as long each time it dies again before it
+/// has followed, served, or lived for [`CALM`].
 const FIRST_DELAY: Duration = Duration::from_millis(1);
 /// The longest that a replica is left dead. One that can never start costs this much attention and no more.
 const LAST_DELAY: Duration = Duration::from_secs(5);
@@ -50,6 +51,8 @@ struct Running {
     exit: OwnedFd,
     line: Line,
     since: Instant,
+    /// Whether it has got so far that it followed or served.
+    proven: bool,
     /// What found no room yet, in order.
     waiting: VecDeque<(Order, Option<OwnedFd>)>,
 }
@@ -75,7 +78,7 @@ impl Replica {
         let pid = Pid::from_child(&child);
         let exit = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
         let since = Instant::now();
-        self.running = Some(Running { child, exit, line, since, waiting: VecDeque::new() });
+        self.running = Some(Running { child, exit, line, since, proven: false, waiting: VecDeque::new() });
         self.stage = Stage::Started;
         for memory in memories {
             self.tell(Order::Memory, Some(memory.try_clone_to_owned()?));
@@ -92,6 +95,13 @@ impl Replica {
     /// Whether it has died so often in a row that nobody should wait for it.
     pub fn is_hopeless(&self) -> bool {
         self.delay >= HOPELESS
+    }
+
+    /// It has shown that it can live.
+    pub fn prove(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.proven = true;
+        }
     }
 
     /// What to wait at while it runs: its end, and its news.
@@ -140,8 +150,8 @@ impl Replica {
         // What is dead and not reaped still has its account.
         let wrote = account::of_process(running.child.id()).ok();
         let status = running.child.try_wait().ok()??;
-        self.delay =
-            if running.since.elapsed() >= CALM { FIRST_DELAY } else { (self.delay * 2).min(LAST_DELAY) };
+        let can_live = running.proven || running.since.elapsed() >= CALM;
+        self.delay = if can_live { FIRST_DELAY } else { (self.delay * 2).min(LAST_DELAY) };
         self.stage = Stage::Dead(Instant::now() + self.delay);
         self.running = None;
         Some((status.to_string(), wrote))

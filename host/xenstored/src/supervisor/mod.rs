@@ -96,6 +96,7 @@ impl Supervisor {
     pub fn run(mut self) -> io::Result<()> {
         loop {
             self.start_the_dead();
+            self.elect();
             self.wait(self.next_start())?;
             let asked = self.signals.asked();
             if asked.stop {
@@ -112,7 +113,6 @@ impl Supervisor {
                 self.bury(index);
                 self.replicas[index].flush();
             }
-            self.elect();
         }
     }
 
@@ -187,9 +187,11 @@ impl Supervisor {
     fn hear(&mut self, index: usize, news: News) {
         match news {
             News::Following(follows) => {
+                self.replicas[index].prove();
                 self.replicas[index].stage = if follows { Stage::Following } else { Stage::Started };
             }
             News::Leading => {
+                self.replicas[index].prove();
                 self.leading = self.leader == Some(index);
                 self.fresh &= !self.leading;
                 info!("replica {index} is the master");

@@ -27,7 +27,12 @@ fn send_until_stuck(stream: &mut UnixStream, most: usize, mut request: impl FnMu
     let mut since = Instant::now();
     while sent < most && since.elapsed().as_millis() < 300 {
         if left.is_empty() {
-            left = (0..100).flat_map(|_| { number += 1; request(number) }).collect();
+            left = (0..100)
+                .flat_map(|_| {
+                    number += 1;
+                    request(number)
+                })
+                .collect();
         }
         match stream.write(&left) {
             Ok(length) => {

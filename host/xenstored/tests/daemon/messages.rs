@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
-use xenstore_client::wire::{Header, Kind};
+use xenstore_client::wire::Kind;
 use xenstore_client::{Request, terminated};
 
 use crate::harness::{Daemon, PATIENCE};
@@ -108,7 +108,11 @@ fn many_requests_at_once_are_answered_in_order() {
     let answers = client.pipeline(&writes).expect("answered");
     assert!(answers.iter().all(|answer| answer.as_deref().is_ok_and(|payload| payload == b"OK\0")));
     let reads: Vec<Request> = (0..100)
-        .map(|number| Request { kind: Kind::Read, transaction: 0, payload: terminated(&[&format!("/many/{number}")]) })
+        .map(|number| Request {
+            kind: Kind::Read,
+            transaction: 0,
+            payload: terminated(&[&format!("/many/{number}")]),
+        })
         .collect();
     for (number, answer) in (0..).zip(client.pipeline(&reads).expect("answered")) {
         assert_eq!(answer.expect("there"), format!("{}", 1900 + number).into_bytes());
@@ -128,10 +132,4 @@ fn events_and_answers_come_in_the_order_of_what_happened() {
         let event = watcher.next_event(PATIENCE).expect("read").expect("an event");
         assert_eq!(event.path, format!("/seen/{number}").into_bytes());
     }
-}
-
-/// The client's own header and ours agree, or the tests above would test something else.
-#[test]
-fn headers_are_sixteen_bytes() {
-    assert_eq!(message(1, 2, b"").len(), Header::SIZE);
 }

@@ -8,7 +8,8 @@ fn the_store_is_kept_when_it_is_ended_and_when_it_is_killed() {
     for replicas in ["1", "3"] {
         let mut daemon = Daemon::start(&["-D", "--replicas", replicas]);
         let mut client = daemon.client();
-        let owned = [Permission { domid: 5, access: Access::None }, Permission { domid: 0, access: Access::Read }];
+        let owned =
+            [Permission { domid: 5, access: Access::None }, Permission { domid: 0, access: Access::Read }];
         for round in 0..4 {
             for number in 0..200 {
                 client.write(0, &format!("/kept/{number}"), format!("{round}").as_bytes()).expect("written");
@@ -20,7 +21,11 @@ fn the_store_is_kept_when_it_is_ended_and_when_it_is_killed() {
             client.write(transaction, "/kept/never", b"x").expect("written");
             drop(client);
             let before = daemon.replicas();
-            if round % 2 == 0 { daemon.terminate() } else { daemon.kill() }
+            if round % 2 == 0 {
+                daemon.terminate()
+            } else {
+                daemon.kill()
+            }
             for pid in before {
                 wait_until("the replicas end with their supervisor", || !is_alive(pid));
             }
