@@ -58,6 +58,10 @@ pub(crate) struct Disk {
     depth: usize,
     max_pieces: usize,
     takes_gaps: bool,
+    /// A sector that kills the driver when it is asked for.
+    pub(crate) poison: Option<(Volume, u64)>,
+    /// Everything fails.
+    pub(crate) fails: bool,
     /// It no longer does anything.
     pub(crate) hangs: bool,
     /// How often in a hundred a command is called off.
@@ -79,6 +83,8 @@ impl Disk {
             completions: Vec::new(),
             written: 0,
             untold: BTreeSet::new(),
+            poison: None,
+            fails: false,
             hangs: false,
             abort_percent: 0,
         }
@@ -115,6 +121,9 @@ impl Disk {
     /// Does the sectors of a command that `does` says.
     fn do_sectors(&mut self, command: &UnderWay, mut does: impl FnMut(u64) -> bool) -> Outcome {
         let volume = command.volume;
+        if self.fails {
+            return Outcome::Failed;
+        }
         match &command.kind {
             Kind::Read { sector, pieces } | Kind::Write { sector, pieces } => {
                 let writes = matches!(command.kind, Kind::Write { .. });
@@ -228,7 +237,10 @@ impl Device for Disk {
             Command::Flush => Kind::Flush { written: self.written, untold: self.untold.clone() },
             Command::Discard { sector, sectors, .. } => Kind::Discard { sector, sectors },
         };
-        if let Kind::Read { pieces, .. } | Kind::Write { pieces, .. } = &kind {
+        if let Kind::Read { sector, pieces } | Kind::Write { sector, pieces } = &kind {
+            let bytes: u32 = pieces.iter().map(|piece| piece.bytes).sum();
+            let range = *sector..sector + u64::from(bytes) / 512;
+            self.hangs |= self.poison.is_some_and(|(where_to, at)| where_to == volume && range.contains(&at));
             assert!(!pieces.is_empty() && pieces.len() <= self.max_pieces, "{} pieces", pieces.len());
             if !self.takes_gaps {
                 let ends = |pair: &[Piece]| pair[0].offset + pair[0].bytes == 4096 && pair[1].offset == 0;

@@ -162,6 +162,36 @@ impl Guest {
         }
     }
 
+    /// Asks, as often as there is room, for a sector behind the end of the disk.
+    pub(crate) fn ask_beyond_end(&mut self) {
+        for queue in 0..self.queues.len() {
+            while self.queues[queue].free() > 0 {
+                self.next_id = self.next_id.wrapping_add(1);
+                let request = Request {
+                    operation: Operation::Discard.raw(),
+                    id: self.next_id,
+                    sector_number: SECTORS,
+                    ..Request::default()
+                };
+                let mut raw = request;
+                raw.as_mut_bytes()[24] = 1;
+                self.queues[queue].ask(&raw).expect("there is room");
+                let asked = Asked {
+                    operation: Operation::Discard,
+                    queue,
+                    sector: 0,
+                    sectors: 0,
+                    asked: self.clock,
+                    tag: 0,
+                    segments: Vec::new(),
+                    indirect: Vec::new(),
+                    expected: Vec::new(),
+                };
+                self.open.insert(self.next_id, asked);
+            }
+        }
+    }
+
     /// Asks for something at random, of sectors that nothing open contradicts.
     pub(crate) fn ask(&mut self, random: &mut Random) {
         let queue = random.below(self.queues.len() as u64) as usize;

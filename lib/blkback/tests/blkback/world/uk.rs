@@ -23,6 +23,8 @@ pub(crate) struct Uk {
     pub(crate) woken: bool,
     /// The driver is to be restarted.
     pub(crate) driver_at_fault: bool,
+    /// How often the backend has found that.
+    pub(crate) faults_found: u64,
     pub(crate) broken: Vec<(VbdId, Reason)>,
     pub(crate) drained: Vec<VbdId>,
     pub(crate) deaths: u64,
@@ -39,6 +41,7 @@ impl Uk {
             now_us: 0,
             woken: false,
             driver_at_fault: false,
+            faults_found: 0,
             broken: Vec::new(),
             drained: Vec::new(),
             deaths: 0,
@@ -104,7 +107,10 @@ impl Uk {
                 }
                 Report::Broken { vbd, reason } => self.broken.push((vbd, reason)),
                 Report::Drained { vbd } => self.drained.push(vbd),
-                Report::DriverAtFault => self.driver_at_fault = true,
+                Report::DriverAtFault => {
+                    self.driver_at_fault = true;
+                    self.faults_found += 1;
+                }
             }
         }
         match lived {
