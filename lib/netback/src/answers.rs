@@ -2,8 +2,8 @@
 //!
 //! Requests are answered in their order, so a ring's memory is itself the log of what is open: everything from the last
 //! response on. The one moment at which that is not true is while responses are written over requests and not yet
-//! shown. So responses are noted first, a batch at a time, and then written. A successor writes the noted batch again,
-//! into the same slots, shows it, and takes everything behind it anew. No slot is lost, none is answered twice, and no
+//! shown. So responses are noted first, a batch at a time, and then written. If they have not been shown, a successor
+//! writes the noted batch again, into the same slots, and shows it; then it takes everything behind it anew. No slot is lost, none is answered twice, and no
 //! request is read whose slot already holds half a response.
 
 use heapless::Vec;
@@ -63,8 +63,8 @@ impl Answers {
         true
     }
 
-    /// Goes on in a ring where an earlier backend was, of which `kept` survived: writes the noted responses again and shows them. Whether the
-    /// frontend wants an event for that.
+    /// Goes on in a ring where an earlier backend was, of which `kept` survived. The frontend is to be sent an event, in
+    /// case the earlier backend died before it did.
     ///
     /// If nothing survived, the ring itself is believed. It may be one batch behind then, the one that was being
     /// written.
@@ -74,15 +74,18 @@ impl Answers {
     pub fn resume<'a, P: Protocol>(
         kept: Option<&Self>,
         ring: Ring<'a, P>,
-    ) -> Result<(Backend<'a, P>, bool), Overrun> {
+    ) -> Result<Backend<'a, P>, Overrun> {
         let Some(kept) = kept else {
-            return Ok((Backend::attach(ring)?, true));
+            return Backend::attach(ring);
         };
-        let position =
-            Position { consumed: kept.first.wrapping_add(kept.count::<P>()), answered: kept.first };
-        let mut backend = Backend::resume(ring, position)?;
-        let notify = kept.write(&mut backend);
-        Ok((backend, notify))
+        let end = kept.first.wrapping_add(kept.count::<P>());
+        if ring.shown() == end {
+            // The frontend may have put new requests where the responses were.
+            return Backend::resume(ring, Position { consumed: end, answered: end });
+        }
+        let mut backend = Backend::resume(ring, Position { consumed: end, answered: kept.first })?;
+        kept.write(&mut backend);
+        Ok(backend)
     }
 
     /// Writes the responses and shows them. Whether the frontend wants an event for that.

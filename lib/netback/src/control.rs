@@ -41,7 +41,7 @@ impl<'a> Control<'a> {
         Ok(Self { ring: backend, name, domid })
     }
 
-    /// The ring of a frontend that an earlier backend has served, and whether the frontend wants an event.
+    /// The ring of a frontend that an earlier backend has served: the frontend is to be sent an event.
     ///
     /// # Errors
     /// [`Overrun`].
@@ -50,9 +50,8 @@ impl<'a> Control<'a> {
         name: RingName,
         domid: Domid,
         kept: Option<&Answers>,
-    ) -> Result<(Self, bool), Overrun> {
-        let (ring, notify) = Answers::resume(kept, ring)?;
-        Ok((Self { ring, name, domid }, notify))
+    ) -> Result<Self, Overrun> {
+        Ok(Self { ring: Answers::resume(kept, ring)?, name, domid })
     }
 
     /// Hears the next message, if there is one, and changes `hashing` accordingly. It is to be answered by

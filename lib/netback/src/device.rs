@@ -4,7 +4,7 @@ use crate::answers::Answers;
 use crate::control::Control;
 use crate::hash::{FlowHash, Hashing};
 use crate::keep::{Keep, RingName};
-use crate::keys::{FrontendKeys, MAX_QUEUES};
+use crate::keys::FrontendKeys;
 use crate::lie::RingKind;
 use crate::multicast::Multicast;
 use crate::offload::Abilities;
@@ -13,7 +13,7 @@ use crate::rate::Rate;
 use crate::receive::{Delivered, Receive, Received};
 use crate::transmit::{Burst, Machine, Room, Sent, Stopped, Transmit};
 use crate::{Lie, NetControl, NetReceive, NetTransmit};
-use heapless::Vec;
+use alloc::vec::Vec;
 use recovery_box::Record;
 use ring::request::Ring;
 use serde::{Deserialize, Serialize};
@@ -96,7 +96,7 @@ pub struct Device<'a> {
     saved: Saved,
     /// Whether `saved` has changed and not been kept.
     is_changed: bool,
-    queues: Vec<Queue<'a>, MAX_QUEUES>,
+    queues: Vec<Queue<'a>>,
     control: Option<Control<'a>>,
 }
 
@@ -116,7 +116,7 @@ impl<'a> Device<'a> {
         let mut multicast = Multicast::new();
         multicast.set_filter(keys.multicast_control);
         let saved = Saved { domid: domid.0, keys, multicast, hashing: Hashing::new() };
-        let mut queues = Vec::new();
+        let mut queues = Vec::with_capacity(rings.len());
         for (queue, rings) in (0..).zip(rings) {
             let name = |kind| RingName { vif, queue, kind };
             let (tx, rx) = (RingKind::Transmit, RingKind::Receive);
@@ -124,8 +124,7 @@ impl<'a> Device<'a> {
                 transmit: Transmit::connect(rings.transmit, name(tx), domid, keep).map_err(index(tx))?,
                 receive: Receive::connect(rings.receive, name(rx), domid, keep).map_err(index(rx))?,
             };
-            let pushed = queues.push(queue);
-            debug_assert!(pushed.is_ok(), "the keys have no more queues than there can be");
+            queues.push(queue);
         }
         let control = match control {
             Some(ring) => {
@@ -138,7 +137,8 @@ impl<'a> Device<'a> {
         Ok(Self { vif, saved, is_changed: false, queues, control })
     }
 
-    /// The device that an earlier backend has served, and whom to notify now. `kept` answers what was kept of a ring.
+    /// The device that an earlier backend has served: all of the guest's event channels are to be notified. `kept`
+    /// answers what was kept of a ring.
     ///
     /// # Errors
     /// [`Lie`].
@@ -148,33 +148,28 @@ impl<'a> Device<'a> {
         rings: &[QueueRings<'a>],
         control: Option<Ring<'a, NetControl>>,
         kept: impl Fn(RingName) -> Option<Answers>,
-    ) -> Result<(Self, Notify), Lie> {
+    ) -> Result<Self, Lie> {
         let domid = saved.domid();
-        let mut notify = Notify::default();
-        let mut queues = Vec::new();
+        let mut queues = Vec::with_capacity(rings.len());
         for (queue, rings) in (0..).zip(rings) {
             let name = |kind| RingName { vif, queue, kind };
             let (tx, rx) = (name(RingKind::Transmit), name(RingKind::Receive));
-            let (transmit, told_tx) =
-                Transmit::resume(rings.transmit, tx, domid, kept(tx).as_ref()).map_err(index(tx.kind))?;
-            let (receive, told_rx) =
-                Receive::resume(rings.receive, rx, domid, kept(rx).as_ref()).map_err(index(rx.kind))?;
-            notify.transmit |= u8::from(told_tx) << queue;
-            notify.receive |= u8::from(told_rx) << queue;
-            let pushed = queues.push(Queue { transmit, receive });
-            debug_assert!(pushed.is_ok(), "the keys have no more queues than there can be");
+            let queue = Queue {
+                transmit: Transmit::resume(rings.transmit, tx, domid, kept(tx).as_ref())
+                    .map_err(index(tx.kind))?,
+                receive: Receive::resume(rings.receive, rx, domid, kept(rx).as_ref())
+                    .map_err(index(rx.kind))?,
+            };
+            queues.push(queue);
         }
         let control = match control {
             Some(ring) => {
                 let name = RingName { vif, queue: 0, kind: RingKind::Control };
-                let (control, told) =
-                    Control::resume(ring, name, domid, kept(name).as_ref()).map_err(index(name.kind))?;
-                notify.control = told;
-                Some(control)
+                Some(Control::resume(ring, name, domid, kept(name).as_ref()).map_err(index(name.kind))?)
             }
             None => None,
         };
-        Ok((Self { vif, saved, is_changed: false, queues, control }, notify))
+        Ok(Self { vif, saved, is_changed: false, queues, control })
     }
 
     /// Its number.
@@ -372,6 +367,11 @@ impl<'a> Device<'a> {
     pub fn passed(&self, queue: usize) -> (Sent, Received) {
         let queue = self.queues.get(queue);
         queue.map_or_else(Default::default, |queue| (queue.transmit.sent(), queue.receive.received()))
+    }
+
+    /// How many requests of a transmit queue are answered, modulo 2^32.
+    pub fn answered(&self, queue: usize) -> u32 {
+        self.queues.get(queue).map_or(0, |queue| queue.transmit.answered())
     }
 
     /// How far its rings are: requests taken and not answered, and requests answered, of all transmit queues; the

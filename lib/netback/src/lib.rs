@@ -11,7 +11,7 @@
 //! everything that is in flight, and this program may die at any moment. What its successor needs besides is one small
 //! record for each ring ([`Answers`]), and one for each device ([`Device`]).
 //!
-//! Nothing is allocated for a frame. A frontend can lie about anything that it writes; what it says is copied once,
+//! Memory is allocated when the program starts and when a guest connects, and none for a frame. A frontend can lie about anything that it writes; what it says is copied once,
 //! checked, and at worst the frontend is disconnected, for a reason ([`Lie`]).
 //!
 //! | file | subject |
@@ -29,6 +29,7 @@
 //! | `lie` | what no honest frontend does |
 
 #![no_std]
+extern crate alloc;
 
 mod answers;
 mod chain;

@@ -6,7 +6,7 @@
 //! frame was, and its slots in the guest's ring can be answered.
 
 use crate::Offload;
-use heapless::Vec;
+use alloc::vec::Vec;
 use xen_abi::Mfn;
 
 /// Bytes of a page.
@@ -95,27 +95,20 @@ const FREE: Frame = Frame {
 /// Frames, and the pages that they lie in.
 #[derive(Debug)]
 pub struct Pool {
-    frames: [Frame; MAX_FRAMES],
-    free_frames: Vec<FrameId, MAX_FRAMES>,
-    free_pages: Vec<PageId, MAX_PAGES>,
+    frames: Vec<Frame>,
+    free_frames: Vec<FrameId>,
+    free_pages: Vec<PageId>,
 }
 
 impl Pool {
-    /// A pool of the pages from 0 to `pages`, at most [`MAX_PAGES`]; all of them are free.
+    /// A pool of the pages from 0 to `pages`, at most [`MAX_PAGES`]; all of them are free. Everything that it will ever
+    /// need is allocated here.
     pub fn new(pages: usize) -> Self {
-        let mut pool =
-            Self { frames: [const { FREE }; MAX_FRAMES], free_frames: Vec::new(), free_pages: Vec::new() };
-        pool.reset(pages);
-        pool
-    }
-
-    /// Forgets all frames. The pool is large: this makes it anew where it is.
-    pub fn reset(&mut self, pages: usize) {
-        for frame in &mut self.frames {
-            frame.references = 0;
+        Self {
+            frames: alloc::vec![FREE; MAX_FRAMES],
+            free_frames: (0..MAX_FRAMES as u16).rev().map(FrameId).collect(),
+            free_pages: (0..pages.min(MAX_PAGES) as u16).rev().map(PageId).collect(),
         }
-        self.free_frames = (0..MAX_FRAMES as u16).rev().map(FrameId).collect();
-        self.free_pages = (0..pages.min(MAX_PAGES) as u16).rev().map(PageId).collect();
     }
 
     /// How many pages are free.
@@ -160,10 +153,8 @@ impl Pool {
                 return None;
             }
             let pages = (HEADROOM + frame.length as usize).div_ceil(PAGE);
-            let freed = self.free_frames.push(id).and_then(|()| {
-                frame.pages[..pages].iter().try_for_each(|page| self.free_pages.push(*page).map_err(|_| id))
-            });
-            debug_assert!(freed.is_ok(), "no more can be free than there are");
+            self.free_frames.push(id);
+            self.free_pages.extend(&frame.pages[..pages]);
             next = frame.parent;
             if next.is_none() {
                 return frame.owner;
@@ -212,10 +203,7 @@ impl Pool {
         let frame = &mut self.frames[usize::from(id.0)];
         let pages = |length: usize| (HEADROOM + length).div_ceil(PAGE);
         let (before, after) = (frame.length as usize, length.clamp(1, frame.length as usize));
-        for page in &frame.pages[pages(after)..pages(before)] {
-            let freed = self.free_pages.push(*page);
-            debug_assert!(freed.is_ok(), "no more can be free than there are");
-        }
+        self.free_pages.extend(&frame.pages[pages(after)..pages(before)]);
         frame.length = after as u32;
     }
 

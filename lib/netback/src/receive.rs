@@ -96,7 +96,7 @@ impl<'a> Receive<'a> {
         Ok(Self::new(backend, name, domid))
     }
 
-    /// The ring of a frontend that an earlier backend has served, and whether the frontend wants an event.
+    /// The ring of a frontend that an earlier backend has served: the frontend is to be sent an event.
     ///
     /// # Errors
     /// [`Overrun`].
@@ -105,9 +105,8 @@ impl<'a> Receive<'a> {
         name: RingName,
         domid: Domid,
         kept: Option<&Answers>,
-    ) -> Result<(Self, bool), Overrun> {
-        let (backend, notify) = Answers::resume(kept, ring)?;
-        Ok((Self::new(backend, name, domid), notify))
+    ) -> Result<Self, Overrun> {
+        Ok(Self::new(Answers::resume(kept, ring)?, name, domid))
     }
 
     const fn new(ring: Backend<'a, NetReceive>, name: RingName, domid: Domid) -> Self {

@@ -151,7 +151,7 @@ impl<'a> Transmit<'a> {
         Ok(Self::new(backend, name, domid))
     }
 
-    /// The ring of a frontend that an earlier backend has served, and whether the frontend wants an event.
+    /// The ring of a frontend that an earlier backend has served: the frontend is to be sent an event.
     ///
     /// # Errors
     /// [`Overrun`].
@@ -160,9 +160,8 @@ impl<'a> Transmit<'a> {
         name: RingName,
         domid: Domid,
         kept: Option<&Answers>,
-    ) -> Result<(Self, bool), Overrun> {
-        let (backend, notify) = Answers::resume(kept, ring)?;
-        Ok((Self::new(backend, name, domid), notify))
+    ) -> Result<Self, Overrun> {
+        Ok(Self::new(Answers::resume(kept, ring)?, name, domid))
     }
 
     fn new(ring: Backend<'a, NetTransmit>, name: RingName, domid: Domid) -> Self {
@@ -371,21 +370,34 @@ impl<'a> Transmit<'a> {
     pub fn answer(&mut self, keep: &mut impl Keep) -> bool {
         let mut notify = false;
         loop {
-            let first = self.answered();
-            let mut answers = Answers::after(first);
-            for at in 0..self.in_flight().min(Answers::room::<NetTransmit>() as u32) {
-                let slot = &self.slots[first.wrapping_add(at) as usize % TX_SLOTS];
-                let Some(status) = slot.status else {
-                    break;
-                };
-                answers.push::<NetTransmit>(&TxResponse { id: slot.id, status: status.raw() });
-            }
+            let answers = self.next_answers();
             if answers.count::<NetTransmit>() == 0 {
                 return notify;
             }
             keep.keep(self.name, &answers);
             notify |= answers.write(&mut self.ring);
         }
+    }
+
+    /// A batch of answers: to whole frames, because a successor begins where a batch ends.
+    fn next_answers(&self) -> Answers {
+        let first = self.answered();
+        let mut answers = Answers::after(first);
+        let mut at = 0;
+        while at < self.in_flight() {
+            let span = u32::from(self.slots[first.wrapping_add(at) as usize % TX_SLOTS].span.max(1));
+            let slots = (at..at + span).map(|at| &self.slots[first.wrapping_add(at) as usize % TX_SLOTS]);
+            let fits = (at + span) as usize <= Answers::room::<NetTransmit>();
+            if !fits || slots.clone().any(|slot| slot.status.is_none()) {
+                break;
+            }
+            for slot in slots {
+                let status = slot.status.unwrap_or(ResponseStatus::Error).raw();
+                answers.push::<NetTransmit>(&TxResponse { id: slot.id, status });
+            }
+            at += span;
+        }
+        answers
     }
 }
 

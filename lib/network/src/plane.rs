@@ -44,9 +44,9 @@ pub struct PlaneCounters {
 /// All ports, what is behind them, and the frames on their way.
 #[derive(Debug)]
 pub struct Plane<'a> {
-    pub(crate) pool: Box<Pool>,
+    pub(crate) pool: Pool,
     batch: Box<Batch>,
-    switch: Box<Switch>,
+    switch: Switch,
     ports: Vec<Behind<'a>>,
     /// Guests with frames to be delivered.
     pub(crate) eager: PortSet,
@@ -58,9 +58,9 @@ impl<'a> Plane<'a> {
     pub fn new(pages: usize, seed: u64, aging_us: u64) -> Self {
         let ports = (0..switch::MAX_PORTS).map(|_| Behind::Nothing).collect();
         Self {
-            pool: Box::new(Pool::new(pages)),
+            pool: Pool::new(pages),
             batch: Box::new(Batch::new()),
-            switch: Box::new(Switch::new(seed, aging_us)),
+            switch: Switch::new(seed, aging_us),
             ports,
             eager: PortSet::EMPTY,
             counters: PlaneCounters::default(),

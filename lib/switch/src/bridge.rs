@@ -2,6 +2,7 @@
 
 use crate::table::Table;
 use crate::{Counters, Drop, MAX_PORTS, PortConfig, PortId, PortSet, Role};
+use alloc::vec::Vec;
 use core::fmt;
 use smoltcp::wire::{ETHERNET_HEADER_LEN, EthernetAddress, EthernetFrame};
 
@@ -51,7 +52,7 @@ struct Port {
 /// All bridges of a host, and the ports on them.
 #[derive(Debug)]
 pub struct Switch {
-    ports: [Option<Port>; MAX_PORTS],
+    ports: Vec<Option<Port>>,
     /// The ports of each bridge.
     bridges: [PortSet; MAX_PORTS],
     /// The ports whose guests are bound to an address.
@@ -63,9 +64,9 @@ pub struct Switch {
 impl Switch {
     /// A switch without ports. `seed` is a number that guests cannot guess; an address that was not seen for
     /// `aging_us` is forgotten.
-    pub const fn new(seed: u64, aging_us: u64) -> Self {
+    pub fn new(seed: u64, aging_us: u64) -> Self {
         Self {
-            ports: [const { None }; MAX_PORTS],
+            ports: (0..MAX_PORTS).map(|_| None).collect(),
             bridges: [PortSet::EMPTY; MAX_PORTS],
             guests: PortSet::EMPTY,
             isolated: PortSet::EMPTY,

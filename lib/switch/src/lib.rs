@@ -1,7 +1,7 @@
 //! A learning bridge between guests and cards, which lets nobody pose as somebody else.
 //!
 //! It decides and counts; it holds no frame. Whoever moves frames shows it the head of each, and is told to which ports
-//! it goes, or why to none. Time comes from outside, nothing is allocated, and every table is bounded: a guest that
+//! it goes, or why to none. Time comes from outside, all memory is allocated at the start, and every table is bounded: a guest that
 //! floods the bridge with made-up addresses fills its own share of the table and nobody else's.
 //!
 //! | file | subject |
@@ -14,6 +14,7 @@
 //! | `pcap` | a port's frames as a capture file |
 
 #![no_std]
+extern crate alloc;
 
 mod bridge;
 mod counters;

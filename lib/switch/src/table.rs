@@ -6,6 +6,7 @@
 //! nobody else's. An address that is not remembered costs a flood, never a frame.
 
 use crate::{MAX_PORTS, PortId};
+use alloc::vec::Vec;
 use smoltcp::wire::EthernetAddress;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -32,7 +33,7 @@ struct Entry {
 
 #[derive(Debug)]
 pub(crate) struct Table {
-    buckets: [[Option<Entry>; WAYS]; BUCKETS],
+    buckets: Vec<[Option<Entry>; WAYS]>,
     learned: [u16; MAX_PORTS],
     seed: u64,
     aging_us: u64,
@@ -41,8 +42,14 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub(crate) const fn new(seed: u64, aging_us: u64) -> Self {
-        Self { buckets: [[None; WAYS]; BUCKETS], learned: [0; MAX_PORTS], seed, aging_us, sweep: 0 }
+    pub(crate) fn new(seed: u64, aging_us: u64) -> Self {
+        Self {
+            buckets: alloc::vec![[None; WAYS]; BUCKETS],
+            learned: [0; MAX_PORTS],
+            seed,
+            aging_us,
+            sweep: 0,
+        }
     }
 
     fn bucket(&self, bridge: u8, mac: EthernetAddress) -> usize {
