@@ -13,9 +13,9 @@ use xen_abi::{
     memory::MemoryMapEntry,
 };
 
-/// The most extents that one [`Step::Populate`] asks for. Of 2 MiB each, that is 64 MiB, which Xen gives in well under
-/// a millisecond.
-pub const MAX_EXTENTS: usize = 32;
+/// The most extents that one [`Step::Populate`] asks for. Of 2 MiB each, that is 16 MiB: memory that Xen has not scrubbed
+/// yet since somebody else had it, it scrubs before it gives it away, which for this much takes some milliseconds.
+pub const MAX_EXTENTS: usize = 8;
 
 /// The greatest order of an extent: 2 MiB.
 pub const MAX_ORDER: u32 = 9;
