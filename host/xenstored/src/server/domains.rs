@@ -64,7 +64,12 @@ impl Server {
             }
             DomainAction::Reconnect { domid, port } => {
                 self.unbind(domid);
-                self.bind(domid, port);
+                // Its session is over; the next one begins with an empty ring.
+                let Some(client) = self.clients.remove(&ConnectionId::of_domain(domid)) else { return };
+                if let Some(interface) = client.stream.interface() {
+                    interface.reset();
+                }
+                self.connect(domid, port, client.stream);
             }
             DomainAction::Disconnect { domid } => {
                 self.unbind(domid);
