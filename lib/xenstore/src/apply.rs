@@ -1,33 +1,15 @@
-//! The replicated state, taken and given: what replicas, logs and repairs are made of.
+//! Taking the replicated state: from another engine, or from a log.
 
 use alloc::vec::Vec;
 
 use crate::connection::{Connection, ConnectionId, Peer};
-use crate::damage::{Damage, Part, Subject};
 use crate::effects::Effects;
 use crate::engine::Engine;
-use crate::item::{Item, ItemList, Items};
+use crate::item::{Item, ItemError, ItemList};
 use crate::path;
 use crate::quota::Quotas;
 use crate::record::RecordView;
-use crate::store::NodeId;
 use crate::watch::Watch;
-
-/// Where a walk through all items goes on. It survives any change in between: what changes meanwhile is told by the
-/// items of the change.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ItemCursor(Stage);
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Stage {
-    #[default]
-    Start,
-    Nodes(u32),
-    Watches(u32),
-    Domains(Option<xen_abi::Domid>),
-    Connections(Option<ConnectionId>),
-    End,
-}
 
 impl Engine {
     /// Makes a piece of the state be so. Applying the items of another engine in their order, whole or from any
@@ -107,183 +89,11 @@ impl Engine {
     ///
     /// # Errors
     /// A byte sequence in the list is no item; those before it have been applied.
-    pub fn apply_all(&mut self, items: ItemList<'_>) -> Result<(), crate::item::ItemError> {
+    pub fn apply_all(&mut self, items: ItemList<'_>) -> Result<(), ItemError> {
         for item in items {
             self.apply(&item?);
         }
         Ok(())
-    }
-
-    /// Adds about `budget` items of the state to a list, and more with each call until it answers true: then the list
-    /// holds all that had not changed since the first call.
-    pub fn items(&self, cursor: &mut ItemCursor, budget: usize, into: &mut Items) -> bool {
-        let mut left = budget;
-        while left > 0 {
-            cursor.0 = match cursor.0 {
-                Stage::Start => {
-                    into.push(&Item::Quotas(self.quotas));
-                    self.specials.items().for_each(|item| into.push(&item));
-                    Stage::Nodes(0)
-                }
-                Stage::Nodes(next) if next >= self.store.end() => Stage::Watches(0),
-                Stage::Nodes(next) => {
-                    if let Some(node) = self.store.node(NodeId(next)) {
-                        into.push(&node.item());
-                    }
-                    Stage::Nodes(next + 1)
-                }
-                Stage::Watches(next) if next >= self.watches.end() => Stage::Domains(None),
-                Stage::Watches(next) => {
-                    if let Some(watch) = self.watches.at(next) {
-                        into.push(&watch.item());
-                    }
-                    Stage::Watches(next + 1)
-                }
-                Stage::Domains(last) => match self.domains.after(last).next() {
-                    Some((domid, &facts)) => {
-                        into.push(&Item::Domain { domid, facts });
-                        Stage::Domains(Some(domid))
-                    }
-                    None => Stage::Connections(None),
-                },
-                Stage::Connections(last) => match self.connection_after(last) {
-                    Some(id) => {
-                        self.push_connection(id, into);
-                        Stage::Connections(Some(id))
-                    }
-                    None => Stage::End,
-                },
-                Stage::End => return true,
-            };
-            left -= 1;
-        }
-        cursor.0 == Stage::End
-    }
-
-    fn connection_after(&self, last: Option<ConnectionId>) -> Option<ConnectionId> {
-        use core::ops::Bound::{Excluded, Unbounded};
-        let from = last.map_or(Unbounded, Excluded);
-        self.connections.range((from, Unbounded)).next().map(|(&id, _)| id)
-    }
-
-    /// Adds the items of a connection and its transactions.
-    fn push_connection(&self, id: ConnectionId, into: &mut Items) {
-        let Some(known) = self.connections.get(&id) else { return };
-        if let Some(item) = known.item(id) {
-            into.push(&item);
-        }
-        for open in &known.transactions {
-            into.push(&Item::TransactionOpen { connection: id, id: open.id });
-        }
-    }
-
-    /// Whether an item says what is still so: whether a log must keep it.
-    pub fn is_current(&self, item: &Item<'_>) -> bool {
-        match *item {
-            Item::Node { path, generation, .. } if path::is_special(path) => {
-                matches!(self.specials.get(path), Ok(Some(special)) if special.generation == generation)
-            }
-            Item::Node { path, birth, generation, .. } => match self.store.get_path(path) {
-                Ok(found) => {
-                    found.is_some_and(|(_, node)| node.generation == generation && node.birth == birth)
-                }
-                Err(_) => true,
-            },
-            Item::Connection { id, peer } => {
-                self.connections.get(&id).is_some_and(|known| known.peer() == Some(peer))
-            }
-            Item::Watch { connection, path, token, generation, .. } => {
-                match self.watches.find(connection, path, token) {
-                    Ok(found) => found
-                        .and_then(|id| self.watches.get(id))
-                        .is_some_and(|watch| watch.generation == generation),
-                    Err(_) => true,
-                }
-            }
-            Item::Domain { domid, .. } => self.domains.item(domid).is_some_and(|current| current == *item),
-            Item::TransactionOpen { connection, id } => self
-                .connections
-                .get(&connection)
-                .is_some_and(|known| known.transactions.iter().any(|open| open.id == id)),
-            Item::Quotas(quotas) => quotas == self.quotas,
-            Item::RemoveTree { .. }
-            | Item::ConnectionGone { .. }
-            | Item::Unwatch { .. }
-            | Item::DomainGone { .. }
-            | Item::TransactionClosed { .. } => false,
-        }
-    }
-
-    /// Adds a good copy of something to a list, for an engine in which it is damaged. False if it is damaged here as
-    /// well, or unknown.
-    pub fn copy(&self, subject: &Subject, into: &mut Items) -> bool {
-        match subject {
-            Subject::Node(path) if path::is_special(path) => match self.specials.get(path) {
-                Ok(Some(special)) => into.push(&special.item()),
-                _ => return false,
-            },
-            Subject::Node(path) => match self.store.get_path(path) {
-                Ok(Some((_, node))) => into.push(&node.item()),
-                _ => return false,
-            },
-            Subject::Connection(id) => {
-                let Some(known) = self.connections.get(id) else { return false };
-                if known.checked_peer(self.key, *id).is_err() {
-                    return false;
-                }
-                self.push_connection(*id, into);
-                for watch in known.watches.iter().filter_map(|&id| self.watches.get(id)) {
-                    if self.watches.check(watch).is_err() {
-                        return false;
-                    }
-                    into.push(&watch.item());
-                }
-            }
-            Subject::Domain(domid) => match self.domains.facts(*domid) {
-                Ok(Some(facts)) => into.push(&Item::Domain { domid: *domid, facts }),
-                _ => return false,
-            },
-            Subject::Quotas => {
-                if self.check_quotas().is_err() {
-                    return false;
-                }
-                into.push(&Item::Quotas(self.quotas));
-            }
-            Subject::Everything => return false,
-        }
-        true
-    }
-
-    /// Puts a good copy in the place of what is damaged.
-    ///
-    /// # Errors
-    /// A byte sequence in the list is no item; those before it have been applied.
-    pub fn repair(&mut self, subject: &Subject, copy: ItemList<'_>) -> Result<(), crate::item::ItemError> {
-        if let Subject::Connection(id) = subject {
-            self.forget_watches(*id);
-        }
-        let result = self.apply_all(copy);
-        self.sum_up();
-        result
-    }
-
-    /// Sums all digests up anew: one that was damaged may have been taken for what it was.
-    fn sum_up(&mut self) {
-        self.watches.sum_up();
-        self.domains.sum_up();
-        self.others = self.connections.iter().fold(self.quota_digest, |sum, (&id, connection)| {
-            let open = connection.transactions.iter().map(|open| self.transaction_digest(id, open.id));
-            open.fold(sum.wrapping_add(connection.digest()), u64::wrapping_add)
-        });
-    }
-
-    fn forget_watches(&mut self, id: ConnectionId) {
-        for watch in self.watches.of(id) {
-            self.remove_watch(watch);
-        }
-        if let Some(known) = self.connections.get_mut(&id) {
-            known.watches.clear();
-        }
     }
 
     /// Sets who a connection is.
@@ -318,18 +128,5 @@ impl Engine {
         self.quotas = quotas;
         self.quota_digest = self.digest_of_quotas();
         self.others = self.others.wrapping_add(self.quota_digest);
-    }
-
-    pub(crate) fn digest_of_quotas(&self) -> u64 {
-        self.quotas.values().iter().fold(5, |sum, value| self.key.bytes(sum, &value.to_le_bytes()))
-    }
-
-    /// Checks the quotas.
-    pub(crate) fn check_quotas(&self) -> Result<(), Damage> {
-        let (expected, found) = (self.quota_digest, self.digest_of_quotas());
-        if expected == found {
-            return Ok(());
-        }
-        Err(Damage { subject: Subject::Quotas, part: Part::Fields, expected, found })
     }
 }

@@ -9,14 +9,15 @@ use crate::permission::{Access, Permissions};
 use crate::quota::Quota;
 use crate::record::{Record, RecordView};
 use crate::request::{Failure, Request};
-use crate::store::{Node, Place};
+use crate::store::{Node, NodeId, Place};
 use crate::transaction::Seen;
 use crate::wire::Errno;
 use xen_abi::Domid;
 
-impl From<&Node> for Seen {
-    fn from(node: &Node) -> Self {
+impl From<(NodeId, &Node)> for Seen {
+    fn from((id, node): (NodeId, &Node)) -> Self {
         Self {
+            id,
             record: node.record.clone(),
             children: node.children.clone(),
             generation: node.generation,
@@ -75,7 +76,7 @@ impl Engine {
     /// The node as the request sees it: in its transaction, which remembers that it was seen, or as it is.
     pub(crate) fn see(&self, request: &mut Request<'_>, place: Place<'_>) -> Result<Option<Seen>, Failure> {
         let Some(transaction) = &mut request.transaction else {
-            return Ok(self.store.get(place)?.map(|(_, node)| node.into()));
+            return Ok(self.store.get(place)?.map(Seen::from));
         };
         if let Some(at) = transaction.find(place) {
             return Ok(transaction.touched[at].now.clone());
@@ -85,7 +86,7 @@ impl Engine {
             transaction.failed = true;
             return Err(Errno::Space.into());
         }
-        let now: Option<Seen> = self.store.get(place)?.map(|(_, node)| node.into());
+        let now: Option<Seen> = self.store.get(place)?.map(Seen::from);
         transaction.touch(place, now.clone());
         Ok(now)
     }

@@ -5,20 +5,21 @@ use crate::connection::ConnectionId;
 use crate::damage::Damage;
 use crate::engine::Engine;
 use crate::path;
+use crate::store::NodeCursor;
 #[cfg(feature = "harm")]
 use crate::store::Spot;
 
 /// Where a walk through the state goes on. It survives any change in between.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
-    node: u32,
+    nodes: NodeCursor,
     watch: u32,
 }
 
 /// What a step of a walk did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// How many nodes and watches were looked at.
+    /// How much of the budget was used: about the number of nodes and watches that were looked at.
     pub checked: usize,
     /// Whether the walk came to its end, and the next step begins another.
     pub finished: bool,
@@ -32,26 +33,18 @@ impl Engine {
     /// Something does not match its digest. The next step goes on behind it.
     pub fn scrub(&self, cursor: &mut Cursor, budget: usize) -> Result<Progress, Damage> {
         let mut left = budget;
-        let mut checked = 0;
-        while left > 0 && cursor.node < self.store.end() {
-            let id = crate::store::NodeId(cursor.node);
-            cursor.node += 1;
-            let cost = self.store.scrub(id)?;
-            left = left.saturating_sub(cost);
-            checked += 1;
-        }
-        while left > 0 && cursor.watch < self.watches.end() {
+        let all_nodes = self.store.scrub(&mut cursor.nodes, &mut left)?;
+        while all_nodes && left > 0 && cursor.watch < self.watches.end() {
             cursor.watch += 1;
             left -= 1;
-            checked += 1;
             self.watches.scrub(cursor.watch - 1)?;
         }
-        let finished = left > 0;
+        let finished = all_nodes && cursor.watch >= self.watches.end();
         if finished {
             *cursor = Cursor::default();
             self.scrub_rest()?;
         }
-        Ok(Progress { checked, finished })
+        Ok(Progress { checked: budget - left, finished })
     }
 
     fn scrub_rest(&self) -> Result<(), Damage> {

@@ -18,6 +18,8 @@ use crate::store::{Children, NodeId, Place};
 /// A node as it is seen in a transaction, or outside of any.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
+    /// Where it is in the store; nowhere if only a transaction has it.
+    pub id: NodeId,
     pub record: Record,
     pub children: Option<Arc<Children>>,
     /// When it was last changed: tells which of its permissions still count.
@@ -151,7 +153,7 @@ impl Transaction {
         self.count(record.owner(), 1);
         self.bytes += record.accounted_size(0);
         let touched = &mut self.touched[at];
-        touched.now = Some(Seen { record, children: None, generation, birth });
+        touched.now = Some(Seen { id: NodeId::NONE, record, children: None, generation, birth });
         touched.modified = true;
         touched.created = Some(self.created);
         self.created += 1;

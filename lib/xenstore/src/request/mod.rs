@@ -6,6 +6,7 @@ mod domain;
 mod permissions;
 mod read;
 mod remove;
+mod replace;
 mod transaction;
 mod watch;
 mod write;

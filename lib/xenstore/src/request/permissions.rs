@@ -5,12 +5,11 @@ use xen_abi::Domid;
 use super::{Failure, Request};
 use crate::config::Version;
 use crate::engine::Engine;
-use crate::event::{Audience, Guard};
+use crate::event::Guard;
 use crate::item::{DomainFacts, Item};
 use crate::path;
 use crate::permission::{Access, Permission, Permissions};
 use crate::quota::Quota;
-use crate::record::Record;
 use crate::store::Place;
 use crate::wire::{Errno, one_string, string_count, strings};
 
@@ -132,57 +131,8 @@ impl Engine {
             transaction.count(record.owner(), 1);
         }
         let before: Guard = (&seen).into();
-        drop(seen);
-        self.replace(request, place, record, Some(before))?;
+        self.replace(request, place, &seen, record, Some(before))?;
         request.acknowledge();
-        Ok(())
-    }
-
-    /// Checks a write against the quotas; one that is refused makes its transaction fail.
-    pub(super) fn admit_write(
-        &self,
-        request: &mut Request<'_>,
-        owner: Domid,
-        size: usize,
-        growth: usize,
-    ) -> Result<(), Errno> {
-        let result = self.admit_node(&request.identity, owner, size, growth);
-        if result.is_err()
-            && let Some(transaction) = &mut request.transaction
-        {
-            transaction.failed = true;
-        }
-        result
-    }
-
-    /// Gives an existing node another record, in the transaction or at once.
-    pub(super) fn replace(
-        &mut self,
-        request: &mut Request<'_>,
-        place: Place<'_>,
-        record: Record,
-        before: Option<Guard>,
-    ) -> Result<(), Failure> {
-        if let Some(transaction) = &mut request.transaction {
-            let generation = self.tick();
-            transaction.rewrite(place, record, generation);
-            return Ok(());
-        }
-        let Some((id, node)) = self.store.get(place)? else { return Err(Errno::NotFound.into()) };
-        self.store.check_way_up(id)?;
-        let (now, birth) = (record.clone(), node.birth);
-        let generation = self.generation + 1;
-        self.fire(request.effects, place.path, false, |engine| {
-            let Some(node) = engine.store.node(id) else { return Ok(Audience::nobody()) };
-            let parent =
-                engine.store.parent(node)?.map(|(_, parent)| (parent.record.clone(), parent.generation));
-            Ok(Audience { before, now: Some((now, generation)), parent })
-        })?;
-        self.tick();
-        request.disturb(1, self.open);
-        let record_view = record.view();
-        request.effects.items.push(&Item::Node { path: place.path, birth, generation, record: record_view });
-        self.store.write(id, Some(record), generation);
         Ok(())
     }
 }

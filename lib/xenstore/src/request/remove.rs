@@ -22,12 +22,12 @@ impl Engine {
             match engine.seek(request, place, Access::WRITE) {
                 Ok(_) if place.path == path::ROOT => return Err(Errno::Invalid.into()),
                 Ok(_) if request.transaction.is_some() => engine.remove_in_transaction(request, place)?,
-                Ok(_) => {
-                    if let Some((id, _)) = engine.store.get(place)? {
-                        engine.announce_removal(request.effects, id)?;
-                        request.disturb(1, engine.open);
-                        engine.remove_tree(request.effects, id)?;
-                    }
+                Ok(seen) => {
+                    let id = seen.id;
+                    drop(seen);
+                    engine.announce_removal(request.effects, id)?;
+                    request.disturb(1, engine.open);
+                    engine.remove_tree(request.effects, id)?;
                 }
                 Err(Failure::Errno(Errno::NotFound)) => {
                     let parent = engine.store.place(path::parent(place.path));
@@ -44,9 +44,9 @@ impl Engine {
     /// on exactly what is removed, and for the topmost also to those above.
     pub(crate) fn announce_removal(&self, effects: &mut Effects, top: NodeId) -> Result<(), Damage> {
         let Some(node) = self.store.node(top) else { return Ok(()) };
-        if let Some((_, parent)) = self.store.parent(node)? {
+        if let Some((above, parent)) = self.store.parent(node)? {
             crate::store::check_children(parent, |children| children.verify_at(node.birth))?;
-            self.settled_permissions(&parent.into())?;
+            self.settled_permissions(&(above, parent).into())?;
         }
         self.store.check_way_up(top)?;
         let mut stack = Vec::new();
@@ -86,7 +86,7 @@ impl Engine {
     pub(crate) fn remove_tree(&mut self, effects: &mut Effects, top: NodeId) -> Result<(), Damage> {
         let Some(node) = self.store.node(top) else { return Ok(()) };
         let Some((above, parent)) = self.store.parent(node)? else { return Ok(()) };
-        let seen: Seen = parent.into();
+        let seen: Seen = (above, parent).into();
         let removed = node.record.clone();
         let (birth, record) = (seen.birth, self.settled_record(&seen)?);
         drop(seen);

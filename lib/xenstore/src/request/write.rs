@@ -11,12 +11,13 @@ use crate::path;
 use crate::permission::{Access, Permissions};
 use crate::quota::Quota;
 use crate::record::Record;
-use crate::store::Place;
+use crate::store::{NodeId, Place};
 use crate::wire::{Errno, one_string};
 
 /// What a creation needs to know: the nearest node that exists, and what those are like that do not.
 struct Creation<'a> {
-    /// When the node was born below which something is created.
+    /// The node below which something is created, and when it was born.
+    above: NodeId,
     above_birth: u64,
     /// How many bytes the names of its children take.
     above_children: usize,
@@ -49,7 +50,7 @@ impl Engine {
                     let growth = value.len().saturating_sub(seen.record.value().len());
                     let size = record.accounted_size(seen.children_size());
                     engine.admit_write(request, record.owner(), size, growth)?;
-                    engine.replace(request, place, record, None)?;
+                    engine.replace(request, place, &seen, record, None)?;
                 }
                 Err(Failure::Errno(Errno::NotFound)) => engine.create(request, place, value)?,
                 Err(failure) => return Err(failure),
@@ -105,6 +106,7 @@ impl Engine {
             permissions[0].domid = u32::from(request.identity.domid.0);
         }
         let creation = Creation {
+            above: above.id,
             above_birth: above.birth,
             above_children: above.children_size(),
             above_record: self.settled_record(&above)?,
@@ -153,11 +155,10 @@ impl Engine {
         place: Place<'_>,
         creation: Creation<'_>,
     ) -> Result<(), Failure> {
-        let Creation { above_birth, ref above_record, ref lengths, ref permissions, .. } = creation;
-        let Some((above, node)) = self.store.get_path(above_record.path())? else {
-            return Err(Errno::NotFound.into());
-        };
-        crate::store::check_children(node, |children| children.verify_last())?;
+        let Creation { above, above_birth, ref above_record, ref lengths, ref permissions, .. } = creation;
+        if let Some(node) = self.store.node(above) {
+            crate::store::check_children(node, |children| children.verify_last())?;
+        }
         self.store.check_way_up(above)?;
         let next = self.generation + lengths.len() as u64;
         let last = self.store.record(place.path, permissions, creation.value);

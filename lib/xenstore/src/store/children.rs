@@ -41,13 +41,17 @@ impl Chunk {
     fn offset(&self, position: usize) -> usize {
         let mut at = 0;
         for _ in 0..position {
-            at += self.names[at..].iter().position(|&byte| byte == 0).map_or(0, |end| end + 1);
+            at += memchr(0, &self.names[at..]).map_or(0, |end| end + 1);
         }
         at
     }
 
     fn position_of_name(&self, name: &[u8]) -> Option<usize> {
         self.names().position(|other| other == name)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (NodeId, &[u8])> {
+        self.ids.iter().copied().zip(self.names())
     }
 
     fn names(&self) -> impl Iterator<Item = &[u8]> {
@@ -93,8 +97,23 @@ impl Children {
         self.chunks.iter().try_for_each(Self::verify_chunk)
     }
 
+    /// How many chunks there are.
+    pub(super) fn chunk_count(&self) -> usize {
+        self.chunks.len()
+    }
+
+    /// Checks one chunk.
+    pub(super) fn verify_chunk_number(&self, number: usize) -> Result<(), Mismatch> {
+        self.chunks.get(number).map_or(Ok(()), Self::verify_chunk)
+    }
+
+    /// The nodes and names of one chunk.
+    pub(super) fn entries_of(&self, number: usize) -> impl Iterator<Item = (NodeId, &[u8])> {
+        self.chunks.get(number).into_iter().flat_map(Chunk::entries)
+    }
+
     /// Checks that all names together take as many bytes as they are said to.
-    fn verify_size(&self) -> Result<(), Mismatch> {
+    pub(super) fn verify_size(&self) -> Result<(), Mismatch> {
         let found = self.chunks.iter().map(|chunk| chunk.names.len()).sum::<usize>();
         if found == self.size {
             Ok(())
@@ -146,7 +165,7 @@ impl Children {
 
     /// The children's nodes and names.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (NodeId, &[u8])> {
-        self.chunks.iter().flat_map(|chunk| chunk.ids.iter().copied().zip(chunk.names()))
+        self.chunks.iter().flat_map(Chunk::entries)
     }
 
     /// The children's names.

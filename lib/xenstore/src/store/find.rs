@@ -83,16 +83,18 @@ impl Store {
             .ok_or_else(|| Damage::node(&path::child(parent.path(), name), Part::Place, u64::from(id.0), !0))
     }
 
-    /// Checks a node's record and all its children's names, and that it is found where it should be; answers its
-    /// hash.
-    pub(crate) fn check_whole(&self, id: NodeId, node: &Node) -> Result<u64, Damage> {
-        let place = self.place(node.path());
-        match self.get(place)? {
-            Some((found, _)) if found == id => {}
-            _ => return Err(Damage::node(node.path(), Part::Place, u64::from(id.0), !0)),
+    /// Checks that a node is found where it should be.
+    pub(super) fn check_place(&self, id: NodeId, node: &Node) -> Result<(), Damage> {
+        match self.get_path(node.path())? {
+            Some((found, _)) if found == id => Ok(()),
+            _ => Err(Damage::node(node.path(), Part::Place, u64::from(id.0), !0)),
         }
-        check_children(node, Children::verify)?;
-        Ok(place.hash)
+    }
+
+    /// Checks a node's record and all its children's names, and that it is found where it should be.
+    pub(crate) fn check_whole(&self, id: NodeId, node: &Node) -> Result<(), Damage> {
+        self.check_place(id, node)?;
+        check_children(node, Children::verify)
     }
 
     /// How many nodes a domain owns and what they cost.

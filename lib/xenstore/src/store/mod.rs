@@ -22,6 +22,7 @@ pub(crate) use children::Children;
 pub(crate) use find::check_children;
 #[cfg(feature = "harm")]
 pub use harm::Spot;
+pub(crate) use scrub::NodeCursor;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
