@@ -1,31 +1,27 @@
 //! Where the bytes of a request lie: which of the guest's go to which of the driver's pages.
 
 use crate::device::Piece;
-use crate::pages::{Copy, Direction, Page};
+use crate::pages::{Copy, Direction, Pages};
 use crate::request::Segment;
 use alloc::vec::Vec;
 use xen_abi::{Domid, PAGE_SIZE};
 
 const PAGE: u32 = PAGE_SIZE as u32;
 
-/// How many bytes the segments have together.
-pub fn bytes(segments: &[Segment]) -> u32 {
-    segments.iter().map(Segment::bytes).sum()
-}
-
-/// How many pages of the driver's own hold the segments when they are packed.
-pub fn packed_pages(segments: &[Segment]) -> usize {
-    bytes(segments).div_ceil(PAGE) as usize
-}
-
-/// The packed pages as pieces: full ones, and a last one with what is left.
-pub fn packed(pages: impl Iterator<Item = Page>, bytes: u32, pieces: &mut Vec<Piece>) {
-    let mut left = bytes;
-    for page in pages {
+/// Finds pages of the driver's own for the segments' bytes, packed: full ones, and a last one with what is left. Returns whether
+/// there were enough; if not, none is kept.
+pub fn pack(segments: &[Segment], pages: &mut impl Pages, pieces: &mut Vec<Piece>) -> bool {
+    let mut left: u32 = segments.iter().map(Segment::bytes).sum();
+    while left > 0 {
+        let Some(page) = pages.allocate() else {
+            pieces.drain(..).for_each(|piece| pages.release(piece.page));
+            return false;
+        };
         let bytes = left.min(PAGE);
         pieces.push(Piece { page, offset: 0, bytes });
         left -= bytes;
     }
+    true
 }
 
 /// The copies between the segments and the packed pages.

@@ -74,6 +74,7 @@ impl Persistent {
 
     /// Unmaps everything. Nothing may be in use.
     pub fn clear(&mut self, pages: &mut impl Pages) {
+        debug_assert!(self.mapped.values().all(|mapping| mapping.users == 0), "a mapped page is in use");
         let mapped: Vec<Page> = self.mapped.values().map(|mapping| mapping.page).collect();
         pages.unmap(&mapped);
         self.mapped.clear();

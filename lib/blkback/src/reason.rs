@@ -46,7 +46,7 @@ pub enum Reason {
         /// How many are open, by the journal.
         by_journal: u32,
     },
-    /// The journal does not know how far a ring had been read.
+    /// The journal holds something of a queue and does not know how far its ring had been read, or there is no such queue.
     NoCursor {
         /// The queue.
         queue: u16,

@@ -16,7 +16,7 @@ use crate::keys::MAX_QUEUES;
 use crate::pages::{Copy, Pages};
 use crate::persistent::Persistent;
 use crate::reason::Reason;
-use crate::vbd::{Disk, Queue, Service, Vbd, VbdId, entries_of, queue};
+use crate::vbd::{Disk, Queue, Service, Vbd, VbdId, entries_of, queue, queue_of};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use recovery_box::{OpenReport, RecoveryBox, TooSmall};
@@ -50,6 +50,24 @@ pub enum Report {
         /// Which disk.
         vbd: VbdId,
     },
+    /// The device could not do what a frontend has asked for: the frontend is told.
+    Failed {
+        /// Which disk.
+        vbd: VbdId,
+        /// What was asked, by the protocol's number.
+        code: u8,
+        /// The first sector of what was asked.
+        sector: u64,
+    },
+    /// A request has killed the driver whenever it was alone with it, and is not tried again: the frontend is told.
+    GivenUp {
+        /// Which disk.
+        vbd: VbdId,
+        /// What was asked, by the protocol's number.
+        code: u8,
+        /// The first sector of what was asked.
+        sector: u64,
+    },
     /// The driver has to be restarted. Until it is [ready](Blkback::driver_ready) nothing is submitted.
     DriverAtFault,
 }
@@ -61,6 +79,8 @@ pub(crate) enum End {
     Device(Outcome),
     /// The device had no part in it.
     Refused(ResponseStatus),
+    /// Nobody knows how it would have ended: it has killed the driver each time.
+    GivenUp,
 }
 
 /// All disks of one driver. `SLOTS` bounds the requests under way and the queues that are connected, together.
@@ -137,12 +157,18 @@ impl<'a, M: Words, const SLOTS: usize> Blkback<'a, M, SLOTS> {
     /// A [`Reason`] not to serve this frontend. What was left open of the disk is forgotten then.
     pub fn connect(&mut self, id: VbdId, disk: Disk, rings: &[Ring<'a, Block>]) -> Result<(), Reason> {
         let open = entries_of(id, &mut self.recovered);
+        let nowhere =
+            open.iter().map(|(_, entry)| queue_of(entry)).find(|&queue| usize::from(queue) >= rings.len());
         let queues: Result<Vec<Queue<'a>>, Reason> = rings
             .iter()
             .zip(0..)
             .map(|(&ring, number)| queue(ring, id, number, &open, &mut self.journal))
             .collect();
-        let queues = match queues {
+        let found = match nowhere {
+            Some(queue) => Err(Reason::NoCursor { queue }),
+            None => queues,
+        };
+        let queues = match found {
             Ok(queues) => queues,
             Err(reason) => {
                 self.recovered.extend(open);

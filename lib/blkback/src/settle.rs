@@ -48,11 +48,12 @@ impl<M: Words, const SLOTS: usize> Blkback<'_, M, SLOTS> {
         let mut ended = core::mem::take(&mut self.ended);
         ended.retain_mut(|(token, end)| self.judge(*token, end, pages, report));
         pages.copy(&mut self.copies);
-        for (token, first, end) in core::mem::take(&mut self.copying) {
+        for place in 0..self.copying.len() {
+            let (token, first, end) = self.copying[place];
             if let Some(reason) = failed(&self.copies[first..end])
-                && let Some(taken) = &self.flights[usize::from(token.0)].taken
+                && let Some(id) = self.owner(token)
             {
-                self.broken(VbdId(taken.vbd), reason, report);
+                self.broken(id, reason, report);
             }
         }
         self.answered.clear();
@@ -116,7 +117,7 @@ impl<M: Words, const SLOTS: usize> Blkback<'_, M, SLOTS> {
         let status = match end {
             End::Device(Outcome::Done) => ResponseStatus::Okay,
             End::Device(Outcome::Unsupported) => ResponseStatus::NotSupported,
-            End::Device(Outcome::Failed | Outcome::Aborted) => ResponseStatus::Error,
+            End::Device(Outcome::Failed | Outcome::Aborted) | End::GivenUp => ResponseStatus::Error,
             End::Refused(status) => status,
         };
         let Some(taken) = &self.flights[usize::from(token.0)].taken else { return false };
@@ -124,6 +125,12 @@ impl<M: Words, const SLOTS: usize> Blkback<'_, M, SLOTS> {
         let Some(vbd) = self.vbds.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return false };
         if vbd.service != Service::On {
             return false;
+        }
+        let (code, sector) = (taken.request.code, taken.request.sector);
+        match end {
+            End::Device(Outcome::Failed) => report(Report::Failed { vbd: id, code, sector }),
+            End::GivenUp => report(Report::GivenUp { vbd: id, code, sector }),
+            End::Device(_) | End::Refused(_) => {}
         }
         let queue = &mut vbd.queues[usize::from(taken.queue)];
         let answer = Answer {
@@ -159,8 +166,9 @@ impl<M: Words, const SLOTS: usize> Blkback<'_, M, SLOTS> {
                 }
             }
         }
-        for token in core::mem::take(&mut self.answered) {
-            self.drop_flight(token);
+        for place in 0..self.answered.len() {
+            self.drop_flight(self.answered[place]);
         }
+        self.answered.clear();
     }
 }

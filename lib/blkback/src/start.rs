@@ -45,7 +45,7 @@ impl<M: Words, const SLOTS: usize> Blkback<'_, M, SLOTS> {
                     }
                     self.starting.push(token);
                 }
-                Next::GiveUp { token } => self.ended.push((token, End::Refused(ResponseStatus::Error))),
+                Next::GiveUp { token } => self.ended.push((token, End::GivenUp)),
             }
         }
         let mut starting = core::mem::take(&mut self.starting);
@@ -53,12 +53,12 @@ impl<M: Words, const SLOTS: usize> Blkback<'_, M, SLOTS> {
         self.copying.clear();
         starting.retain(|&token| self.prepare(token, device, pages, report));
         pages.copy(&mut self.copies);
-        for (token, first, end) in core::mem::take(&mut self.copying) {
+        for place in 0..self.copying.len() {
+            let (token, first, end) = self.copying[place];
             if let Some(reason) = failed(&self.copies[first..end]) {
-                let id = self.owner(token);
                 self.ended.push((token, End::Refused(ResponseStatus::Error)));
                 starting.retain(|&other| other != token);
-                if let Some(id) = id {
+                if let Some(id) = self.owner(token) {
                     self.broken(id, reason, report);
                 }
             }
@@ -69,7 +69,7 @@ impl<M: Words, const SLOTS: usize> Blkback<'_, M, SLOTS> {
         self.starting = starting;
     }
 
-    fn owner(&self, token: Token) -> Option<VbdId> {
+    pub(crate) fn owner(&self, token: Token) -> Option<VbdId> {
         self.flights[usize::from(token.0)].taken.as_ref().map(|taken| VbdId(taken.vbd))
     }
 
@@ -182,18 +182,9 @@ fn place(
     if !transfers || map(flight, vbd, device, pages)? {
         return Ok(());
     }
-    let needed = layout::packed_pages(&flight.segments);
-    let mut own: Vec<Page> = Vec::with_capacity(needed);
-    while own.len() < needed {
-        match pages.allocate() {
-            Some(page) => own.push(page),
-            None => {
-                own.into_iter().for_each(|page| pages.release(page));
-                return Err(NotReady::Stalled);
-            }
-        }
+    if !layout::pack(&flight.segments, pages, &mut flight.pieces) {
+        return Err(NotReady::Stalled);
     }
-    layout::packed(own.into_iter(), layout::bytes(&flight.segments), &mut flight.pieces);
     flight.place = Place::Own;
     if request_writes {
         layout::copies(guest, &flight.segments, &flight.pieces, Direction::In, copies);

@@ -139,6 +139,14 @@ pub(crate) fn queue<'a, M: Words, const SLOTS: usize, const PAYLOAD: usize>(
     Ok(Queue { memory, ring, dirty: false, poke: true })
 }
 
+/// The queue that something in a journal belongs to.
+pub(crate) fn queue_of(entry: &Open<Taken>) -> u16 {
+    match entry {
+        Open::Begun { work, .. } => work.queue,
+        Open::Answering(answer) => answer.queue,
+    }
+}
+
 /// What of a journal is one disk's.
 pub(crate) fn entries_of(id: VbdId, open: &mut Vec<(Token, Open<Taken>)>) -> Vec<(Token, Open<Taken>)> {
     let vbd = |entry: &Open<Taken>| match entry {

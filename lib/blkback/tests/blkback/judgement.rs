@@ -88,6 +88,8 @@ fn a_request_that_kills_the_driver_is_given_up_and_no_other() {
         }
         world.finish();
         let failed = world.answers(ResponseStatus::Error);
+        assert_eq!((world.uk.given_up.len() as u64, world.uk.failed), (failed, 0));
+        assert!(world.uk.given_up.iter().all(|sector| *sector <= 40), "{:?}", world.uk.given_up);
         // Each such request has killed as many drivers as it takes, and nothing else has killed any.
         let patience = u64::from(Limits::default().give_up_after);
         assert!(world.restarts <= failed * patience, "{} restarts for {failed} requests", world.restarts);
@@ -108,6 +110,7 @@ fn a_device_at_which_everything_fails_is_restarted_once() {
         }
         world.finish();
         assert_eq!((world.uk.faults_found, world.restarts), (1, 1));
+        assert_eq!(world.uk.failed, world.answers(ResponseStatus::Error));
         world.disk.fails = false;
         let failed = world.answers(ResponseStatus::Error);
         for _ in 0..40 {

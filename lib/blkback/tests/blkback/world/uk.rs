@@ -27,6 +27,8 @@ pub(crate) struct Uk {
     pub(crate) faults_found: u64,
     pub(crate) broken: Vec<(VbdId, Reason)>,
     pub(crate) drained: Vec<VbdId>,
+    pub(crate) failed: u64,
+    pub(crate) given_up: Vec<u64>,
     pub(crate) deaths: u64,
 }
 
@@ -44,6 +46,8 @@ impl Uk {
             faults_found: 0,
             broken: Vec::new(),
             drained: Vec::new(),
+            failed: 0,
+            given_up: Vec::new(),
             deaths: 0,
         }
     }
@@ -107,6 +111,8 @@ impl Uk {
                 }
                 Report::Broken { vbd, reason } => self.broken.push((vbd, reason)),
                 Report::Drained { vbd } => self.drained.push(vbd),
+                Report::Failed { .. } => self.failed += 1,
+                Report::GivenUp { sector, .. } => self.given_up.push(sector),
                 Report::DriverAtFault => {
                     self.driver_at_fault = true;
                     self.faults_found += 1;
