@@ -5,6 +5,7 @@
 
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The queue of one client.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,31 @@ struct Queue {
     first: u64,
     messages: VecDeque<Box<[u8]>>,
     bytes: usize,
+    /// How often each content is among the messages, by its checksum: a queue can be long.
+    contents: BTreeMap<u64, u32>,
+}
+
+impl Queue {
+    fn push(&mut self, message: &[u8]) {
+        self.bytes += message.len();
+        *self.contents.entry(xxh3_64(message)).or_default() += 1;
+        self.messages.push_back(message.into());
+    }
+
+    /// Drops the first message. Returns whether there was one.
+    fn pop(&mut self) -> bool {
+        let Some(message) = self.messages.pop_front() else { return false };
+        self.first += 1;
+        self.bytes -= message.len();
+        let content = xxh3_64(&message);
+        if let Some(count) = self.contents.get_mut(&content) {
+            *count -= 1;
+            if *count == 0 {
+                self.contents.remove(&content);
+            }
+        }
+        true
+    }
 }
 
 /// The deferred messages of all clients.
@@ -35,7 +61,7 @@ impl Deferred {
     /// Whether an equal message waits for this client already.
     pub fn holds(&self, connection: u32, message: &[u8]) -> bool {
         let queue = self.queues.get(&connection);
-        queue.is_some_and(|queue| queue.messages.iter().any(|waiting| **waiting == *message))
+        queue.is_some_and(|queue| queue.contents.contains_key(&xxh3_64(message)))
     }
 
     /// The number that the next message of this client gets, if it has taken `taken` so far.
@@ -52,8 +78,7 @@ impl Deferred {
             *queue = Queue { first: number, ..Queue::default() };
         }
         if number >= next {
-            queue.bytes += message.len();
-            queue.messages.push_back(message.into());
+            queue.push(message);
         }
     }
 
@@ -65,11 +90,7 @@ impl Deferred {
     /// Drops the messages that the client has taken: those with numbers less than `taken`.
     pub fn drop_taken(&mut self, connection: u32, taken: u64) {
         let Some(queue) = self.queues.get_mut(&connection) else { return };
-        while queue.first < taken {
-            let Some(message) = queue.messages.pop_front() else { break };
-            queue.bytes -= message.len();
-            queue.first += 1;
-        }
+        while queue.first < taken && queue.pop() {}
         if queue.messages.is_empty() {
             self.queues.remove(&connection);
         }

@@ -35,7 +35,7 @@ pub struct Stamp {
     pub sequence: u64,
 }
 
-/// What a frame is. The names are those of [`crate::vault`] and of the messages in [`crate::channel`].
+/// What a frame is, in a vault or between a master and a replica.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
@@ -53,24 +53,11 @@ pub enum Kind {
     Status = 6,
     /// The master asks for a copy of the whole state.
     SeedWanted = 7,
-    /// The master asks for a good copy of something.
-    Fetch = 8,
-    /// The answer to [`Kind::Fetch`].
-    Fetched = 9,
 }
 
 impl Kind {
-    const ALL: [Kind; 9] = [
-        Kind::Step,
-        Kind::Chunk,
-        Kind::PassEnd,
-        Kind::Term,
-        Kind::Join,
-        Kind::Status,
-        Kind::SeedWanted,
-        Kind::Fetch,
-        Kind::Fetched,
-    ];
+    const ALL: [Kind; 7] =
+        [Kind::Step, Kind::Chunk, Kind::PassEnd, Kind::Term, Kind::Join, Kind::Status, Kind::SeedWanted];
 }
 
 /// A frame to be written, perhaps to several places: its payload is summed once.

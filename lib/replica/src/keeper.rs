@@ -266,30 +266,41 @@ impl<W: Words> Keeper<W> {
         }
         match self.state.engine.scrub(&mut self.scrub, nodes) {
             Ok(_) => Soundness::Whole,
-            Err(damage) => self.mend(&damage),
+            Err(damage) => self.mend(&damage, Remedy::Item),
         }
     }
 
     /// Checks the whole state in ordinary memory, and mends it.
     pub fn check_all(&mut self) -> Soundness {
+        let mut first = Remedy::Item;
+        let mut mended = None;
         self.scrub = xenstore::Cursor::default();
         loop {
             match self.state.engine.scrub(&mut self.scrub, 1024) {
                 Ok(progress) if progress.finished => return Soundness::Whole,
                 Ok(_) => {}
-                Err(damage) => match self.mend(&damage) {
-                    Soundness::Whole => self.scrub = xenstore::Cursor::default(),
-                    unsound => return unsound,
-                },
+                // Everything was replaced already: the vault is no better.
+                Err(_) if first == Remedy::State => return Soundness::Damaged,
+                Err(damage) => {
+                    if mended.as_ref() == Some(&damage.subject) {
+                        first = Remedy::State;
+                    }
+                    if self.mend(&damage, first) != Soundness::Whole {
+                        return Soundness::Damaged;
+                    }
+                    mended = Some(damage.subject);
+                    self.scrub = xenstore::Cursor::default();
+                }
             }
         }
     }
 
     /// Puts good copies in the place of what is damaged in ordinary memory: one item from the vault, or else everything.
-    pub fn mend(&mut self, damage: &Damage) -> Soundness {
+    /// `first` says where to begin: with the item, unless that has been tried.
+    pub fn mend(&mut self, damage: &Damage, first: Remedy) -> Soundness {
         let before = self.state.engine.digest();
         let mut remedy = Remedy::Item;
-        if !self.mend_item(&damage.subject) {
+        if first == Remedy::State || !self.mend_item(&damage.subject) {
             remedy = Remedy::State;
             if !self.restore() {
                 self.reports.push(Report::Unmended { damage: damage.clone() });

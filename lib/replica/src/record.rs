@@ -87,11 +87,6 @@ impl Builder {
     pub fn len(&self) -> usize {
         self.words.len()
     }
-
-    /// Whether it has not begun.
-    pub fn is_empty(&self) -> bool {
-        self.words.is_empty()
-    }
 }
 
 fn push_bytes(words: &mut Vec<u64>, bytes: &[u8]) {

@@ -2,7 +2,6 @@
 
 use crate::frame::Stamp;
 use crate::session::Recovered;
-use alloc::boxed::Box;
 use core::fmt;
 use xenstore::{ConnectionId, Damage};
 
@@ -101,13 +100,6 @@ pub enum Report {
         /// The master's.
         ours: u64,
     },
-    /// What a replica had to report.
-    OfReplica {
-        /// Which.
-        replica: usize,
-        /// What.
-        report: Box<Report>,
-    },
 }
 
 impl fmt::Display for Report {
@@ -152,7 +144,6 @@ impl fmt::Display for Report {
             Report::Disagreement { replica, theirs, ours } => {
                 write!(f, "replica {replica} has digest {theirs:#018x}, the master {ours:#018x}")
             }
-            Report::OfReplica { replica, report } => write!(f, "replica {replica}: {report}"),
         }
     }
 }

@@ -71,8 +71,9 @@ impl<W: Words> Link<W> {
         self.standing = Standing::Asked;
     }
 
-    /// Begins to give the replica a copy.
+    /// Begins to give the replica a copy, in a channel that begins anew: what is in it is of no use, and may be damaged.
     pub(super) fn begin_join(&mut self, stamp: Stamp) {
+        self.to.reset();
         self.send_surely(&Frame::new(Kind::Join, stamp, &[]));
         self.standing = Standing::Joining(Walk::default());
     }

@@ -120,6 +120,8 @@ pub struct Master<W> {
     /// Words of steps for which the vault was not cleaned yet.
     appended: usize,
     scrub_slot: usize,
+    /// Whether requests that make the state grow are refused, and that was reported.
+    is_full: bool,
     touched: Vec<ConnectionId>,
     domain_actions: Vec<DomainAction>,
     reports: Vec<Report>,

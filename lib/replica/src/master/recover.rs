@@ -67,6 +67,7 @@ impl<W: Words> Master<W> {
             taken: Vec::new(),
             appended: 0,
             scrub_slot: 0,
+            is_full: false,
             touched: Vec::new(),
             domain_actions: Vec::new(),
             reports: recovered.into_iter().filter(noteworthy).map(Report::Session).collect(),
@@ -77,14 +78,23 @@ impl<W: Words> Master<W> {
             master.reports.push(Report::Recovered { stamp: master.stamp() });
             master.begin_service();
         } else {
-            let answers = alloc::vec![Answer::Awaited; master.links.len()];
-            for link in &mut master.links {
-                link.send_surely(&Frame::new(Kind::Status, Stamp::default(), &[]));
-            }
-            master.phase = Phase::Asking(answers);
+            master.ask_replicas();
             master.choose(soundness);
         }
         master
+    }
+
+    /// Asks every replica that is there how it stands.
+    pub(super) fn ask_replicas(&mut self) {
+        let ask = |link: &mut Link<W>| {
+            if !link.is_there() {
+                return Answer::Nothing;
+            }
+            link.standing = Standing::Asked;
+            link.send_surely(&Frame::new(Kind::Status, Stamp::default(), &[]));
+            Answer::Awaited
+        };
+        self.phase = Phase::Asking(self.links.iter_mut().map(ask).collect());
     }
 
     /// A replica has answered, or is gone.

@@ -110,7 +110,9 @@ impl<W: Words> Master<W> {
     }
 
     fn scrub(&mut self) {
-        self.keeper.scrub(SCRUB_NODES, SCRUB_WORDS);
+        if self.keeper.scrub(SCRUB_NODES, SCRUB_WORDS) != Soundness::Whole {
+            self.ask_for_copy();
+        }
         for link in &self.links {
             link.to.refresh();
             link.from.refresh();
@@ -144,6 +146,9 @@ impl<W: Words> Master<W> {
             Ok(over) => over,
             Err(_) => {
                 let mended = self.keeper.check_all() == Soundness::Whole;
+                if !mended {
+                    self.ask_for_copy();
+                }
                 return mended;
             }
         };

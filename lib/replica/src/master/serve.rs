@@ -22,6 +22,17 @@ pub struct Served {
     pub waits_for_room: bool,
 }
 
+/// What has become of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answered {
+    /// Its answer is queued, and the session says so.
+    Committed,
+    /// Its answer is queued; the session is to be committed before anybody hears of it.
+    Uncommitted,
+    /// Nothing: it is to be tried again.
+    Not,
+}
+
 impl<W: Words> Master<W> {
     /// Somebody is there, with a stream. If it was there before the service started anew, its session goes on.
     ///
@@ -109,7 +120,14 @@ impl<W: Words> Master<W> {
             let found = self.sessions.next_message(slot, stream, &mut message);
             if let Ok(Next::Message) = found {
                 let origin = Origin { connection: id, slot, bytes: message.len() };
-                uncommitted = self.answer(&message, origin, uncommitted);
+                match self.answer(&message, origin, uncommitted) {
+                    Answered::Committed => uncommitted = false,
+                    Answered::Uncommitted => uncommitted = true,
+                    Answered::Not => {
+                        self.message = message;
+                        break;
+                    }
+                }
                 served.requests += 1;
             }
             self.message = message;
@@ -132,7 +150,7 @@ impl<W: Words> Master<W> {
         if uncommitted {
             self.sessions.commit(slot);
         }
-        served.more = served.requests == budget;
+        served.more = served.requests == budget && !served.waits_for_room;
         self.deliver(id, stream)?;
         self.sessions.consume(slot, stream)?;
         self.clean();
@@ -144,19 +162,23 @@ impl<W: Words> Master<W> {
         self.keeper.state.deferred.is_empty(id.0) && self.sessions.room(slot) >= MESSAGE_MAX
     }
 
-    /// Answers one request. Returns whether its session has to be committed.
-    fn answer(&mut self, message: &[u8], origin: Origin, uncommitted: bool) -> bool {
-        let Decoded::Message(request) = wire::decode(message) else { return uncommitted };
+    /// Answers one request.
+    fn answer(&mut self, message: &[u8], origin: Origin, uncommitted: bool) -> Answered {
+        let Decoded::Message(request) = wire::decode(message) else { return Answered::Not };
         if !only_reads(&request) {
             // A record is to speak of one request alone.
             if uncommitted {
                 self.sessions.commit(origin.slot);
             }
-            if self.keeper.room() < VAULT_RESERVE && grows(&request) {
-                self.reports.push(Report::VaultFull { room: self.keeper.room() });
+            let room = self.keeper.room();
+            if room < VAULT_RESERVE && grows(&request) {
+                if !core::mem::replace(&mut self.is_full, true) {
+                    self.reports.push(Report::VaultFull { room });
+                }
                 self.refuse(&request.header, Errno::Space, origin);
-                return true;
+                return Answered::Uncommitted;
             }
+            self.is_full &= room < VAULT_RESERVE;
         }
         let stamp = self.keeper.stamp();
         let connection = origin.connection;
@@ -166,8 +188,12 @@ impl<W: Words> Master<W> {
             Ok(()) => {}
             Err(NotMade::Full) => self.refuse(&request.header, Errno::Space, origin),
             Err(NotMade::Damaged) => self.refuse(&request.header, Errno::Io, origin),
+            Err(NotMade::Waiting) => {
+                self.sessions.commit(origin.slot);
+                return Answered::Not;
+            }
         }
-        stamp == self.keeper.stamp()
+        if stamp == self.keeper.stamp() { Answered::Uncommitted } else { Answered::Committed }
     }
 
     /// Answers with an error of the service, not of the store.

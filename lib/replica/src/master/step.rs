@@ -3,7 +3,7 @@
 use super::Master;
 use crate::frame::{Frame, Kind, Stamp};
 use crate::keeper::{Soundness, Unsaved};
-use crate::report::Report;
+use crate::report::{Remedy, Report};
 use alloc::vec::Vec;
 use uk_abi::Words;
 use xenstore::wire::{self, Header};
@@ -20,6 +20,8 @@ pub(super) enum NotMade {
     Full,
     /// What it needs is damaged, and there is no good copy.
     Damaged,
+    /// What it needs is damaged, and a replica has been asked for a good copy: try again when it is there.
+    Waiting,
 }
 
 /// The request that a step answers.
@@ -33,8 +35,8 @@ pub(super) struct Origin {
 
 impl<W: Words> Master<W> {
     /// Lets the host do something with the store, such as telling it that a domain has died, as one step that is
-    /// recorded. Returns whether it was done; if not, it has no effect: the vault is full, or what was needed is damaged
-    /// and there is no good copy, or there is no state yet.
+    /// recorded. Returns whether it was done; if not, it has no effect, and may be tried again later: the vault is full, or
+    /// what was needed is damaged, or there is no state yet.
     pub fn with_engine(
         &mut self,
         action: impl FnMut(&mut Engine, &mut Effects) -> Result<(), Damage>,
@@ -60,19 +62,29 @@ impl<W: Words> Master<W> {
         action: &mut impl FnMut(&mut Engine, &mut Effects) -> Result<(), Damage>,
     ) -> Result<(), NotMade> {
         self.effects.clear();
-        // The second attempt comes after an item was restored, the third after the whole state was.
-        for _ in 0..3 {
+        // The second attempt comes after an item was put right, or what it led to as well; the last after everything was.
+        for remedy in [Remedy::Item, Remedy::Item, Remedy::State, Remedy::State] {
             match action(&mut self.keeper.state.engine, &mut self.effects) {
                 Ok(()) => return Ok(()),
                 Err(damage) => {
                     self.effects.clear();
-                    if self.keeper.mend(&damage) != Soundness::Whole {
+                    if self.keeper.mend(&damage, remedy) != Soundness::Whole {
                         break;
                     }
                 }
             }
         }
-        Err(NotMade::Damaged)
+        Err(if self.ask_for_copy() { NotMade::Waiting } else { NotMade::Damaged })
+    }
+
+    /// Has damage been found that the vault cannot mend, a replica may have a good copy: asks for it, and serves nobody
+    /// until it is there. Returns whether there is such a replica.
+    pub(super) fn ask_for_copy(&mut self) -> bool {
+        let has_one = self.links.iter().any(|link| matches!(link.standing, super::link::Standing::Following));
+        if has_one {
+            self.ask_replicas();
+        }
+        has_one
     }
 
     /// Records what was executed and lets it take effect.
@@ -206,7 +218,9 @@ impl<W: Words> Master<W> {
             Ok(()) => {}
             Err(Unsaved::Full(full)) => self.reports.push(Report::VaultFull { room: full.free }),
             Err(Unsaved::Damaged(_)) => {
-                self.keeper.check_all();
+                if self.keeper.check_all() != Soundness::Whole {
+                    self.ask_for_copy();
+                }
             }
         }
     }

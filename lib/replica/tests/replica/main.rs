@@ -4,5 +4,6 @@ mod channel;
 mod ring;
 mod seal;
 mod session;
+mod simulation;
 mod vault;
 mod world;

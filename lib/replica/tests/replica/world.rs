@@ -119,3 +119,8 @@ impl Random {
         self.below(times) == 0
     }
 }
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} words", self.words.len())
+    }
+}
