@@ -69,6 +69,9 @@ pub(crate) enum Place {
     Mapped,
 }
 
+/// The most commands that the device is given for one request at a time.
+const MAX_COMMANDS: usize = 32;
+
 /// A request on its way.
 #[derive(Debug)]
 pub(crate) struct Flight {
@@ -82,8 +85,8 @@ pub(crate) struct Flight {
     stage: usize,
     /// How many commands, or pieces, of this stage have been submitted.
     pub(crate) submitted: usize,
-    /// How many commands the device has.
-    pub(crate) under_way: usize,
+    /// The commands that the device has: of each, the first of its pieces.
+    pub(crate) under_way: heapless::Vec<u16, MAX_COMMANDS>,
     /// The worst that the device has said of any.
     pub(crate) worst: Outcome,
     /// Told with each command, so that what comes late is not taken for something else.
@@ -99,7 +102,7 @@ impl Flight {
         stages: heapless::Vec::new(),
         stage: 0,
         submitted: 0,
-        under_way: 0,
+        under_way: heapless::Vec::new(),
         worst: Outcome::Done,
         generation: 0,
     };
@@ -118,7 +121,7 @@ impl Flight {
         self.stages.clear();
         self.next_stage();
         self.stage = 0;
-        self.under_way = 0;
+        self.under_way.clear();
         self.worst = Outcome::Done;
     }
 
@@ -145,6 +148,15 @@ impl Flight {
         self.stages.get(self.stage).copied()
     }
 
+    /// Takes in that the device has finished one of the commands; returns whether it had it.
+    pub(crate) fn finish(&mut self, generation: u32, first: u16, outcome: Outcome) -> bool {
+        let place = self.under_way.iter().position(|&other| other == first);
+        let Some(place) = place.filter(|_| generation == self.generation) else { return false };
+        self.under_way.swap_remove(place);
+        self.worst = worse(self.worst, outcome);
+        true
+    }
+
     /// Goes on to what the device has to do next.
     pub(crate) fn next_stage(&mut self) {
         self.stage += 1;
@@ -163,7 +175,7 @@ impl Flight {
 }
 
 /// Of what the device has said of several commands, that which counts for all of them.
-pub(crate) fn worse(one: Outcome, other: Outcome) -> Outcome {
+fn worse(one: Outcome, other: Outcome) -> Outcome {
     let weight = |outcome| match outcome {
         Outcome::Done => 0,
         Outcome::Unsupported => 1,

@@ -46,11 +46,6 @@ pub enum Reason {
         /// How many are open, by the journal.
         by_journal: u32,
     },
-    /// The journal holds something of a queue and does not know how far its ring had been read, or there is no such queue.
-    NoCursor {
-        /// The queue.
-        queue: u16,
-    },
     /// The journal cannot be written.
     Journal(NotNoted),
 }
@@ -75,7 +70,6 @@ impl fmt::Display for Reason {
                     "queue {queue}: {by_ring} requests are open by the ring, {by_journal} by the journal"
                 )
             }
-            Self::NoCursor { queue } => write!(f, "queue {queue}: not known how far it was read"),
             Self::Journal(error) => write!(f, "{error}"),
         }
     }

@@ -16,7 +16,7 @@ use crate::keys::MAX_QUEUES;
 use crate::pages::{Copy, Pages};
 use crate::persistent::Persistent;
 use crate::reason::Reason;
-use crate::vbd::{Disk, Queue, Service, Vbd, VbdId, entries_of, queue, queue_of};
+use crate::vbd::{Disk, Service, Vbd, VbdId, entries_of, queues};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use recovery_box::{OpenReport, RecoveryBox, TooSmall};
@@ -157,18 +157,7 @@ impl<'a, M: Words, const SLOTS: usize> Blkback<'a, M, SLOTS> {
     /// A [`Reason`] not to serve this frontend. What was left open of the disk is forgotten then.
     pub fn connect(&mut self, id: VbdId, disk: Disk, rings: &[Ring<'a, Block>]) -> Result<(), Reason> {
         let open = entries_of(id, &mut self.recovered);
-        let nowhere =
-            open.iter().map(|(_, entry)| queue_of(entry)).find(|&queue| usize::from(queue) >= rings.len());
-        let queues: Result<Vec<Queue<'a>>, Reason> = rings
-            .iter()
-            .zip(0..)
-            .map(|(&ring, number)| queue(ring, id, number, &open, &mut self.journal))
-            .collect();
-        let found = match nowhere {
-            Some(queue) => Err(Reason::NoCursor { queue }),
-            None => queues,
-        };
-        let queues = match found {
+        let queues = match queues(rings, id, &open, &mut self.journal) {
             Ok(queues) => queues,
             Err(reason) => {
                 self.recovered.extend(open);
@@ -234,10 +223,8 @@ impl<'a, M: Words, const SLOTS: usize> Blkback<'a, M, SLOTS> {
         let Some(vbd) = self.vbds.get_mut(usize::from(id.0)).and_then(Option::as_mut) else {
             return Ok(());
         };
-        let rings = vbd.queues.iter().map(|queue| queue.memory).zip(0..);
-        let queues: Result<Vec<_>, _> =
-            rings.map(|(ring, number)| queue(ring, id, number, &open, &mut self.journal)).collect();
-        match queues {
+        let rings: Vec<_> = vbd.queues.iter().map(|queue| queue.memory).collect();
+        match queues(&rings, id, &open, &mut self.journal) {
             Ok(queues) => vbd.queues = queues,
             Err(reason) => {
                 self.stop_serving(id, Service::Broken);

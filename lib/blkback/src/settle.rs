@@ -1,11 +1,11 @@
 //! What the device has finished, and its answers.
 
 use crate::device::{Device, Outcome};
-use crate::flight::{Answer, Place, worse};
+use crate::flight::{Answer, Place};
 use crate::layout;
 use crate::pages::{Direction, Pages};
 use crate::service::{Blkback, End, Report};
-use crate::start::failed;
+use crate::start::{failed, parts};
 use crate::vbd::{Service, VbdId, response};
 use shadow::{Token, Verdict};
 use uk_abi::Words;
@@ -17,21 +17,17 @@ impl<M: Words, const SLOTS: usize> Blkback<'_, M, SLOTS> {
         while self.shadow.driver_is_up()
             && let Some(completion) = device.completion()
         {
-            let (token, generation) =
-                (Token(completion.command.0 as u16), (completion.command.0 >> 32) as u32);
+            let (generation, first, token) = parts(completion.command);
             let known = self.shadow.is_running(token)
-                && self.flights[usize::from(token.0)].generation == generation
-                && self.flights[usize::from(token.0)].under_way > 0;
+                && self.flights[usize::from(token.0)].finish(generation, first, completion.outcome);
             if !known {
                 self.shadow.driver_failed();
                 report(Report::DriverAtFault);
                 return;
             }
             let flight = &mut self.flights[usize::from(token.0)];
-            flight.under_way -= 1;
-            flight.worst = worse(flight.worst, completion.outcome);
             let stalls = flight.worst == Outcome::Done && !flight.is_submitted();
-            if flight.under_way > 0 || stalls {
+            if !flight.under_way.is_empty() || stalls {
                 continue;
             }
             if flight.worst == Outcome::Done {

@@ -84,7 +84,7 @@ impl<M: Words, const SLOTS: usize> Blkback<'_, M, SLOTS> {
         let Some(id) = self.owner(token) else { return false };
         let flight = &mut self.flights[usize::from(token.0)];
         let Some(vbd) = self.vbds.get_mut(usize::from(id.0)).and_then(Option::as_mut) else { return false };
-        if vbd.service != Service::On && flight.under_way == 0 {
+        if vbd.service != Service::On && flight.under_way.is_empty() {
             self.ended.push((token, End::Refused(ResponseStatus::Error)));
             return false;
         }
@@ -118,8 +118,8 @@ impl<M: Words, const SLOTS: usize> Blkback<'_, M, SLOTS> {
         let volume = vbd.disk.volume;
         let (sector, writes) = (taken.request.sector, taken.request.writes());
         while flight.worst == Outcome::Done && !flight.is_submitted() {
-            let id = CommandId(u64::from(flight.generation) << 32 | u64::from(token.0));
             let first = flight.submitted;
+            let id = command_id(flight.generation, first as u16, token);
             let last = (first + device.max_pieces()).min(flight.pieces.len());
             let (command, submitted) = match flight.stage() {
                 None => break,
@@ -135,18 +135,29 @@ impl<M: Words, const SLOTS: usize> Blkback<'_, M, SLOTS> {
                     }
                 }
             };
-            if device.submit(id, volume, command).is_err() {
+            if flight.under_way.is_full() || device.submit(id, volume, command).is_err() {
                 self.stalled.push_back(token);
                 return;
             }
             flight.submitted = submitted;
-            flight.under_way += 1;
+            // There is room: it was looked for.
+            let _ = flight.under_way.push(first as u16);
         }
-        if flight.under_way == 0 {
+        if flight.under_way.is_empty() {
             // Nothing is left to do, or nothing that would help.
             self.ended.push((token, End::Device(flight.worst)));
         }
     }
+}
+
+/// The name of a command: of a flight's stage, by its generation, the one that begins with a piece.
+fn command_id(generation: u32, first: u16, token: Token) -> CommandId {
+    CommandId(u64::from(generation) << 32 | u64::from(first) << 16 | u64::from(token.0))
+}
+
+/// The generation, the first piece and the flight that a command is named by.
+pub(crate) fn parts(id: CommandId) -> (u32, u16, Token) {
+    ((id.0 >> 32) as u32, (id.0 >> 16) as u16, Token(id.0 as u16))
 }
 
 /// The first copy that failed, as a reason not to serve the frontend.

@@ -78,13 +78,29 @@ pub(crate) fn response(answer: &Answer) -> blkif::Response {
     blkif::Response { id: answer.id, operation: answer.code, status: answer.status, ..Default::default() }
 }
 
-/// A queue's end of its ring, where an earlier life or an earlier part of this one left it: what is open is what the journal
-/// says, in `open`. A queue that the journal does not know begins where the ring does. All answers have been shown when this
-/// returns.
+/// A disk's queues, where an earlier life or an earlier part of this one left them: what is open is what the journal says, in
+/// `open`. A queue that the journal does not know begins where its ring does. All answers have been shown when this returns.
 ///
 /// # Errors
-/// The journal and the ring contradict each other: a record was lost, or the frontend has written what is not its to write.
-pub(crate) fn queue<'a, M: Words, const SLOTS: usize, const PAYLOAD: usize>(
+/// The journal and the rings contradict each other: a record was lost, or the frontend has written what is not its to write.
+pub(crate) fn queues<'a, M: Words, const SLOTS: usize, const PAYLOAD: usize>(
+    rings: &[Ring<'a, Block>],
+    id: VbdId,
+    open: &[(Token, Open<Taken>)],
+    journal: &mut Journal<M, Taken, SLOTS, PAYLOAD>,
+) -> Result<Vec<Queue<'a>>, Reason> {
+    let elsewhere = |entry: &Open<Taken>| match entry {
+        Open::Begun { work, .. } => usize::from(work.queue) >= rings.len(),
+        Open::Answering(answer) => usize::from(answer.queue) >= rings.len(),
+    };
+    let by_journal = open.iter().filter(|(_, entry)| elsewhere(entry)).count() as u32;
+    if by_journal > 0 {
+        return Err(Reason::Contradiction { queue: rings.len() as u16, by_ring: 0, by_journal });
+    }
+    rings.iter().zip(0..).map(|(&ring, number)| queue(ring, id, number, open, journal)).collect()
+}
+
+fn queue<'a, M: Words, const SLOTS: usize, const PAYLOAD: usize>(
     memory: Ring<'a, Block>,
     id: VbdId,
     queue: u16,
@@ -96,8 +112,7 @@ pub(crate) fn queue<'a, M: Words, const SLOTS: usize, const PAYLOAD: usize>(
     let mut hidden = Vec::new();
     let mut ended = Vec::new();
     let mut begun = 0;
-    let cursor = journal.cursor(number);
-    let mut consumed = cursor.unwrap_or(shown);
+    let mut consumed = journal.cursor(number).unwrap_or(shown);
     for (token, entry) in open {
         match entry {
             Open::Begun { work, .. } if work.queue == queue => {
@@ -115,9 +130,6 @@ pub(crate) fn queue<'a, M: Words, const SLOTS: usize, const PAYLOAD: usize>(
             }
             Open::Begun { .. } | Open::Answering(_) => {}
         }
-    }
-    if cursor.is_none() && (begun > 0 || !ended.is_empty()) {
-        return Err(Reason::NoCursor { queue });
     }
     hidden.sort_unstable_by_key(|answer| answer.position.wrapping_sub(shown));
     let by_journal = begun + hidden.len() as u32;
@@ -137,14 +149,6 @@ pub(crate) fn queue<'a, M: Words, const SLOTS: usize, const PAYLOAD: usize>(
         journal.end(token);
     }
     Ok(Queue { memory, ring, dirty: false, poke: true })
-}
-
-/// The queue that something in a journal belongs to.
-pub(crate) fn queue_of(entry: &Open<Taken>) -> u16 {
-    match entry {
-        Open::Begun { work, .. } => work.queue,
-        Open::Answering(answer) => answer.queue,
-    }
 }
 
 /// What of a journal is one disk's.

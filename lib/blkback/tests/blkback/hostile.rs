@@ -92,6 +92,7 @@ impl World {
             self.run();
         }
         assert!(self.uk.drained.contains(&self.honest.id) && self.uk.drained.contains(&self.liar.id));
+        self.uk.check_idle();
         assert_eq!(self.machine.borrow().in_use(), (0, 0), "pages in use, pages mapped");
         assert!(!self.uk.broken.iter().any(|&(id, _)| id == self.honest.id), "{:?}", self.uk.broken);
     }
@@ -99,7 +100,7 @@ impl World {
 
 /// Plays a lie in several worlds; it must be found out, and for this reason.
 fn found_out(lie: impl Fn(&mut World), expected: impl Fn(&World) -> Reason) {
-    for seed in 0..24 {
+    for seed in 0..16 {
         let mut world = World::new(seed);
         for _ in 0..10 {
             world.step();
@@ -196,7 +197,7 @@ fn segments_in_a_page_of_rubbish() {
 #[test]
 fn a_ring_of_rubbish_harms_nobody_else() {
     let mut found_out = 0;
-    for seed in 0..150 {
+    for seed in 0..80 {
         let mut world = World::new(seed);
         for _ in 0..60 {
             world.step();
@@ -216,16 +217,19 @@ fn a_ring_of_rubbish_harms_nobody_else() {
                 let (index, value) = (world.random.below(4) as usize, world.random.next() as u32);
                 world.poke(index, value);
             }
+            if world.random.chance(10) {
+                world.uk.restart_driver(&mut world.disk);
+            }
         }
         found_out += usize::from(!world.uk.broken.is_empty());
         world.close();
     }
-    assert!(found_out > 50, "only {found_out} were found out");
+    assert!(found_out > 30, "only {found_out} were found out");
 }
 
 #[test]
 fn a_uk_that_dies_beside_a_liar_comes_back_for_the_others() {
-    for seed in 0..150 {
+    for seed in 0..80 {
         let mut world = World::new(seed);
         for _ in 0..60 {
             world.step();

@@ -11,7 +11,15 @@ use blkback::{Limits, Persistent, Reason};
 use xen_abi::blkif::ResponseStatus;
 use xen_abi::{Domid, GrantRef};
 
+/// What a hang takes down.
+#[derive(Clone, Copy, Debug)]
+enum Killed {
+    Driver,
+    Uk,
+}
+
 struct World {
+    killed: Killed,
     random: Random,
     machine: Shared,
     disk: Disk,
@@ -28,7 +36,7 @@ impl World {
         let guest = Guest::new(0, &machine, &mut random);
         let mut uk = Uk::new(&machine, &fuse, limits);
         uk.revive(&mut disk, &[&guest]);
-        Self { random, machine, disk, uk, guest, restarts: 0 }
+        Self { killed: Killed::Driver, random, machine, disk, uk, guest, restarts: 0 }
     }
 
     /// A step of everybody's; a driver that hangs or is at fault is restarted.
@@ -43,7 +51,10 @@ impl World {
             self.disk.work();
         }
         if self.disk.hangs || self.uk.driver_at_fault {
-            self.uk.restart_driver(&mut self.disk);
+            match self.killed {
+                Killed::Driver => self.uk.restart_driver(&mut self.disk),
+                Killed::Uk => self.uk.revive(&mut self.disk, &[&self.guest]),
+            }
             self.restarts += 1;
         }
         self.uk.run(&mut self.disk, &mut [&mut self.guest]);
@@ -73,31 +84,44 @@ impl World {
         self.uk.woken = true;
         self.uk.run(&mut self.disk, &mut [&mut self.guest]);
         assert_eq!(self.uk.drained, [self.guest.id]);
+        self.uk.check_idle();
         assert_eq!(self.machine.borrow().in_use(), (0, 0), "pages in use, pages mapped");
     }
 }
 
-#[test]
-fn a_request_that_kills_the_driver_is_given_up_and_no_other() {
+/// Plays worlds in which one sector kills whoever asks for it: what asks for it is given up, and nothing else.
+fn poisoned(killed: Killed) {
     let (mut given_up, mut answered) = (0, 0);
     for seed in 0..40 {
         let mut world = World::new(seed, Limits::default());
+        world.killed = killed;
         world.disk.poison = Some((world.guest.disk.volume, 40));
         for _ in 0..60 {
             world.step(true);
         }
         world.finish();
-        let failed = world.answers(ResponseStatus::Error);
-        assert_eq!((world.uk.given_up.len() as u64, world.uk.failed), (failed, 0));
-        assert!(world.uk.given_up.iter().all(|sector| *sector <= 40), "{:?}", world.uk.given_up);
-        // Each such request has killed as many drivers as it takes, and nothing else has killed any.
+        let failed = &world.guest.failed;
+        assert!(failed.iter().all(|sectors| sectors.contains(&40)), "{failed:?}");
+        let told: Vec<u64> = failed.iter().map(|sectors| sectors.start).collect();
+        assert_eq!((&world.uk.given_up, world.uk.failed), (&told, 0));
+        // Each of them has killed as many as it takes, and nothing else has killed any.
         let patience = u64::from(Limits::default().give_up_after);
-        assert!(world.restarts <= failed * patience, "{} restarts for {failed} requests", world.restarts);
-        given_up += failed;
+        assert!(world.restarts <= told.len() as u64 * patience, "{} restarts for {told:?}", world.restarts);
+        given_up += told.len() as u64;
         answered += world.answers(ResponseStatus::Okay);
         world.close();
     }
     assert!(given_up > 0 && answered > given_up, "{given_up} given up, {answered} answered");
+}
+
+#[test]
+fn a_request_that_kills_the_driver_is_given_up_and_no_other() {
+    poisoned(Killed::Driver);
+}
+
+#[test]
+fn a_request_that_kills_the_uk_is_given_up_and_no_other() {
+    poisoned(Killed::Uk);
 }
 
 #[test]
@@ -199,7 +223,7 @@ fn a_disk_that_becomes_smaller_refuses_what_lies_behind_its_end() {
 #[test]
 fn a_damaged_journal_is_healed_or_refused() {
     let (mut healed, mut refused) = (0, 0);
-    for seed in 0..200 {
+    for seed in 0..120 {
         let mut world = World::new(seed, Limits::default());
         for _ in 0..30 {
             world.step(true);
@@ -215,7 +239,7 @@ fn a_damaged_journal_is_healed_or_refused() {
         }
         world.uk.revive(&mut world.disk, &[&world.guest]);
         match world.uk.broken.pop() {
-            Some((_, Reason::Contradiction { .. } | Reason::NoCursor { .. })) => refused += 1,
+            Some((_, Reason::Contradiction { .. })) => refused += 1,
             Some((_, other)) => panic!("{other}"),
             None => {
                 world.finish();
@@ -224,7 +248,7 @@ fn a_damaged_journal_is_healed_or_refused() {
             }
         }
     }
-    assert!(healed > 20 && refused > 5, "{healed} healed, {refused} refused");
+    assert!(healed > 10 && refused > 3, "{healed} healed, {refused} refused");
 }
 
 #[test]

@@ -142,6 +142,7 @@ impl World {
         self.uk.woken = true;
         self.uk.run(&mut self.disk, &mut self.guests.iter_mut().collect::<Vec<_>>());
         assert_eq!(self.uk.broken, []);
+        self.uk.check_idle();
         assert_eq!(self.uk.faults_found, 0, "the driver is blamed for what it has not done");
         assert_eq!(self.uk.drained.len(), self.guests.len());
         assert_eq!(self.machine.borrow().in_use(), (0, 0), "pages in use, pages mapped");
@@ -176,7 +177,7 @@ const NONE: Faults = Faults { uk: 0, driver: 0, backend: 0, aborts: 0, bad_secto
 
 #[test]
 fn without_faults_every_request_is_answered() {
-    worlds(60, |seed| {
+    worlds(30, |seed| {
         let (answers, failures, _) = play(seed, NONE, 60);
         assert!(answers > 20, "{answers} answers");
         assert_eq!(failures, 0);
@@ -185,7 +186,7 @@ fn without_faults_every_request_is_answered() {
 
 #[test]
 fn a_driver_that_dies_is_not_noticed() {
-    worlds(120, |seed| {
+    worlds(60, |seed| {
         let (_, failures, _) = play(seed, Faults { driver: 20, aborts: 5, ..NONE }, 80);
         assert_eq!(failures, 0);
     });
@@ -193,7 +194,7 @@ fn a_driver_that_dies_is_not_noticed() {
 
 #[test]
 fn a_backend_that_dies_is_not_noticed() {
-    worlds(120, |seed| {
+    worlds(60, |seed| {
         let (_, failures, _) = play(seed, Faults { backend: 20, ..NONE }, 80);
         assert_eq!(failures, 0);
     });
@@ -202,7 +203,7 @@ fn a_backend_that_dies_is_not_noticed() {
 #[test]
 fn a_uk_that_dies_anywhere_is_not_noticed() {
     let deaths = std::cell::Cell::new(0);
-    worlds(250, |seed| {
+    worlds(120, |seed| {
         let (_, failures, died) = play(seed, Faults { uk: 15, ..NONE }, 100);
         assert_eq!(failures, 0);
         deaths.set(deaths.get() + died);
@@ -212,7 +213,7 @@ fn a_uk_that_dies_anywhere_is_not_noticed() {
 
 #[test]
 fn all_of_them_die_in_turn() {
-    worlds(250, |seed| {
+    worlds(120, |seed| {
         let faults = Faults { uk: 10, driver: 10, backend: 10, aborts: 3, ..NONE };
         let (_, failures, _) = play(seed, faults, 100);
         assert_eq!(failures, 0);
@@ -222,7 +223,7 @@ fn all_of_them_die_in_turn() {
 #[test]
 fn bad_sectors_are_told_and_nothing_else() {
     let failures = std::cell::Cell::new(0);
-    worlds(100, |seed| {
+    worlds(60, |seed| {
         let faults = Faults { uk: 5, driver: 5, backend: 5, aborts: 3, bad_sectors: 4 };
         let (answers, failed, _) = play(seed, faults, 80);
         assert!(failed < answers, "all of {answers} requests have failed");
@@ -233,7 +234,7 @@ fn bad_sectors_are_told_and_nothing_else() {
 
 #[test]
 fn what_was_flushed_survives_the_power() {
-    worlds(250, |seed| {
+    worlds(120, |seed| {
         let faults = Faults { uk: 8, driver: 8, backend: 8, aborts: 3, ..NONE };
         let mut world = World::new(seed, faults);
         for _ in 0..20 + world.random.below(80) {

@@ -55,6 +55,7 @@ pub(crate) struct Disk {
     written: u64,
     /// Writes whose completion has not been reported.
     untold: BTreeSet<u64>,
+    finished_last: Option<CommandId>,
     depth: usize,
     max_pieces: usize,
     takes_gaps: bool,
@@ -83,6 +84,7 @@ impl Disk {
             completions: Vec::new(),
             written: 0,
             untold: BTreeSet::new(),
+            finished_last: None,
             poison: None,
             fails: false,
             hangs: false,
@@ -210,10 +212,10 @@ impl Disk {
         !self.completions.is_empty()
     }
 
-    /// Says that a command is finished which nobody has given.
+    /// Says once more that a command is finished, or that one is which nobody has given.
     pub(crate) fn lie(&mut self) {
-        self.completions
-            .push((Completion { command: CommandId(u64::MAX), outcome: Outcome::Done }, Vec::new()));
+        let command = self.finished_last.filter(|_| self.random.chance(80)).unwrap_or(CommandId(u64::MAX));
+        self.completions.push((Completion { command, outcome: Outcome::Done }, Vec::new()));
     }
 }
 
@@ -258,6 +260,7 @@ impl Device for Disk {
             let which = self.random.below(self.completions.len() as u64) as usize;
             let (completion, writes) = self.completions.swap_remove(which);
             writes.iter().for_each(|write| _ = self.untold.remove(write));
+            self.finished_last = Some(completion.command);
             completion
         })
     }

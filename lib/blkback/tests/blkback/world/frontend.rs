@@ -74,6 +74,8 @@ pub(crate) struct Guest {
     next_tag: u64,
     clock: u64,
     pub(crate) answers: BTreeMap<i16, u64>,
+    /// The sectors of requests that have failed.
+    pub(crate) failed: Vec<std::ops::Range<u64>>,
     /// Events that were sent to each queue.
     pub(crate) events: Vec<bool>,
 }
@@ -137,6 +139,7 @@ impl Guest {
             next_tag: 1,
             clock: 0,
             answers: BTreeMap::new(),
+            failed: Vec::new(),
         }
     }
 
@@ -374,7 +377,9 @@ impl Guest {
                 known.tags.push(tag);
             }
         }
-        if okay {
+        if !okay {
+            self.failed.push(asked.sector..asked.sector + asked.sectors);
+        } else {
             match asked.operation {
                 Operation::FlushDiskcache => {
                     self.lasts(|version| version.answered.is_some_and(|answered| answered < asked.asked));

@@ -142,6 +142,12 @@ impl Uk {
         }
     }
 
+    /// Nothing runs, and nothing waits.
+    pub(crate) fn check_idle(&mut self) {
+        let shadow = self.backend().shadow();
+        assert_eq!((shadow.running(), shadow.waiting(), shadow.oldest_us()), (0, 0, None));
+    }
+
     pub(crate) fn lives(&self) -> bool {
         self.backend.is_some()
     }
