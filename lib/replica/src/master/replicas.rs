@@ -61,6 +61,11 @@ impl<W: Words> Master<W> {
     fn heard_status(&mut self, replica: usize, stamp: Stamp, theirs: Theirs, digest: u64) {
         if !matches!(self.phase, Phase::Serving) {
             let whole = matches!(theirs, Theirs::Following | Theirs::Whole);
+            if whole && matches!(self.phase, Phase::Seeding(from, _) if from == replica) {
+                // It has restarted, and does not know that it was asked.
+                self.links[replica].send_surely(&Frame::new(Kind::SeedWanted, Stamp::default(), &[]));
+                return;
+            }
             self.answered(replica, if whole { Answer::Whole(stamp) } else { Answer::Nothing });
             return;
         }
