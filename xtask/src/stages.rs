@@ -29,6 +29,8 @@ pub(crate) enum Stage {
     Documentation,
     /// Unit, property and model tests of what runs on this machine, and the headers of each Xen against `xen-abi`.
     Unit,
+    /// Our XenStore daemon beside Xen's own: their tools and tests, and the same random requests to each.
+    Xenstore,
     /// Hosts booted in QEMU.
     System,
 }
@@ -45,6 +47,7 @@ impl Stage {
             Stage::Clippy => clippy(workspace),
             Stage::Documentation => documentation(workspace),
             Stage::Unit => unit(workspace, extra),
+            Stage::Xenstore => against_xens_xenstore(workspace, extra),
             Stage::System => system(workspace, extra),
         }
     }
@@ -163,10 +166,16 @@ fn separated(folders: &[PathBuf]) -> OsString {
     folders.iter().map(|folder| folder.as_os_str()).collect::<Vec<_>>().join(OsStr::new(":"))
 }
 
+fn against_xens_xenstore(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
+    xenstore(workspace)?;
+    process::run(cargo::host(workspace, "build").args(["--package", "xenstored"]))?;
+    let mut command = cargo::system(workspace, "test", "xenstore-tests");
+    Ok(process::run(command.arg("--").args(extra))?)
+}
+
 fn system(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
     programs::prepare(workspace, XenVersion::VARIANTS)?;
     guests::build_all(workspace)?;
-    xenstore(workspace)?;
     let mut command = cargo::system(workspace, "test", "rvmm-tests");
     Ok(process::run(command.arg("--").args(extra))?)
 }

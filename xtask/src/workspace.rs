@@ -51,8 +51,8 @@ pub(crate) struct Crate {
 pub(crate) const HOST_FOLDERS: [&str; 3] = ["lib", "host", "xtask"];
 /// The folders whose crates run on Xen only.
 pub(crate) const UK_FOLDERS: [&str; 2] = ["sys", "uk"];
-/// The crates that boot whole systems: built like the host's, run by `test`, `demo` and `bench`.
-pub(crate) const SYSTEM_FOLDERS: [&str; 2] = ["tests", "bench"];
+/// The crates that need whole systems or other daemons: built like the host's, run by `test`, `demo` and `bench`.
+pub(crate) const SYSTEM_FOLDERS: [&str; 3] = ["tests", "tests/xenstore", "bench"];
 
 impl Workspace {
     /// The checkout that holds this crate.

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
-use peers::{DaemonError, Program};
+use peers::{DaemonError, Program, State};
 use xenstore_client::wire::Kind;
 
 use crate::differences::{Against, Case, Consequence, Difference, explanation};
-use crate::step::{Seat, Step};
-use crate::world::{Heard, Observation, World};
+use crate::step::{Action, Seat, Step};
+use crate::world::{Heard, Observation, World, atoi};
 
 /// How many times a sequence that fails is run again to make it shorter.
 const SHRINK_RUNS: usize = 300;
@@ -49,25 +49,59 @@ pub fn compare(
     let [mut our_world, mut their_world] =
         [World::new(target, programs[0].clone())?, World::new(target, programs[1].clone())?];
     let mut tally = Tally::default();
-    let mut introduced = BTreeSet::new();
+    let mut past = Past::default();
     for (number, step) in steps.iter().enumerate() {
         let (ours, theirs) = (our_world.perform(step), their_world.perform(step));
         tally.requests += step.action.requests().len();
-        let Some(mut found) = judge(against, step, &ours, &theirs) else {
+        let silent = explanation(against, past.silent_case(step));
+        if let Some((one, Consequence::Store)) = silent {
+            *tally.differences.entry(one.name).or_default() += 1;
+            break;
+        }
+        let Some(found) = judge(against, step, &ours, &theirs) else {
             let states = [our_world.state(), their_world.state()];
             return Ok((tally, Some(Discrepancy { step: number, ours, theirs, states })));
         };
-        let introductions = step.action.requests().iter().filter(|request| request.is(Kind::Introduce));
-        let again = introductions.fold(false, |again, request| again | !introduced.insert(&request.payload));
-        found.extend(explanation(against, Case::Silent { step, introduced: again }));
         for (one, _) in &found {
             *tally.differences.entry(one.name).or_default() += 1;
         }
-        if stores_differ(&found) || our_world.has_ended() || their_world.has_ended() {
+        if stores_differ(&found) || (!found.is_empty() && [&ours, &theirs].into_iter().any(somebody_is_gone))
+        {
             break;
         }
     }
     Ok((tally, None))
+}
+
+/// What has been asked for that may make daemons do different things later.
+#[derive(Debug, Default)]
+struct Past {
+    /// Guests that somebody has introduced.
+    introduced: BTreeSet<u32>,
+    /// Guests that are some other's target.
+    targets: BTreeSet<u32>,
+}
+
+impl Past {
+    /// Takes note of a step that both daemons have performed.
+    fn silent_case<'a>(&mut self, step: &'a Step) -> Case<'a> {
+        let (mut introduced, mut targeted) = (false, false);
+        if let (Seat::Guest(domid), Action::Destroy | Action::Change(State::Dying)) =
+            (step.seat, &step.action)
+        {
+            targeted |= self.targets.contains(&domid);
+        }
+        for request in step.action.requests() {
+            let numbers: Vec<u32> = request.payload.split(|byte| *byte == 0).map(atoi).collect();
+            match numbers[..] {
+                [domid, ..] if request.is(Kind::Introduce) => introduced |= !self.introduced.insert(domid),
+                [domid, ..] if request.is(Kind::Release) => targeted |= self.targets.contains(&domid),
+                [_, target, ..] if request.is(Kind::SetTarget) => drop(self.targets.insert(target)),
+                _ => {}
+            }
+        }
+        Case::Silent { step, introduced, targeted }
+    }
 }
 
 /// Differences that were found, and what each leads to.
@@ -97,7 +131,7 @@ fn judge(against: Against, step: &Step, ours: &Observation, theirs: &Observation
             }
         }
     }
-    if stores_differ(&found) || found.iter().any(|_| our_list.contains(&Heard::Closed)) {
+    if stores_differ(&found) || (!found.is_empty() && [ours, theirs].into_iter().any(somebody_is_gone)) {
         return Some(found);
     }
     let mut seats: Vec<Seat> = ours.keys().chain(theirs.keys()).copied().collect();
@@ -110,13 +144,25 @@ fn judge(against: Against, step: &Step, ours: &Observation, theirs: &Observation
         if !(surplus.is_empty() && missing.is_empty()) {
             found.push(explanation(
                 against,
-                Case::Events { step, seat, surplus: &surplus, missing: &missing },
+                Case::Events {
+                    step,
+                    seat,
+                    ours: our_list,
+                    theirs: their_list,
+                    surplus: &surplus,
+                    missing: &missing,
+                },
             )?);
         } else if found.is_empty() && our_list != their_list {
             found.push(explanation(against, Case::Order { step, seat })?);
         }
     }
     Some(found)
+}
+
+/// Whether a connection has ended: if a daemon dies, everybody's has.
+fn somebody_is_gone(observation: &Observation) -> bool {
+    observation.values().flatten().any(|heard| *heard == Heard::Closed)
 }
 
 fn list(observation: &Observation, seat: Seat) -> &[Heard] {

@@ -198,7 +198,7 @@ impl Generator {
             }
             Kind::Introduce if !self.one_in(6) => return introduction(self.guest()).payload,
             Kind::Introduce => format!("{}\0{}\0{}\0", self.domid(), self.offset(), self.offset()),
-            // The C daemon would fall over a domain that is its own target, as soon as the domain is gone.
+            // The C daemon dies of a domain that is its own target, and serves a target until the last that has it is gone.
             Kind::SetTarget if !self.one_in(4) => format!("{}\0{}\0", self.rng.u32(2..4), self.rng.u32(..2)),
             Kind::SetTarget => format!("{NOBODY}\0{}\0", self.domid()),
             Kind::Control => {
@@ -224,7 +224,7 @@ impl Generator {
         };
         let relative = base.is_empty();
         let depth = self.rng.usize(usize::from(relative)..4);
-        let names: Vec<_> = (0..depth).map(|_| ["a", "b", "c", "Name-1_@:"][self.rng.usize(..4)]).collect();
+        let names: Vec<_> = (0..depth).map(|_| ["a", "b", "c", "Name-1_@"][self.rng.usize(..4)]).collect();
         match (relative, depth) {
             (true, _) => names.join("/"),
             (false, 0) => base,
@@ -239,7 +239,7 @@ impl Generator {
             2 => "//".to_owned(),
             3 => "/s//a".to_owned(),
             4 => "/s/a/".to_owned(),
-            5 => "/s/a b".to_owned(),
+            5 => ["/s/a b", "/s/a:b", "/s/a.b"][self.rng.usize(..3)].to_owned(),
             6 => "/s/\u{7f}".to_owned(),
             7 => "/s/\u{e9}".to_owned(),
             8 => "@releaseDomain".to_owned(),

@@ -17,6 +17,8 @@ use crate::step::{Action, Request, Seat, Step, Transaction, brief, kind_name};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is asked whether the daemon is still there: a ring does not tell.
 const SLICE: Duration = Duration::from_millis(100);
+/// Ports that guests may have are below this: a larger one cannot be told from an error.
+const PORTS: u32 = 0x4000_0000;
 /// The number of a transaction that no daemon ever gave.
 const NEVER_STARTED: u32 = 0x3fff_0000;
 /// The number of the request that shows what has gone without an answer.
@@ -100,11 +102,6 @@ impl World {
         let options = Options { hurry: true, processor: None };
         let daemon = Daemon::start(target, program, options)?;
         Ok(World { daemon, seats: BTreeMap::new(), guests: Vec::new(), ruined: Vec::new() })
-    }
-
-    /// Whether the daemon has ended.
-    pub fn has_ended(&mut self) -> bool {
-        self.daemon.ended().is_some()
     }
 
     /// The end of the daemon's log, and how it has ended if it has: for people.
@@ -233,6 +230,11 @@ impl World {
             }
             list.push(seated.note(request, message, header != found));
         }
+        if !changes.is_empty() {
+            // A daemon may answer first, and begin or end to serve the ring then; not after the next answer.
+            seated.client.send_raw(&question())?;
+            while !hear(&mut self.daemon, seated).map(|heard| heard.is_reply())? {}
+        }
         for request in changes {
             self.note_domain(request)?;
         }
@@ -256,8 +258,9 @@ impl World {
         }
         let watches = self.seats.remove(&seat).is_some_and(|old| old.watches);
         let can_be_served = self.guests.contains(&domid) && !self.ruined.contains(&domid);
-        if let (Some(port), true) = (rest.get(1), can_be_served) {
-            let mut ring = self.daemon.xen().ring(domid, *port)?;
+        let port = rest.get(1).copied().filter(|port| *port < PORTS);
+        if let (Some(port), true) = (port, can_be_served) {
+            let mut ring = self.daemon.xen().ring(domid, port)?;
             ring.reset()?;
             let mut seated = Seated::new(Carrier::Ring(ring));
             // Who is introduced again may have kept its watches.
@@ -368,7 +371,7 @@ fn trouble(error: Error) -> Heard {
 }
 
 /// A number as C's `atoi` reads it.
-fn atoi(text: &[u8]) -> u32 {
+pub(crate) fn atoi(text: &[u8]) -> u32 {
     let text = text.trim_ascii_start();
     let (negative, digits) = match text {
         [b'-', rest @ ..] => (true, rest),
