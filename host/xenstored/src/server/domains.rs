@@ -55,7 +55,16 @@ impl Server {
         match action {
             DomainAction::Connect { domid, port, .. } => {
                 match self.hypervisor.as_mut().map(|own| own.map(domid)) {
-                    Some(Ok(page)) => self.connect(domid, port, ClientStream::ring(page)),
+                    Some(Ok(page)) => {
+                        let stream = ClientStream::ring(page);
+                        let id = ConnectionId::of_domain(domid);
+                        let goes_on = self.master.connections().any(|known| known == id);
+                        // Whatever is in the ring of a domain that is introduced is from before.
+                        if let (false, Some(interface)) = (goes_on, stream.interface()) {
+                            interface.reset();
+                        }
+                        self.connect(domid, port, stream);
+                    }
                     Some(Err(error)) => warn!("domain {}: its ring cannot be mapped: {error}", domid.0),
                     None => {
                         info!("domain {} is introduced, and there is no hypervisor to map its ring", domid.0)
