@@ -1,6 +1,5 @@
 //! Every fault of a probe, on every kind of host: how it must show, and the rung that must repair it.
 
-use emulator::artifacts::XenVersion::{V4_17, V4_20};
 use emulator::condition::component;
 use rvmm_tests::trial::{Program, trials};
 use rvmm_tests::{Host, Setup};
@@ -27,22 +26,4 @@ fn faults_are_repaired(setup: Setup) {
     }
 }
 
-macro_rules! faults_are_repaired_on {
-    ($($test:ident: $xen:expr, iommu $iommu:expr, $processors:literal processors;)*) => {
-        $(#[test]
-        fn $test() {
-            faults_are_repaired(Setup { xen: $xen, iommu: $iommu, processors: $processors, ..Setup::default() });
-        })*
-    };
-}
-
-faults_are_repaired_on! {
-    xen_4_17: V4_17, iommu true, 1 processors;
-    xen_4_17_on_two_processors: V4_17, iommu true, 2 processors;
-    xen_4_17_without_iommu: V4_17, iommu false, 1 processors;
-    xen_4_17_without_iommu_on_two_processors: V4_17, iommu false, 2 processors;
-    xen_4_20: V4_20, iommu true, 1 processors;
-    xen_4_20_on_two_processors: V4_20, iommu true, 2 processors;
-    xen_4_20_without_iommu: V4_20, iommu false, 1 processors;
-    xen_4_20_without_iommu_on_two_processors: V4_20, iommu false, 2 processors;
-}
+rvmm_tests::on_every_host!(faults_are_repaired);

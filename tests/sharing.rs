@@ -1,6 +1,5 @@
 //! Memory and event channels between unikernels outlive each of them, and what root says of domains does too.
 
-use emulator::artifacts::XenVersion::{V4_17, V4_20};
 use emulator::condition::{all_is_settled, component, everything_is_up};
 use emulator::event::Rung;
 use emulator::fault::Fault;
@@ -54,18 +53,10 @@ fn conversations_go_on(setup: Setup) {
     }
 }
 
-macro_rules! conversations_go_on_on {
-    ($($test:ident: $xen:expr, iommu $iommu:expr, $processors:literal processors;)*) => {
-        $(#[test]
-        fn $test() {
-            conversations_go_on(Setup { xen: $xen, iommu: $iommu, processors: $processors, ..Setup::default() });
-        })*
-    };
-}
-
-conversations_go_on_on! {
-    xen_4_17: V4_17, iommu true, 1 processors;
-    xen_4_20_without_iommu_on_two_processors: V4_20, iommu false, 2 processors;
+rvmm_tests::on_every_host! {
+    conversations_go_on;
+    xen_4_17: V4_17, true, 1;
+    xen_4_20_without_iommu_on_two_processors: V4_20, false, 2;
 }
 
 #[test]

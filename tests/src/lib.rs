@@ -20,3 +20,33 @@ pub mod trial;
 
 pub use host::Host;
 pub use setup::Setup;
+
+/// A test on every kind of host: on each Xen, with an IOMMU and without, on one processor and on two. `$check` is what is done with a
+/// [`Setup`].
+#[macro_export]
+macro_rules! on_every_host {
+    ($check:path) => {
+        $crate::on_every_host! {
+            $check;
+            xen_4_17: V4_17, true, 1;
+            xen_4_17_on_two_processors: V4_17, true, 2;
+            xen_4_17_without_iommu: V4_17, false, 1;
+            xen_4_17_without_iommu_on_two_processors: V4_17, false, 2;
+            xen_4_20: V4_20, true, 1;
+            xen_4_20_on_two_processors: V4_20, true, 2;
+            xen_4_20_without_iommu: V4_20, false, 1;
+            xen_4_20_without_iommu_on_two_processors: V4_20, false, 2;
+        }
+    };
+    ($check:path; $($test:ident: $xen:ident, $iommu:literal, $processors:literal;)*) => {
+        $(#[test]
+        fn $test() {
+            $check($crate::Setup {
+                xen: ::emulator::artifacts::XenVersion::$xen,
+                iommu: $iommu,
+                processors: $processors,
+                ..Default::default()
+            });
+        })*
+    };
+}

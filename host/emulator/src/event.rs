@@ -9,6 +9,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+pub use monitor::Rung;
 use strum::{Display, EnumString, VariantArray};
 use thiserror::Error;
 
@@ -19,22 +20,6 @@ pub const TAG: &str = "[SD] ";
 
 /// What stands for the sequence number of an event that has none.
 const NO_NUMBER: &str = "-";
-
-/// The rungs of the repair ladder, cheapest first.
-#[derive(Clone, Copy, Debug, Display, EnumString, Eq, Hash, Ord, PartialEq, PartialOrd, VariantArray)]
-#[strum(serialize_all = "kebab-case")]
-pub enum Rung {
-    /// One part inside a unikernel, restarted by its shadow.
-    PartRestart,
-    /// The unikernel restarted in place.
-    MicroReboot,
-    /// The unikernel built anew under the same domid.
-    Rebuild,
-    /// A rebuild, and the same for whatever depends on it.
-    Cascade,
-    /// The whole control plane, in dependency order.
-    ControlPlane,
-}
 
 /// How a fault showed.
 #[derive(Clone, Copy, Debug, Display, EnumString, Eq, Hash, PartialEq, VariantArray)]
@@ -409,7 +394,7 @@ mod tests {
     }
 
     fn rung() -> impl Strategy<Value = Rung> {
-        prop::sample::select(Rung::VARIANTS)
+        prop::sample::select(&Rung::ALL)
     }
 
     fn text() -> impl Strategy<Value = Option<String>> {

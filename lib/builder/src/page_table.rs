@@ -205,11 +205,12 @@ impl Tables {
             return None;
         }
         let number = page_number(address) >> level.bits();
-        let above: u64 = self.levels().filter(|other| *other > level).map(|l| self.count(l)).sum();
-        let mut before = self.first.0 + above;
+        let mut before = self.first.0;
         for run in self.runs(level) {
             if run.contains(&number) {
-                return Some(Pfn(before + number - run.start));
+                // Counted last: most addresses have no table, and whoever fills one asks for all of them.
+                let above: u64 = self.levels().filter(|other| *other > level).map(|l| self.count(l)).sum();
+                return Some(Pfn(before + above + number - run.start));
             }
             before += run.end - run.start;
         }

@@ -1,6 +1,8 @@
 //! The ladder of repairs: which rung is next.
 
 use crate::{HoldReason, Limits, PlaneLimit, Window};
+use core::fmt;
+use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// A rung of the ladder of repairs, cheapest first.
@@ -35,6 +37,35 @@ impl Rung {
             Self::Cascade => "cascade",
             Self::ControlPlane => "control-plane",
         }
+    }
+}
+
+/// By its name.
+impl fmt::Display for Rung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A word that names no rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoSuchRung;
+
+impl fmt::Display for NoSuchRung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no such rung; there are")?;
+        Rung::ALL.iter().try_for_each(|rung| write!(f, " {rung}"))
+    }
+}
+
+impl core::error::Error for NoSuchRung {}
+
+/// By its name.
+impl FromStr for Rung {
+    type Err = NoSuchRung;
+
+    fn from_str(name: &str) -> Result<Self, NoSuchRung> {
+        Self::ALL.into_iter().find(|rung| rung.name() == name).ok_or(NoSuchRung)
     }
 }
 

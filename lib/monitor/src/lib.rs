@@ -45,7 +45,7 @@ pub use decision::Monitor;
 pub use event::{Action, Actions, Event, MAX_ACTIONS};
 pub use graph::{Graph, GraphError};
 pub use heartbeat::{CpuSample, MAX_PARTS, Observation, Progress};
-pub use ladder::{Climb, Rung};
+pub use ladder::{Climb, NoSuchRung, Rung};
 pub use phase::Phase;
 pub use policy::{Granularity, Limits, PlaneLimit, Policy, PolicyError};
 pub use report::{Cause, Failure, Fault, HoldReason, Line, Method, Repair, Report};

@@ -34,6 +34,11 @@ pub mod cause {
     pub const PANIC: u64 = 256;
 }
 
+/// The reason of shutdown by which a unikernel says that it has ended its life itself, by a trap stub or a panic, and
+/// that it will begin the next where it stands if it is only let run. It is none of Xen's reasons, so whoever Xen ends
+/// does not say so.
+pub const ENDED: u32 = 64;
+
 /// The names of [`CrashReport::registers`].
 pub const REGISTER_NAMES: [&str; REGISTERS] = [
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14",

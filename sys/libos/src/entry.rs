@@ -3,13 +3,23 @@
 //! Root starts it (again) at `_start` with the stack pointer at the top of the stack and events
 //! masked. The stubs depend on nothing but the two pages at fixed addresses: where root has set the
 //! health page's `BOOT_WANTED`, they lead to `_start` (Xen may deliver an exception of the last life
-//! to the new one); else they note the registers and end this life with a crash report.
+//! to the new one); else they note the registers and end this life with a crash report. Who has ended itself so
+//! stands at [`uk_end`], from where root needs only let it run.
 
 use core::arch::global_asm;
 use core::mem::offset_of;
 use uk_abi::boot_info::{Area, BootInfo};
+use uk_abi::crash::ENDED;
 use uk_abi::health::byte;
 use uk_abi::layout::{BOOT_INFO_VA, HEALTH_VA, TRAP_STUB_SIZE, TRAP_STUBS};
+use xen_abi::Hypercall;
+use xen_abi::sched::{SchedOp, Shutdown};
+
+/// What the processor starts with: all exceptions of SSE masked, rounding to nearest.
+const DEFAULT_MXCSR: u32 = 0x1f80;
+
+/// Why this domain shuts itself down.
+static REASON: Shutdown = Shutdown { reason: ENDED };
 
 const STACK: usize = BOOT_INFO_VA as usize + offset_of!(BootInfo, stack);
 
@@ -17,11 +27,17 @@ global_asm!(
     ".pushsection .text.entry, \"ax\", @progbits",
     ".globl _start",
     "_start:",
-    "cld",
     "xor ebp, ebp",
     "mov rsp, qword ptr [{stack_pages}]",
     "shl rsp, 12",
     "add rsp, qword ptr [{stack_va}]",
+    // What the last life may have left in flags and floating-point control.
+    "push 2",
+    "popfq",
+    "push {mxcsr}",
+    "ldmxcsr [rsp]",
+    "fninit",
+    "pop rax",
     "call {start}",
     "ud2",
     //
@@ -55,6 +71,17 @@ global_asm!(
     "cld",
     "call {trap}",
     "ud2",
+    //
+    // The end of a life: the domain shuts down, and if it is let run again, it begins the next life.
+    ".globl uk_end",
+    "uk_end:",
+    "mov eax, {sched_op}",
+    "mov edi, {shutdown}",
+    "lea rsi, [rip + {reason}]",
+    "syscall",
+    "cmp qword ptr [{boot_wanted}], 0",
+    "je uk_end",
+    "jmp _start",
     ".popsection",
     stubs = const TRAP_STUBS,
     stub_size = const TRAP_STUB_SIZE,
@@ -67,4 +94,13 @@ global_asm!(
     emergency = sym crate::trap::EMERGENCY_STACK,
     emergency_size = const crate::trap::EMERGENCY_STACK_SIZE,
     trap = sym crate::trap::trap,
+    mxcsr = const DEFAULT_MXCSR,
+    sched_op = const Hypercall::SchedOp.raw(),
+    shutdown = const SchedOp::Shutdown.raw(),
+    reason = sym REASON,
 );
+
+unsafe extern "C" {
+    /// Ends this life.
+    pub(crate) safe fn uk_end() -> !;
+}

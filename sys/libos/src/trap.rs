@@ -1,12 +1,11 @@
 //! The end of a life: exceptions and panics become a crash report, then the domain shuts down.
 
-use crate::start;
+use crate::{entry, start};
 use core::cell::UnsafeCell;
 use core::panic::PanicInfo;
 use core::sync::atomic::Ordering::Relaxed;
 use uk_abi::crash::cause;
 use uk_abi::health::{HealthPage, word};
-use xen_abi::sched::ShutdownReason;
 
 /// Bytes of the stack on which a fault is reported: the fault may be one of the ordinary stack.
 pub(crate) const EMERGENCY_STACK_SIZE: usize = 8192;
@@ -74,7 +73,5 @@ fn die(health: &HealthPage<'_>, mut rbp: u64) -> ! {
         rbp = next;
     }
     health.crash_complete();
-    loop {
-        pv::sched::shutdown(ShutdownReason::Crash);
-    }
+    entry::uk_end()
 }

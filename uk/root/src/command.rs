@@ -65,6 +65,7 @@ impl Host {
                 && self.console.obeys
             {
                 // What happened before the command was given is to be read before its answer.
+                self.note_reports();
                 while self.events.print_one() {}
                 match self.command(&line) {
                     Ok(()) => answer(format_args!("ok")),
@@ -92,9 +93,8 @@ impl Host {
             }
             "restart" => {
                 let component = self.startable(words.next())?;
-                let rung =
-                    words.next().and_then(|word| Rung::ALL.into_iter().find(|rung| rung.name() == word));
-                self.tell(Event::OperatorRestart { component, rung: rung.ok_or("no such rung")? });
+                let rung = words.next().and_then(|word| Rung::from_str(word).ok()).ok_or("no such rung")?;
+                self.tell(Event::OperatorRestart { component, rung });
                 self.do_actions();
                 Ok(())
             }

@@ -10,7 +10,8 @@ use uk_abi::crash::CrashReport;
 
 /// A component's crash report, taken before its next life clears it.
 pub struct Crash {
-    index: usize,
+    /// Whose it is.
+    pub index: usize,
     report: CrashReport,
 }
 

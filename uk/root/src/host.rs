@@ -4,12 +4,13 @@ use crate::books::{self, Books, DomainRecord, MAX_EXTENTS, MonitorRecord, PortsR
 use crate::channels;
 use crate::command::Console;
 use crate::component::{Component, Domain, EXTENT_PAGES};
-use crate::crash_log::{self, Crash};
+use crate::crash_log;
 use crate::devices::quiesce::{self, REGISTER_PAGES};
 use crate::devices::{self, Found, Shares};
 use crate::events::EventLog;
 use crate::life::RepairError;
 use crate::loans::{Kept, Lent};
+use crate::reports::Reports;
 use crate::{micro_reboot, policy, rebuild};
 use builder::UkPlan;
 use description::Archive;
@@ -21,7 +22,7 @@ use kernel::pv::event;
 use kernel::window::Slot;
 use kernel::{call, now_us};
 use monitor::{
-    Action, Actions, ComponentId, ComponentSet, Event, MAX_COMPONENTS, Method, Monitor, Phase, Report, Rung,
+    Action, Actions, ComponentId, ComponentSet, Event, MAX_COMPONENTS, Method, Monitor, Phase, Rung,
 };
 use static_cell::StaticCell;
 use uk_abi::register::{Changing, State};
@@ -50,6 +51,8 @@ pub struct Host {
     pub monitor: Monitor,
     /// What it has decided and what is not done yet.
     pub actions: Actions,
+    /// What it reports and what is not noted yet.
+    pub reports: Reports,
     /// What a new life of root must know.
     pub books: Books,
     /// The event log.
@@ -113,6 +116,7 @@ impl Host {
             monitor: monitor(description, devices.incomplete),
             components: components(&archive, description, lent, devices),
             actions: Actions::default(),
+            reports: Reports::default(),
             books,
             events,
             kept,
@@ -185,44 +189,50 @@ impl Host {
         ports.extend(self.ports);
         let doorbells = self.doorbells();
         ports.extend(doorbells.iter().map(|(_, port)| *port));
-        // Lines that are not printed yet are work, but the least urgent: no waiting then.
-        let until_us = if self.events.is_printed() { self.next_check_us } else { now_us() };
+        // Lines that are not written yet are work, but the least urgent: no waiting then.
+        let was_reviving = self.is_reviving();
+        let is_idle = was_reviving || (self.events.is_printed() && self.reports.is_empty());
+        let until_us = if is_idle { self.next_check_us } else { now_us() };
         let fired = call::wait(&ports, until_us.saturating_mul(1000).max(1));
         if fired & 1 != 0 {
             self.look_for_crashes();
         }
-        self.do_actions();
         for (bit, (index, _)) in doorbells.iter().enumerate() {
             if fired >> (bit + 2) & 1 != 0 {
-                self.components[*index].doorbell_rings += 1;
+                self.hear(*index);
             }
         }
+        self.do_actions();
         if fired & 2 != 0 {
             self.obey();
         }
         let now = now_us();
-        if now >= self.next_check_us {
+        let is_time = now >= self.next_check_us;
+        if is_time {
             self.next_check_us = now + self.description.host.check_period_us;
             self.observe_all(now);
             self.tell(Event::Tick);
             self.do_actions();
-            self.drain_logs(now);
         }
-        self.events.print_one();
+        // Who has just been started goes before all paperwork, but not for longer than from one look to the next.
+        if !self.is_reviving() || (is_time && was_reviving) {
+            if is_time {
+                self.drain_logs(now);
+            }
+            self.note_reports();
+            self.events.print_one();
+        }
     }
 
-    /// Does what the monitor has decided. Reports are noted when everything else is done.
+    /// Does what the monitor has decided.
     pub fn do_actions(&mut self) {
-        let mut reports = Vec::<Report, { monitor::MAX_ACTIONS }>::new();
-        let mut crashes = Vec::<Crash, 4>::new();
         loop {
             self.save_changes();
             let Some(action) = self.actions.pop() else { break };
             match action {
                 Action::Repair(repair) => {
-                    call::beat();
                     let index = repair.component.index();
-                    crash_log::collect(&self.components[index], &mut crashes);
+                    crash_log::collect(&self.components[index], &mut self.reports.crashes);
                     let mut done = self.repair(index, repair.method);
                     if repair.rung >= Rung::Cascade && matches!(done, Err(RepairError::Zombie)) {
                         self.take_down_dependents(repair.component);
@@ -249,52 +259,8 @@ impl Host {
                     let _ = self.control.pause(self.components[component.index()].domid());
                     self.register(component.index(), State::ShutDown { reason: HELD });
                 }
-                Action::Report(report) => {
-                    // As many as the queue can hold; more come only after repairs that took their time.
-                    let _ = reports.push(report);
-                }
+                Action::Report(report) => self.report(report),
             }
-        }
-        let now = now_us();
-        for report in &reports {
-            self.note_report(now, report);
-        }
-        for crash in &crashes {
-            crash_log::note(self, crash);
-        }
-    }
-
-    fn note_report(&mut self, now: u64, report: &Report) {
-        let Self { components, events, .. } = self;
-        let name = |id: ComponentId| components.get(id.index()).map_or("?", |component| component.name);
-        let who = report.component().map_or("root", name);
-        let line = report.line(name);
-        match *report {
-            Report::Fault { component, detected_us, .. } => match components[component.index()].injected_us {
-                Some(at) => events.note(detected_us, who, format_args!("{line} injected_us={at}")),
-                None => events.note(detected_us, who, format_args!("{line}")),
-            },
-            Report::Repair(repair) => events.note(repair.ordered_us, who, format_args!("{line}")),
-            Report::Repaired { repair, .. } => {
-                let component = &components[repair.component.index()];
-                let first_beat_us =
-                    component.health().and_then(|health| health.first_beat_us()).unwrap_or(now);
-                let incarnation = component.incarnation;
-                // From when the fault was found to the new life's first beat, by that life's own stamp: root
-                // itself sees the beat only when it looks the next time.
-                let recovery_us = first_beat_us.saturating_sub(repair.since_us);
-                events.note(
-                    now,
-                    who,
-                    format_args!(
-                        "{line} first_beat_us={first_beat_us} recovery_us={recovery_us} incarnation={incarnation}"
-                    ),
-                );
-                components[repair.component.index()].injected_us = None;
-            }
-            // What is as it was is no news.
-            Report::Resume { known: true, .. } => {}
-            _ => events.note(now, who, format_args!("{line}")),
         }
     }
 
@@ -364,6 +330,8 @@ impl Host {
                 Ok(())
             }
             Method::Rebuild => {
+                // A row of these takes longer than the watchdog waits.
+                call::beat();
                 rebuild::rebuild(component, &self.control, &mut self.books)?;
                 channels::tell_peers(&mut self.components, index);
                 let Self { components, events, .. } = self;

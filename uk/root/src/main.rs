@@ -29,6 +29,7 @@ mod loans;
 mod micro_reboot;
 mod policy;
 mod rebuild;
+mod reports;
 mod self_harm;
 mod watch;
 

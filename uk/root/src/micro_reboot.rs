@@ -2,7 +2,7 @@
 
 use crate::component::Component;
 use crate::devices::{assign, quiesce};
-use crate::life::{self, Constants, Doing, RepairError};
+use crate::life::{self, Constants, Doing, RepairError, Way};
 use builder::TablePage;
 use builder::page_table::Level;
 use core::ops::Range;
@@ -10,9 +10,10 @@ use core::sync::atomic::Ordering::Relaxed;
 use heapless::Vec;
 use kernel::control::Control;
 use uk_abi::boot_info::BootReason;
+use uk_abi::crash::ENDED;
 use uk_abi::layout::{BAR_WINDOW_VA, GRANT_WINDOW_VA, KEPT_WINDOW_VA};
 use xen_abi::Pfn;
-use xen_abi::domctl::DomainInfoFlags;
+use xen_abi::domctl::{DomainInfoFlags, SHUTDOWN_MASK, SHUTDOWN_SHIFT};
 use xen_abi::mmu::{MmuUpdate, PTE_FRAME_MASK, Pte, PteFlags};
 
 /// Entries mended by one hypercall.
@@ -42,12 +43,14 @@ pub fn micro_reboot(component: &mut Component, control: &Control) -> Result<(), 
         return Err(RepairError::NoDomain);
     }
     let has_shut_down = info.flags.contains(DomainInfoFlags::SHUTDOWN);
+    let shutdown_code = info.flags.bits() >> SHUTDOWN_SHIFT & SHUTDOWN_MASK;
+    let has_ended_itself = has_shut_down && shutdown_code == ENDED;
     // A life of root that ended in the middle of this has left it paused; pauses nest.
     let is_paused = info.flags.contains(DomainInfoFlags::PAUSED);
     if !has_shut_down && !is_paused {
         control.pause(domid).doing("pausing the domain")?;
     }
-    prepare(component, control)?;
+    prepare(component, control, if has_ended_itself { Way::Walk } else { Way::Put })?;
     if has_shut_down {
         control.resume(domid).doing("resuming the domain")?;
     }
@@ -57,13 +60,13 @@ pub fn micro_reboot(component: &mut Component, control: &Control) -> Result<(), 
     Ok(())
 }
 
-fn prepare(component: &mut Component, control: &Control) -> Result<(), RepairError> {
+fn prepare(component: &mut Component, control: &Control, way: Way) -> Result<(), RepairError> {
     quiesce::reset(component, control)?;
     let were_sound = mend_tables(component, control)?;
     let constants =
         if were_sound && component.devices.is_empty() { Constants::Sound } else { Constants::Doubtful };
     life::load_image(&component.plan, &mut component.slot, constants);
-    life::begin(component, control, BootReason::MicroReboot)?;
+    life::begin(component, control, BootReason::MicroReboot, way)?;
     assign::start(component);
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::books::Books;
 use crate::component::{Component, Domain, EXTENT_ORDER, EXTENT_PAGES};
 use crate::devices::assign;
 use crate::devices::quiesce::{self, REGISTER_PAGES};
-use crate::life::{self, Constants, Doing, RepairError};
+use crate::life::{self, Constants, Doing, RepairError, Way};
 use crate::micro_reboot::digest_tables;
 use core::sync::atomic::Ordering::Relaxed;
 use heapless::Vec;
@@ -42,7 +42,7 @@ pub fn rebuild(component: &mut Component, control: &Control, books: &mut Books) 
     assign::give(component, control, books)?;
     fill(component, control)?;
     connect(component)?;
-    life::begin(component, control, reason)?;
+    life::begin(component, control, reason, Way::Put)?;
     assign::start(component);
     control.unpause(component.domid()).doing("starting the domain")?;
     component.record(books, true);

@@ -27,6 +27,15 @@ impl Host {
         quiet.filter_map(|c| c.domain.as_ref().map(|domain| (c.index, domain.doorbell))).collect()
     }
 
+    /// The doorbell of a component has rung. A new life rings when it has beaten for the first time.
+    pub fn hear(&mut self, index: usize) {
+        self.components[index].doorbell_rings += 1;
+        if ComponentId::new(index).is_some_and(|id| matches!(self.monitor.phase(id), Phase::Starting { .. }))
+        {
+            self.observe(index, None);
+        }
+    }
+
     /// Asks Xen which domains have shut down.
     pub fn look_for_crashes(&mut self) {
         let mut room = [DomainInfo::default(); MAX_COMPONENTS];

@@ -69,6 +69,12 @@ pub(super) fn clear() {
     words().iter().for_each(|word| word.store(0, Ordering::Relaxed));
 }
 
+/// The pages whose entries are not free.
+pub(super) fn used() -> impl Iterator<Item = usize> {
+    let is_used = |(_, words): &(usize, &[AtomicU64])| words[1].load(Ordering::Acquire) != 0;
+    words().chunks_exact(2).enumerate().filter(is_used).map(|(page, _)| page)
+}
+
 /// The entry of `page`.
 pub(super) fn read(page: usize) -> Result<Entry, Damaged> {
     let words = words();

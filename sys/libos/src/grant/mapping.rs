@@ -32,7 +32,7 @@ fn address(page: usize) -> u64 {
 /// If that cannot be made out, because the book is damaged or the life ended while Xen was mapping: this life ends, and
 /// a rebuild, which the next failure of its kind leads to, undoes all mappings.
 pub(super) fn settle() {
-    for page in pages() {
+    for page in book::used() {
         match book::read(page) {
             Ok(Entry::Free | Entry::Mapped(..)) => {}
             Ok(Entry::Unmapping(who, handle)) => {
@@ -54,7 +54,7 @@ pub(super) fn settle() {
 
 /// The mappings of the last life, each once. What is dropped of them is unmapped.
 pub fn inherited_mappings() -> impl Iterator<Item = MappedPage> {
-    pages().filter_map(|page| match book::read(page) {
+    book::used().filter_map(|page| match book::read(page) {
         Ok(Entry::Mapped(who, handle)) if !OWNED[page].swap(true, Relaxed) => {
             Some(MappedPage { page, who, handle })
         }

@@ -72,7 +72,9 @@ fn route(device: &Device, domid: Domid, control: &Control) -> (IrqKind, Vec<u32,
     (IrqKind::Poll, Vec::new())
 }
 
-/// Lets the devices of `component` reach memory and interrupt. Their rings of an earlier life must be dead.
+/// Lets the devices of `component` reach memory and interrupt. Their rings of an earlier life must be dead. What is to
+/// be set is read first, even where root has set it before: Xen takes the right to reach memory from a device that
+/// has tried to reach what is not its domain's too often.
 pub fn start(component: &Component) {
     for device in component.devices.iter() {
         let (bdf, kind) = (device.bdf, device.info.irq_kind());
