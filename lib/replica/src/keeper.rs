@@ -231,7 +231,14 @@ impl<W: Words> Keeper<W> {
                 break;
             }
             let budget = CHUNK_WORDS.min(share - written) * 8;
-            let over = self.state.walk(walk, budget, &mut self.chunk).map_err(Unsaved::Damaged)?;
+            let over = match self.state.walk(walk, budget, &mut self.chunk) {
+                Ok(over) => over,
+                Err(subject) => {
+                    self.walk = None;
+                    self.vault.abandon_pass();
+                    return Err(Unsaved::Damaged(subject));
+                }
+            };
             let payload = self.chunk.finish(0, None);
             let chunk = Frame::new(Kind::Chunk, self.stamp, payload);
             written += chunk.words();

@@ -187,10 +187,7 @@ impl<W: Words> Replica<W> {
             }
             Kind::Status => self.say_where(),
             Kind::SeedWanted if self.phase != Phase::Lost && self.phase != Phase::Joining => {
-                self.seed = Some(Walk::default());
-                self.outbox.reset();
-                let _ = self.outbox.write(&Frame::new(Kind::Join, self.keeper.stamp(), &[]));
-                self.news = true;
+                self.begin_seed();
             }
             Kind::SeedWanted => self.say_where(),
             _ => {}
@@ -293,6 +290,15 @@ impl<W: Words> Replica<W> {
         }
     }
 
+    /// Begins to send a copy to a master that starts.
+    fn begin_seed(&mut self) {
+        self.seed = Some(Walk::default());
+        self.outbox.reset();
+        // There is room in a channel that has just begun.
+        let _ = self.outbox.write(&Frame::new(Kind::Join, self.keeper.stamp(), &[]));
+        self.news = true;
+    }
+
     /// Sends the next part of a copy to a master that starts. Returns whether there is more to send.
     fn send_seed(&mut self) -> bool {
         let stamp = self.keeper.stamp();
@@ -300,7 +306,9 @@ impl<W: Words> Replica<W> {
         let mut next = walk.clone();
         let mut chunk = Builder::default();
         let Ok(over) = self.keeper.state.walk(&mut next, CHUNK_WORDS * 8, &mut chunk) else {
-            if self.keeper.check_all() != Soundness::Whole {
+            if self.keeper.check_all() == Soundness::Whole {
+                self.begin_seed();
+            } else {
                 self.lose(Standing::Lost);
             }
             return true;

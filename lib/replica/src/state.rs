@@ -14,6 +14,7 @@ pub struct State {
     pub deferred: Deferred,
     items: Items,
     one: Items,
+    checked: Items,
 }
 
 /// Where a walk over the whole state goes on.
@@ -32,6 +33,7 @@ impl State {
             deferred: Deferred::default(),
             items: Items::new(),
             one: Items::new(),
+            checked: Items::new(),
         }
     }
 
@@ -62,7 +64,7 @@ impl State {
     /// What exists during the whole walk is written at least once; what changes meanwhile is told by the steps.
     ///
     /// # Errors
-    /// This does not match its digest; the walk has not moved on.
+    /// This does not match its digest. The walk has to begin again: what it has passed may be damaged as well.
     pub fn walk(&mut self, walk: &mut Walk, budget: usize, chunk: &mut Builder) -> Result<bool, Subject> {
         chunk.begin();
         self.items.clear();
@@ -71,15 +73,19 @@ impl State {
             self.one.clear();
             let over = self.engine.items(&mut cursor, 1, &mut self.one);
             for item in self.one.list().flatten() {
-                match item {
-                    // Nothing goes into a log or to a replica that was not checked: it would be given a new digest there.
-                    Item::Node { path, .. } => {
-                        let subject = Subject::Node(path.into());
-                        if !self.engine.copy(&subject, &mut self.items) {
-                            return Err(subject);
-                        }
-                    }
-                    item => self.items.push(&item),
+                // Nothing goes into a log or to a replica that was not checked: it would be given a new digest there.
+                let subject = match item {
+                    Item::Node { path, .. } => Some(Subject::Node(path.into())),
+                    Item::Domain { domid, .. } => Some(Subject::Domain(domid)),
+                    Item::Connection { id, .. } => Some(Subject::Connection(id)),
+                    Item::Quotas(_) => Some(Subject::Quotas),
+                    // Watches are checked with their connection, which comes later.
+                    _ => None,
+                };
+                self.checked.clear();
+                match subject {
+                    Some(subject) if !self.engine.copy(&subject, &mut self.checked) => return Err(subject),
+                    _ => self.items.push(&item),
                 }
             }
             (walk.engine, walk.engine_done) = (cursor, over);

@@ -150,11 +150,11 @@ impl<W: Words> Master<W> {
         let over = match self.keeper.state.walk(&mut next, CHUNK_WORDS * 8, &mut chunk) {
             Ok(over) => over,
             Err(_) => {
-                let mended = self.keeper.check_all() == Soundness::Whole;
-                if !mended {
+                link.begin_join(stamp);
+                if self.keeper.check_all() != Soundness::Whole {
                     self.ask_for_copy();
                 }
-                return mended;
+                return true;
             }
         };
         let payload = chunk.finish(0, None);
