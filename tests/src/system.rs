@@ -40,6 +40,9 @@ pub const DEVICES: System = system!("devices.toml");
 /// Probes that share memory, and one that maps what another owns.
 pub const SHARING: System = system!("sharing.toml");
 
+/// XenStore with two replicas, and two clients that count.
+pub const STORE: System = system!("store.toml");
+
 /// Two probes with the deadlines of a host in service, and two that stand for guests.
 pub const MEASURED: System = system!("measured.toml");
 
@@ -101,7 +104,7 @@ mod tests {
 
     #[test]
     fn every_description_keeps_the_rules_on_every_host() {
-        for system in [PROBES, LADDER, SOAK, DEVICES, SHARING, MEASURED] {
+        for system in [PROBES, LADDER, SOAK, DEVICES, SHARING, STORE, MEASURED] {
             for processors in [1, 2] {
                 let setup = Setup { system, processors, ..Setup::default() };
                 let description = system.description(setup.patience()).unwrap();

@@ -33,6 +33,8 @@ pub mod xenstore;
 
 use core::sync::atomic::AtomicU32;
 
+pub use xen_abi::xs_wire::Connection;
+
 /// The length of a field that is an array of bytes.
 const fn length_of<T, const N: usize>(_: fn(&T) -> &[u8; N]) -> usize {
     N

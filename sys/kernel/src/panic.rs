@@ -11,6 +11,10 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     }
     let mut message = heapless::String::<{ crate::info::MESSAGE_LEN }>::new();
     // A message that does not fit is cut; what fits is kept.
-    let _ = write!(message, "{info}");
+    // The words in front of the place, on one line: they are what an operator needs.
+    let _ = match info.location() {
+        Some(place) => write!(message, "{} ({place})", info.message()),
+        None => write!(message, "{}", info.message()),
+    };
     call::panicked(&message)
 }

@@ -13,6 +13,8 @@ pub struct Arguments {
     pub read: Option<Domid>,
     /// Talk to all who share the memory of this name.
     pub talk: Option<&'static str>,
+    /// Use XenStore over the ring in the shared memory of this name.
+    pub store: Option<&'static str>,
     /// Map the page that this domain offers, and look at it again and again.
     pub map: Option<Domid>,
 }
@@ -29,6 +31,7 @@ impl Arguments {
                 "offer" if domain.is_some() => arguments.offer = domain,
                 "read" if domain.is_some() => arguments.read = domain,
                 "talk" if !value.is_empty() => arguments.talk = Some(value),
+                "store" if !value.is_empty() => arguments.store = Some(value),
                 "map" if domain.is_some() => arguments.map = domain,
                 _ => log::warn!("`{word}` among the arguments means nothing to a probe"),
             }

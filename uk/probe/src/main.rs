@@ -8,6 +8,7 @@
 //! sharing   a page that it shares with itself, and one with a neighbour
 //! talk      conversations through memory that root keeps
 //! census    what becomes of the domains of this host
+//! store     a client of XenStore that counts
 //! service   the figures that it shows in its health page
 //! ```
 //!
@@ -20,6 +21,7 @@
 //! | `read=D` | copies from the page that domain D offers, again and again |
 //! | `map=D` | looks at that page through a mapping instead; domain D cannot be rebuilt meanwhile |
 //! | `talk=NAME` | talks to all others who share the memory of that name |
+//! | `store=NAME` | uses XenStore over the ring in the memory of that name, and counts requests, replies and events |
 
 #![no_std]
 #![no_main]
@@ -32,6 +34,7 @@ mod journal;
 mod service;
 mod sharing;
 mod spinner;
+mod store;
 mod talk;
 mod worker;
 
@@ -41,6 +44,7 @@ use crate::sharing::Inherited;
 use crate::talk::Conversation;
 use core::cell::RefCell;
 use libos::embassy_executor::{SpawnError, SpawnToken};
+use libos::futures::join::join;
 use libos::{Spawner, Uk};
 use static_cell::StaticCell;
 
@@ -85,7 +89,10 @@ async fn main(spawner: Spawner, uk: Uk) {
     if arguments.spin {
         spawner.spawn(task(spinner::run()));
     }
-    worker::count_rings(&uk).await;
+    match arguments.store {
+        Some(name) => drop(join(worker::count_rings(&uk), store::run(&uk, name)).await),
+        None => worker::count_rings(&uk).await,
+    }
 }
 
 /// A task of this program, each of which is spawned once in a life.

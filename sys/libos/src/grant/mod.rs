@@ -27,7 +27,7 @@ mod table;
 pub use copy::{CopyBatch, Remote};
 pub use error::{CopyError, GrantError, MapError};
 pub use mapping::{MappedPage, inherited_mappings};
-pub use page::{Page, SharedPage};
+pub use page::{Page, SharedPage, halves};
 pub use table::{FIRST_FREE, Grant, StillMapped, inherited};
 pub use xen_abi::grant_table::GrantError as Refusal;
 pub use xen_abi::{Domid, GrantRef};

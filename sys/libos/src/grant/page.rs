@@ -3,11 +3,18 @@
 use alloc::alloc::{Layout, alloc_zeroed};
 use core::ops::Deref;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use uk_abi::layout::PAGE_SIZE;
 
 /// The words of a page.
 pub type Page = [AtomicU64; PAGE_SIZE / 8];
+
+/// The same page as the 32-bit words that the indexes of Xen's rings are. Who uses one view of a page at a time sees no
+/// value that nobody has written.
+pub fn halves(page: &Page) -> &[AtomicU32; PAGE_SIZE / 4] {
+    // SAFETY: a page of words is aligned for halves of them and as large as so many, and both are atomics.
+    unsafe { &*page.as_ptr().cast() }
+}
 
 /// The first page of those that were shared and are free now, or 0. Each holds the address of the next in its first
 /// word: pages for sharing do not return to the heap, which may have been set up around them.

@@ -1,0 +1,108 @@
+//! XenStore outlives whoever serves it: two clients count every request, reply and event while master and replicas fail, and end
+//! their lives if anything is lost, done twice or read wrong.
+
+use emulator::artifacts::XenVersion::{V4_17, V4_20};
+use emulator::condition::{component, everything_is_up};
+use emulator::event::Rung;
+use emulator::fault::Fault;
+use rvmm_tests::system::STORE;
+use rvmm_tests::{Host, Setup};
+
+const MASTER: &str = "xenstore.0";
+const REPLICAS: [&str; 2] = ["xenstore.1", "xenstore.2"];
+const CLIENTS: [&str; 2] = ["client.a", "client.b"];
+
+/// What a master must be able to die of.
+const FAULTS: [Fault; 9] = [
+    Fault::Panic,
+    Fault::Ud2,
+    Fault::NullStore,
+    Fault::StackOverflow,
+    Fault::HeapCorrupt,
+    Fault::WildData,
+    Fault::TightLoop,
+    Fault::BlockForever,
+    Fault::ExhaustMemory,
+];
+
+/// A host whose clients are served, by a master whom both replicas follow.
+fn boot(test: &str, setup: Setup) -> Host {
+    let host = Host::boot(test, Setup { system: STORE, ..setup });
+    host.wait_for_all(CLIENTS.map(|client| component(client).logs("XenStore serves this probe")));
+    host.wait_for_all([0, 1].map(|replica| component(MASTER).logs(&format!("replica {replica} follows"))));
+    host
+}
+
+/// Waits until both clients have made a hundred rounds more, or so; they may not have ended a life.
+fn clients_go_on(host: &mut Host) {
+    host.wait_for(everything_is_up());
+    CLIENTS.iter().for_each(|client| host.has_not_seen(component(*client).fails()));
+    host.begin_chapter();
+    host.wait_for_all(CLIENTS.map(|client| component(client).logs("rounds")));
+}
+
+fn clients_miss_nothing(setup: Setup) {
+    let mut host = boot(&format!("store-on-{setup}"), setup);
+    for fault in FAULTS {
+        host.inject(MASTER, fault);
+        host.wait_for(component(MASTER).is_repaired());
+        clients_go_on(&mut host);
+    }
+    for rung in [Rung::MicroReboot, Rung::Rebuild] {
+        host.restart(MASTER, rung);
+        host.wait_for(component(MASTER).is_repaired_by(rung));
+        clients_go_on(&mut host);
+    }
+}
+
+#[test]
+fn the_master_dies_on_xen_4_17() {
+    clients_miss_nothing(Setup { xen: V4_17, ..Setup::default() });
+}
+
+#[test]
+fn the_master_dies_on_xen_4_20_with_two_processors() {
+    clients_miss_nothing(Setup { xen: V4_20, processors: 2, ..Setup::default() });
+}
+
+#[test]
+fn replicas_die_and_follow_again() {
+    let mut host = boot("store-replicas", Setup::default());
+    for (number, replica) in REPLICAS.into_iter().enumerate() {
+        for rung in [Rung::MicroReboot, Rung::Rebuild] {
+            host.restart(replica, rung);
+            host.wait_for(component(replica).is_repaired_by(rung));
+            host.wait_for(component(MASTER).logs(&format!("replica {number} follows")));
+            clients_go_on(&mut host);
+        }
+    }
+}
+
+#[test]
+fn master_and_replicas_die_at_once() {
+    let mut host = boot("store-at-once", Setup::default());
+    host.inject(MASTER, Fault::Ud2);
+    REPLICAS.iter().for_each(|replica| host.inject(replica, Fault::Ud2));
+    host.wait_for_all([MASTER, REPLICAS[0], REPLICAS[1]].map(|name| component(name).is_repaired()));
+    clients_go_on(&mut host);
+    for name in [REPLICAS[1], REPLICAS[0], MASTER] {
+        host.restart(name, Rung::Rebuild);
+    }
+    host.wait_for_all(
+        [MASTER, REPLICAS[0], REPLICAS[1]].map(|name| component(name).is_repaired_by(Rung::Rebuild)),
+    );
+    clients_go_on(&mut host);
+}
+
+#[test]
+fn clients_die_and_begin_anew() {
+    let mut host = boot("store-clients", Setup::default());
+    for rung in [Rung::MicroReboot, Rung::Rebuild] {
+        host.restart(CLIENTS[0], rung);
+        host.wait_for(component(CLIENTS[0]).logs("XenStore serves this probe"));
+        clients_go_on(&mut host);
+    }
+    host.restart(MASTER, Rung::ControlPlane);
+    host.wait_for_all(CLIENTS.map(|client| component(client).logs("XenStore serves this probe")));
+    clients_go_on(&mut host);
+}

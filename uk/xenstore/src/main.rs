@@ -1,0 +1,48 @@
+//! The XenStore unikernel: one image, of which a host runs several. The first is the master and serves every domain's
+//! ring; the others are replicas, each with a copy of everything.
+//!
+//! ```text
+//! memory    what root keeps for it: vault, sessions, channels between master and replicas
+//! master    serves rings, follows the register of domains, feeds the replicas
+//! clients   the rings: mapped and bound, whoever has been restarted in between
+//! stream    a ring as the two streams of bytes that a session is made of
+//! replica   follows the master
+//! arguments what the system description says to it
+//! random    numbers that nobody outside can guess
+//! ```
+//!
+//! Its arguments are words: `privileged=D` says that domain D may do everything, as dom0 may elsewhere.
+//!
+//! What a request means is the business of the crate `xenstore`, and how it survives that of the crate `replica`. A
+//! program that dies here leaves its rings, its vault and its sessions behind, and the next life goes on with the
+//! byte at which the last one stopped.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod arguments;
+mod clients;
+mod master;
+mod memory;
+mod random;
+mod replica;
+mod stream;
+
+use libos::{Spawner, Uk};
+use memory::Memory;
+
+libos::main!(main);
+
+async fn main(_spawner: Spawner, uk: Uk) {
+    let memory = match Memory::divide(&uk) {
+        Ok(memory) => memory,
+        Err(error) => panic!("{error}"),
+    };
+    log::info!("{}: {memory}", uk.info());
+    match memory.index {
+        0 => master::run(uk, memory).await,
+        _ => replica::run(uk, memory).await,
+    }
+}

@@ -1,0 +1,110 @@
+//! How the memory that root keeps for this unikernel is divided.
+//!
+//! ```text
+//! recovery box of the master       sessions           | vault
+//! recovery box of a replica        vault
+//! shared memory "xenstore"         seed, four times   | inbox, outbox of the first replica | of the second | ...
+//! ```
+
+use crate::{arguments, random};
+use alloc::vec::Vec;
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use libos::Uk;
+use libos::xen_abi::Domid;
+use replica::master::Channels;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Memory that outlives this life.
+pub type Kept = &'static [AtomicU64];
+
+/// What all instances share is called so in the system description.
+pub const SHARED: &str = "xenstore";
+
+/// Copies of the seed. All would have to be hit before the store is read with another one.
+const SEEDS: usize = 4;
+/// Words that they take: the number and its checksum.
+const SEED_WORDS: usize = 2 * SEEDS;
+
+/// What root keeps for this unikernel.
+pub struct Memory {
+    /// Which instance this is; the master is 0.
+    pub index: usize,
+    /// The domains of the other instances, in order.
+    pub others: Vec<Domid>,
+    /// The log of the state.
+    pub vault: Kept,
+    /// Where clients' sessions are; empty for a replica.
+    pub sessions: Kept,
+    /// What all hashes and digests are seeded with, in every instance and in every life.
+    pub seed: u64,
+    /// The channels of each replica, with the master.
+    pub channels: Vec<Channels<Kept>>,
+}
+
+/// The system description gives this unikernel no memory to share with the other instances.
+#[derive(Debug)]
+pub struct NothingShared;
+
+impl fmt::Display for NothingShared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected shared memory called {SHARED:?} between the instances in rvmm.toml, found none")
+    }
+}
+
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kib = |words: Kept| words.len() / 128;
+        match self.index {
+            0 => write!(f, "master of {} replicas, ", self.others.len())?,
+            index => write!(f, "replica {index}, ")?,
+        }
+        write!(f, "vault of {} KiB, sessions of {} KiB", kib(self.vault), kib(self.sessions))
+    }
+}
+
+impl Memory {
+    /// Finds what there is and divides it.
+    ///
+    /// # Errors
+    /// [`NothingShared`].
+    pub fn divide(uk: &Uk) -> Result<Self, NothingShared> {
+        let shared = uk.shared(SHARED).ok_or(NothingShared)?;
+        let others: Vec<Domid> = shared.others().collect();
+        let index = others.iter().filter(|other| **other < uk.domid()).count();
+        let (seeds, rest) = shared.words().split_at(SEED_WORDS);
+        let length = rest.len() / (2 * others.len().max(1));
+        let channels = rest.chunks_exact(2 * length).take(others.len()).map(|words| {
+            let (inbox, outbox) = words.split_at(length);
+            Channels { inbox, outbox }
+        });
+        let kept = uk.recovery_words();
+        let (sessions, vault) = kept.split_at(if index == 0 { kept.len() / 2 } else { 0 });
+        Ok(Self { index, vault, sessions, seed: seed(seeds), channels: channels.collect(), others })
+    }
+}
+
+impl Memory {
+    /// The settings of the store, which are the same in every instance.
+    pub fn store_config(&self, uk: &Uk) -> xenstore::Config {
+        let privileged = arguments::privileged(uk.info().args());
+        xenstore::Config { seed: self.seed, privileged, ..Default::default() }
+    }
+}
+
+/// The seed that stands there, or a new one. What is damaged is mended.
+fn seed(words: Kept) -> u64 {
+    let copies = words.chunks_exact(2).map(|pair| (pair[0].load(Relaxed), pair[1].load(Relaxed)));
+    let sound = copies.clone().find(|(seed, check)| check_of(*seed) == *check);
+    let seed = sound.map_or_else(random::number, |(seed, _)| seed);
+    for pair in words.chunks_exact(2) {
+        pair[0].store(seed, Relaxed);
+        pair[1].store(check_of(seed), Relaxed);
+    }
+    seed
+}
+
+/// Zeros, as memory is at first, do not pass for a seed.
+fn check_of(seed: u64) -> u64 {
+    xxh3_64(&seed.to_le_bytes())
+}
