@@ -18,8 +18,6 @@ pub enum Subject {
     Domain(Domid),
     /// The quotas.
     Quotas,
-    /// More than one thing: only a whole new copy of the state can help.
-    Everything,
 }
 
 /// Which part of the subject does not fit.
@@ -35,8 +33,6 @@ pub enum Part {
     Place,
     /// Fields of a watch, connection, domain or the quotas.
     Fields,
-    /// The sum of all digests.
-    Total,
 }
 
 /// Something that the request would have used does not match its digest. Nothing has been done.
@@ -66,7 +62,6 @@ impl fmt::Display for Damage {
             Subject::Connection(id) => write!(f, "connection {}", id.0)?,
             Subject::Domain(domid) => write!(f, "domain {domid}")?,
             Subject::Quotas => write!(f, "quotas")?,
-            Subject::Everything => write!(f, "the store")?,
         }
         let part = match part {
             Part::Record => "record",
@@ -74,7 +69,6 @@ impl fmt::Display for Damage {
             Part::Children => "list of children",
             Part::Place => "place in memory",
             Part::Fields => "fields",
-            Part::Total => "sum of all digests",
         };
         write!(f, ": the {part} should have digest {expected:#018x} and has {found:#018x}")
     }

@@ -228,6 +228,16 @@ impl Engine {
         self.quotas.get(quota)
     }
 
+    /// The domains of which something is known, in the order of their numbers.
+    pub fn domains(&self) -> impl Iterator<Item = (Domid, DomainFacts)> {
+        self.domains.after(None).map(|(domid, facts)| (domid, *facts))
+    }
+
+    /// The connections, in the order of their numbers.
+    pub fn connections(&self) -> impl Iterator<Item = (ConnectionId, Peer)> {
+        self.connections.iter().filter_map(|(&id, known)| Some((id, known.peer()?)))
+    }
+
     /// How many nodes there are.
     pub fn node_count(&self) -> usize {
         self.store.len()

@@ -79,7 +79,10 @@ impl Engine {
             return Ok(self.store.get(place)?.map(Seen::from));
         };
         if let Some(at) = transaction.find(place) {
-            return Ok(transaction.touched[at].now.clone());
+            if transaction.is_whole(at) {
+                return Ok(transaction.touched[at].now.clone());
+            }
+            transaction.interrupt();
         }
         let limit = self.quotas.get(Quota::TransactionNodes);
         if !request.identity.privileged && transaction.touched.len() >= limit {

@@ -42,7 +42,6 @@ impl Engine {
                 }
                 into.push(&Item::Quotas(self.quotas));
             }
-            Subject::Everything => return false,
         }
         true
     }

@@ -86,4 +86,11 @@ impl Engine {
     pub fn harm_connection(&mut self, id: ConnectionId, bit: usize) -> bool {
         self.connections.get_mut(&id).map(|connection| connection.harm(bit)).is_some()
     }
+
+    /// Flips a bit of what a connection's only transaction has touched; false if there is no such thing.
+    #[cfg(feature = "harm")]
+    pub fn harm_transaction(&mut self, id: ConnectionId, bit: usize) -> bool {
+        let open = self.connections.get_mut(&id).and_then(|connection| connection.transactions.first_mut());
+        open.is_some_and(|transaction| transaction.harm(bit))
+    }
 }

@@ -11,6 +11,7 @@ use hashbrown::HashTable;
 use smallvec::SmallVec;
 use xen_abi::Domid;
 
+use crate::digest::Key;
 use crate::path;
 use crate::record::Record;
 use crate::store::{Children, NodeId, Place};
@@ -51,6 +52,28 @@ pub(crate) struct Touched {
     pub created: Option<u32>,
     /// Whether watches fire for it, and if so whether only those on exactly this path.
     pub fires: Option<Exactly>,
+    /// The digest of all of the above but the original record and the children, who have their own.
+    seal: u64,
+}
+
+impl Touched {
+    /// What the seal should be.
+    fn digest(&self, key: Key) -> u64 {
+        let fields = [
+            self.hash,
+            self.found.unwrap_or(u64::MAX),
+            self.now.as_ref().map_or(0, |now| key.node(now.birth, now.generation, &now.record)),
+            u64::from(self.modified) | u64::from(self.created.map_or(u32::MAX, |number| number)) << 32,
+            self.fires.map_or(2, u64::from),
+        ];
+        fields.iter().fold(key.path(&self.path), |sum, field| key.bytes(sum, &field.to_le_bytes()))
+    }
+
+    /// Whether everything about it matches its digests.
+    fn is_whole(&self, key: Key) -> bool {
+        let children = self.now.as_ref().and_then(|now| now.children.as_ref());
+        self.seal == self.digest(key) && children.is_none_or(|children| children.verify().is_ok())
+    }
 }
 
 /// Whether an event goes only to watches on exactly its path.
@@ -58,6 +81,7 @@ pub(crate) type Exactly = bool;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Transaction {
+    key: Key,
     pub id: u32,
     pub touched: Vec<Touched>,
     by_path: HashTable<(u64, u32)>,
@@ -79,8 +103,9 @@ pub(crate) struct Transaction {
 pub(crate) const PROVISIONAL: u64 = 1 << 63;
 
 impl Transaction {
-    pub(crate) fn new(id: u32, interrupted: bool, is_unprivileged: bool) -> Self {
+    pub(crate) fn new(key: Key, id: u32, interrupted: bool, is_unprivileged: bool) -> Self {
         Self {
+            key,
             id,
             touched: Vec::new(),
             by_path: HashTable::new(),
@@ -114,9 +139,27 @@ impl Transaction {
             modified: false,
             created: None,
             fires: None,
+            seal: 0,
         });
+        self.seal(at);
         self.by_path.insert_unique(place.hash, (place.hash, at as u32), |&(hash, _)| hash);
         at
+    }
+
+    /// A touched node has changed, as it should.
+    fn seal(&mut self, at: usize) {
+        self.touched[at].seal = self.touched[at].digest(self.key);
+    }
+
+    /// Whether a touched node is as the transaction left it.
+    pub(crate) fn is_whole(&self, at: usize) -> bool {
+        self.touched[at].is_whole(self.key)
+    }
+
+    /// Something in the transaction is damaged, and there is no other copy: it forgets what it did, as after a crash.
+    pub(crate) fn interrupt(&mut self) {
+        let forgotten = Self::new(self.key, self.id, true, self.is_unprivileged);
+        *self = forgotten;
     }
 
     /// Watches are to fire for a touched node at the end. An event that goes to watches above as well takes the place
@@ -124,6 +167,7 @@ impl Transaction {
     pub(crate) fn fire_later(&mut self, at: usize, exactly: Exactly) {
         let fires = &mut self.touched[at].fires;
         *fires = Some(fires.is_none_or(|before| before) && exactly);
+        self.seal(at);
     }
 
     /// A touched node gets another record.
@@ -136,6 +180,7 @@ impl Transaction {
             now.record = record;
             now.generation = generation;
         }
+        self.seal(at);
         Some(at)
     }
 
@@ -157,6 +202,7 @@ impl Transaction {
         touched.modified = true;
         touched.created = Some(self.created);
         self.created += 1;
+        self.seal(at);
         if let Some(now) = &mut self.touched[above].now {
             let children = Arc::make_mut(now.children.get_or_insert_default());
             children.push(path::leaf(place.path), NodeId::NONE, birth);
@@ -193,5 +239,25 @@ impl Transaction {
             Some((_, count)) => *count += more,
             None => self.balance.push((owner, more)),
         }
+    }
+
+    /// Flips one bit of what is known of a touched node; false if nothing has been touched.
+    #[cfg(feature = "harm")]
+    pub(crate) fn harm(&mut self, bit: usize) -> bool {
+        if self.touched.is_empty() {
+            return false;
+        }
+        let at = bit / 512 % self.touched.len();
+        let touched = &mut self.touched[at];
+        match (bit % 512, &mut touched.now) {
+            (bit @ 0..64, _) => touched.found = touched.found.map(|found| found ^ 1 << bit),
+            (bit @ 64..128, _) => touched.seal ^= 1 << (bit - 64),
+            (bit @ 128..192, _) => touched.hash ^= 1 << (bit - 128),
+            (192..200, _) => touched.modified ^= true,
+            (bit @ 200..256, _) => touched.path[0] ^= 1 << (bit % 8),
+            (bit, Some(now)) => now.record.flip(bit % 2 == 0, bit),
+            (_, None) => touched.fires = Some(touched.fires.is_none()),
+        }
+        true
     }
 }

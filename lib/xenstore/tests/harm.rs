@@ -175,6 +175,48 @@ fn a_bit_flips_elsewhere() {
     assert!(flips > 500);
 }
 
+/// Nothing but the transaction itself knows what it has done: if that is damaged, it is as after a crash.
+#[test]
+fn a_bit_flips_in_a_transaction() {
+    let mut world = world();
+    let dom0 = ConnectionId(1);
+    let number = 1;
+    let steps: [(Kind, u32, &[u8]); 6] = [
+        (Kind::TransactionStart, 0, b"\0"),
+        (Kind::Read, number, b"/a/b/c\0"),
+        (Kind::Write, number, b"/a/b/d\0written"),
+        (Kind::Write, number, b"/a/new/child\0created"),
+        (Kind::Rm, number, b"/a/empty\0"),
+        (Kind::SetPerms, number, b"/a/b\0r0\0"),
+    ];
+    for (kind, transaction, payload) in steps {
+        assert!(world.ask(dom0, kind, transaction, payload)[0].error().is_none(), "{payload:?}");
+    }
+    let (mut spoiled, mut flips) = (0, 0);
+    let mut committed = world.clone();
+    committed.ask(dom0, Kind::TransactionEnd, number, b"T\0");
+    for bit in (0..512 * 10).step_by(7) {
+        let mut hurt = world.clone();
+        assert!(hurt.engine.harm_transaction(dom0, bit));
+        flips += 1;
+        let read = hurt.ask(dom0, Kind::Read, number, b"/a/b/d\0").remove(0);
+        assert!([&b"written"[..], b""].contains(&&read.payload[..]), "bit {bit}: {read:?}");
+        let end = hurt.ask(dom0, Kind::TransactionEnd, number, b"T\0");
+        match end.last().expect("an answer").error() {
+            None => {
+                assert_eq!(hurt.engine.digest(), committed.engine.digest(), "bit {bit} changes what is done")
+            }
+            Some(error) => {
+                assert_eq!(error, "EAGAIN", "bit {bit}");
+                assert_eq!(hurt.ask(dom0, Kind::Read, 0, b"/a/b/d\0")[0].payload, b"");
+                spoiled += 1;
+            }
+        }
+        hurt.check();
+    }
+    assert!(spoiled * 10 > flips * 9, "of {flips} flips only {spoiled} were found");
+}
+
 #[test]
 fn what_has_no_good_copy_reads_as_an_error() {
     let mut world = world();

@@ -68,21 +68,24 @@ impl Engine {
         if permissions[0].stale {
             return Err(Errno::NotFound.into());
         }
-        self.know_domains(request, &permissions);
-        if let Some(special) = name.filter(|name| path::is_special(name)) {
-            return self.set_special_permissions(request, special, &permissions);
+        let generation = self.generation;
+        match name.filter(|name| path::is_special(name)) {
+            Some(special) => self.set_special_permissions(request, special, &permissions)?,
+            None => self.at(request, name, |engine, request, place| {
+                engine.set_node_permissions(request, place, &permissions)
+            })?,
         }
-        self.at(request, name, |engine, request, place| {
-            engine.set_node_permissions(request, place, &permissions)
-        })
+        self.know_domains(request, &permissions, generation);
+        request.acknowledge();
+        Ok(())
     }
 
     /// From now on the domains that permissions name are known, and permissions from before do not mean them.
-    fn know_domains(&mut self, request: &mut Request<'_>, permissions: &[Permission]) {
+    fn know_domains(&mut self, request: &mut Request<'_>, permissions: &[Permission], generation: u64) {
         for permission in permissions.iter().filter(|permission| !permission.stale) {
             let domid = Domid(permission.domid as u16);
             if !self.domains.knows(domid) {
-                let facts = DomainFacts { generation: self.generation, ..DomainFacts::default() };
+                let facts = DomainFacts { generation, ..DomainFacts::default() };
                 self.domains.set(domid, facts);
                 request.effects.items.push(&Item::Domain { domid, facts });
             }
@@ -104,7 +107,6 @@ impl Engine {
         let generation = self.tick();
         request.effects.items.push(&Item::Node { path: name, birth: 0, generation, record: record.view() });
         self.specials.set(name, record, generation);
-        request.acknowledge();
         Ok(())
     }
 
@@ -131,8 +133,6 @@ impl Engine {
             transaction.count(record.owner(), 1);
         }
         let before: Guard = (&seen).into();
-        self.replace(request, place, &seen, record, Some(before))?;
-        request.acknowledge();
-        Ok(())
+        self.replace(request, place, &seen, record, Some(before))
     }
 }

@@ -71,6 +71,9 @@ impl Engine {
         if transaction.failed {
             return Err(Errno::Memory.into());
         }
+        if !(0..transaction.touched.len()).all(|at| transaction.is_whole(at)) {
+            return Err(Errno::Again.into());
+        }
         self.check_balance(transaction)?;
         for touched in &transaction.touched {
             self.check_touched(touched)?;
@@ -166,7 +169,7 @@ impl Engine {
         let is_unprivileged = !matches!(self.identity(id), Ok(Some(identity)) if identity.privileged);
         let digest = self.transaction_digest(id, number);
         let connection = self.connections.entry(id).or_insert_with(crate::connection::Connection::unknown);
-        connection.transactions.push(Transaction::new(number, interrupted, is_unprivileged));
+        connection.transactions.push(Transaction::new(self.key, number, interrupted, is_unprivileged));
         self.others = self.others.wrapping_add(digest);
         self.open += 1;
     }
