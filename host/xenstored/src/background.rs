@@ -6,6 +6,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::cli;
@@ -15,7 +16,8 @@ use crate::cli;
 /// # Errors
 /// What starting it says. A daemon that ends before it is ready has said why on standard error.
 pub fn start() -> io::Result<Result<u32, ExitCode>> {
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut child = Command::new(cli::OWN_PROGRAM)
+        .arg0("xenstored")
         .args(cli::own_arguments(&["--no-fork", "--detached"]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -67,32 +67,32 @@ pub struct Options {
     /// Log every request and answer to FILE, which SIGHUP opens anew
     #[arg(short = 'T', long, value_name = "FILE")]
     pub trace_file: Option<PathBuf>,
-    /// Switch a kind of trace on or off, as +io; io is on with --trace-file, other kinds do not exist here
+    /// Taken and without effect: what --trace-file logs is what there is
     #[arg(long, value_name = "+SWITCH|-SWITCH", allow_hyphen_values = true)]
     pub trace_control: Vec<String>,
     /// Log more
     #[arg(short = 'V', long)]
     pub verbose: bool,
 
-    /// Keep the nodes of a domain that is gone
+    /// Taken and without effect: the nodes of a domain go with it
     #[arg(short = 'K', long)]
     pub keep_orphans: bool,
-    /// The domain that the daemon runs in
-    #[arg(short = 'm', long, value_name = "DOMID", default_value_t = 0)]
-    pub master_domid: u16,
+    /// Taken and without effect: the daemon serves from domain 0
+    #[arg(short = 'm', long, value_name = "DOMID")]
+    pub master_domid: Option<u16>,
     /// A domain besides domain 0 that may do everything
     #[arg(short = 'p', long, value_name = "DOMID")]
     pub priv_domid: Option<u16>,
-    /// The event channel of domain 0 when the daemon does not run in it
+    /// Taken and without effect: the daemon serves from domain 0
     #[arg(short = 'e', long, value_name = "PORT")]
     pub event: Option<u32>,
     /// Start with an empty store, whatever was kept
     #[arg(short = 'R', long)]
     pub no_recovery: bool,
-    /// Accepted and without effect: the store is always in memory
+    /// Taken and without effect: the store is always in memory
     #[arg(short = 'I', long, value_name = "on|off", num_args = 0..=1, require_equals = true)]
     pub internal_db: Option<Option<String>>,
-    /// Take the store and the connections over from the daemon that this process was
+    /// Taken and without effect: the store is always kept
     #[arg(short = 'U', long)]
     pub live_update: bool,
 
@@ -175,6 +175,9 @@ impl Options {
         Ok((!limit.is_zero()).then_some(limit))
     }
 }
+
+/// This program, even after another version was installed over it: the parts of one daemon are of one version.
+pub const OWN_PROGRAM: &str = "/proc/self/exe";
 
 /// The arguments for the same daemon once more: as this process got them, and `added`.
 pub fn own_arguments(added: &[&str]) -> impl Iterator<Item = OsString> {

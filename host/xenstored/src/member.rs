@@ -152,8 +152,9 @@ impl Member<'_> {
         let doubt = sockets.settle(if fresh { Some(0) } else { predecessor_wrote });
         account::settle().wanted("the kernel's account of this process")?;
         let hypervisor = hypervisor(self.options)?;
+        let patience = self.options.watch_event_timeout()?;
         let home = Home::Supervised(self.line);
-        let mut server = Server::new(home, master, sockets, hypervisor, fresh, (others, live))
+        let mut server = Server::new(home, master, sockets, hypervisor, fresh, (others, live), patience)
             .wanted("waiting for events")?;
         if let Doubt::Unknown(client) = doubt {
             server.forget(client);

@@ -147,7 +147,8 @@ fn serve_alone(
     let hypervisor = hypervisor(options)?;
     let sockets = Sockets::new(memories.sockets);
     let home = Home::Alone { listener, signals };
-    let server = Server::new(home, master, sockets, hypervisor, true, (Vec::new(), 0));
+    let patience = options.watch_event_timeout()?;
+    let server = Server::new(home, master, sockets, hypervisor, true, (Vec::new(), 0), patience);
     server.wanted("waiting for events")?.run(Some(ready)).wanted("waiting for events")
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use replica::session::Stream;
 use ring::byte::Broken;
@@ -17,6 +18,8 @@ pub enum StreamError {
     Io(io::Error),
     /// The indexes of a ring contradict each other.
     Ring(Broken),
+    /// What waits for the client was not taken for so long.
+    NotTaken(Duration),
 }
 
 impl fmt::Display for StreamError {
@@ -24,6 +27,7 @@ impl fmt::Display for StreamError {
         match self {
             Self::Io(error) => error.fmt(f),
             Self::Ring(broken) => broken.fmt(f),
+            Self::NotTaken(time) => write!(f, "what waits for it was not taken for {time:?}"),
         }
     }
 }

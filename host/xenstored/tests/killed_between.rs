@@ -40,7 +40,7 @@ fn serve() -> ! {
     let mut seed = 0;
     while given.len() < 2 {
         match line.receive::<Order>().expect("an order") {
-            Received::Message(Order::Lead { predecessor_wrote, live }, _) => {
+            Received::Message(Order::Lead { predecessor_wrote, live, .. }, _) => {
                 (wrote, seed) = (predecessor_wrote, live)
             }
             Received::Message(_, Some(file)) => given.push(file),
@@ -127,7 +127,8 @@ fn main() {
                 .stdout(Stdio::null())
                 .spawn()
                 .expect("started");
-            line.send(&Order::Lead { predecessor_wrote: wrote, live: round as u8 }, None).expect("sent");
+            line.send(&Order::Lead { predecessor_wrote: wrote, fresh: false, live: round as u8 }, None)
+                .expect("sent");
             line.send(&Order::Memory, Some(file.as_fd())).expect("sent");
             line.send(&Order::Serve(1), Some(there.as_fd())).expect("sent");
             while !matches!(line.receive::<News>().expect("received"), Received::Message(News::Leading, _)) {

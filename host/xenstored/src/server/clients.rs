@@ -1,10 +1,12 @@
 //! Clients: how they come, have their turns and go.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
 
 use replica::master::Master;
 use replica::session::SessionError;
 use tracing::{debug, warn};
+use xen_abi::Domid;
 use xen_abi::xs_wire::ConnectionError;
 use xenstore::{ConnectionId, Peer};
 
@@ -127,11 +129,30 @@ impl Server {
         let Some(client) = self.clients.get_mut(&id) else { return };
         let changes = client.waits_for_room != wait;
         client.waits_for_room = wait;
+        client.stuck_since = wait.then(|| client.stuck_since.unwrap_or_else(Instant::now));
         if changes
             && let Some(socket) = client.stream.as_socket()
             && let Err(error) = self.events.wait_for_room(id, socket.as_fd(), wait)
         {
             self.give_up(id, &Lost::Stream(StreamError::Io(error)));
+        }
+    }
+
+    /// Gives up the domains that do not take what waits for them: their share of memory is needed for others. A program
+    /// on a socket may take its time.
+    pub(super) fn give_up_the_stuck(&mut self, now: Instant) {
+        let Some(patience) = self.patience else { return };
+        let is_stuck = |client: &Client| {
+            let since = client.stuck_since.filter(|_| !client.ignored && client.stream.interface().is_some());
+            since.is_some_and(|since| now.duration_since(since) > patience)
+        };
+        let stuck = self
+            .clients
+            .iter()
+            .filter(|(id, client)| **id != ConnectionId::of_domain(Domid(0)) && is_stuck(client));
+        let stuck: Vec<ConnectionId> = stuck.map(|(id, _)| *id).collect();
+        for id in stuck {
+            self.give_up(id, &Lost::Stream(StreamError::NotTaken(patience)));
         }
     }
 
@@ -213,6 +234,7 @@ impl Client {
             readable: false,
             closing: false,
             waits_for_room: false,
+            stuck_since: None,
             ignored: false,
         }
     }

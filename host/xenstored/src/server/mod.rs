@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use linux::evtchn::LocalPort;
 use replica::master::Master;
@@ -65,6 +65,8 @@ struct Client {
     closing: bool,
     /// Room in its socket is waited for.
     waits_for_room: bool,
+    /// Since when a domain has not taken what waits for it.
+    stuck_since: Option<Instant>,
     /// A domain that has broken the protocol: what it says is ignored.
     ignored: bool,
 }
@@ -92,6 +94,8 @@ pub struct Server {
     forgotten: Option<u32>,
     /// Clients that are gone, which could not be recorded yet.
     leaving: Vec<ConnectionId>,
+    /// How long a domain may leave what waits for it; none for ever.
+    patience: Option<Duration>,
     reports: Vec<Report>,
     replicas: Replicas,
     touched: Vec<ConnectionId>,
@@ -101,6 +105,7 @@ pub struct Server {
 impl Server {
     /// A loop that serves nobody yet. `fresh` says that no client of an earlier life can be there; `others` are the
     /// numbers of the other replicas, and `live` tells by one bit each which of them live.
+    /// A domain that leaves what waits for it for longer than `patience` is given up.
     ///
     /// # Errors
     /// What the system says.
@@ -111,6 +116,7 @@ impl Server {
         hypervisor: Option<Box<dyn Hypervisor>>,
         fresh: bool,
         (others, live): (Vec<u8>, u8),
+        patience: Option<Duration>,
     ) -> io::Result<Self> {
         let events = Events::new()?;
         match &home {
@@ -148,6 +154,7 @@ impl Server {
             leaving: Vec::new(),
             touched: Vec::new(),
             actions: Vec::new(),
+            patience,
             reports: Vec::new(),
             replicas,
         })

@@ -67,8 +67,7 @@ impl Replicas {
             | Report::Following { replica }
             | Report::Lagging { replica }
             | Report::Joining { replica }
-            | Report::Disagreement { replica, .. }
-            | Report::OfReplica { replica, .. } => *replica = usize::from(self.numbers[*replica]),
+            | Report::Disagreement { replica, .. } => *replica = usize::from(self.numbers[*replica]),
             _ => {}
         }
     }
@@ -109,6 +108,7 @@ impl Server {
             return false;
         }
         self.replicas.worked = now;
+        self.give_up_the_stuck(now);
         for id in std::mem::take(&mut self.leaving) {
             if !self.master.disconnect(id) {
                 self.leaving.push(id);

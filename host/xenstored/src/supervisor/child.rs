@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -69,7 +70,8 @@ impl Replica {
     /// What starting says.
     pub fn start(&mut self, memories: &[BorrowedFd<'_>], seed: u64) -> io::Result<()> {
         let (line, there) = Line::pair()?;
-        let child = Command::new(std::env::current_exe()?)
+        let child = Command::new(cli::OWN_PROGRAM)
+            .arg0("xenstored")
             .args(cli::own_arguments(&["--replica", &self.index.to_string()]))
             .stdin(Stdio::from(there))
             .stdout(Stdio::null())

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -101,12 +102,38 @@ impl Daemon {
         assert!(status.success(), "{status}:\n{}", self.log());
     }
 
-    /// The processes that the daemon has started: its replicas.
+    /// The processes that the daemon has started and that run: its replicas.
     pub fn replicas(&self) -> Vec<u32> {
         let path = format!("/proc/{0}/task/{0}/children", self.pid());
         let children = fs::read_to_string(path).expect("the kernel knows");
-        children.split_whitespace().map(|pid| pid.parse().expect("a number")).collect()
+        let pids = children.split_whitespace().map(|pid| pid.parse().expect("a number"));
+        pids.filter(|pid| is_running(*pid)).collect()
     }
+
+    /// Waits until all `count` replicas run, and kills one.
+    pub fn kill_one_of(&self, count: usize, which: usize) {
+        let mut replicas = Vec::new();
+        wait_until("all replicas run", || {
+            replicas = self.replicas();
+            replicas.len() == count
+        });
+        signal(replicas[which % count], "KILL");
+    }
+}
+
+/// Lets the threads of a test end, in whatever way the test ends.
+pub struct Stop<'a>(pub &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether a process runs; one that is dead and not reaped does not.
+pub fn is_running(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
 }
 
 impl Drop for Daemon {

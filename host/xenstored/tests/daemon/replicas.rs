@@ -7,7 +7,7 @@ use std::thread;
 use xenstore_client::wire::Kind;
 use xenstore_client::{Client, Request};
 
-use crate::harness::{Daemon, PATIENCE, signal, wait_until};
+use crate::harness::{Daemon, PATIENCE, Stop, signal, wait_until};
 
 /// How often somebody is killed.
 const KILLS: usize = 25;
@@ -122,8 +122,7 @@ fn no_client_notices_that_replicas_are_killed() {
                 assert!(fine, "a client has found something wrong:\n{}", daemon.log());
                 sum().iter().zip(&before).all(|(now, before)| now > before)
             });
-            wait_until("three replicas run", || daemon.replicas().len() == 3);
-            signal(daemon.replicas()[kill % 3], "KILL");
+            daemon.kill_one_of(3, kill);
         }
         drop(stopped_in_any_case);
         for client in clients {
@@ -133,15 +132,6 @@ fn no_client_notices_that_replicas_are_killed() {
     let log = daemon.log();
     assert_eq!(log.matches("has died: signal: 9").count(), KILLS, "{log}");
     assert!(log.matches("is the master").count() > 1, "the master was among them:\n{log}");
-}
-
-/// Ends the clients, so that a test that fails ends too.
-struct Stop<'a>(&'a AtomicBool);
-
-impl Drop for Stop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 #[test]
@@ -172,7 +162,7 @@ fn a_replica_that_comes_late_gets_everything() {
     // Each in turn has to be good enough to go on alone with what the other has told it.
     for round in 0..6 {
         let log = daemon.log().len();
-        signal(daemon.replicas()[round % 2], "KILL");
+        daemon.kill_one_of(2, round);
         wait_until("two replicas follow", || daemon.log()[log..].contains("follows"));
         assert_eq!(client.directory(0, "/much").expect("there").len(), 50);
         let value = client.read(0, &format!("/much/{}/{}", round, round + 50)).expect("there");

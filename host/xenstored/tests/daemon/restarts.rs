@@ -1,6 +1,6 @@
 //! What is there after the daemon was ended and started again.
 
-use crate::harness::{Daemon, PATIENCE, wait_until};
+use crate::harness::{Daemon, PATIENCE, is_running, wait_until};
 use xenstore_client::{Access, Permission};
 
 #[test]
@@ -27,7 +27,7 @@ fn the_store_is_kept_when_it_is_ended_and_when_it_is_killed() {
                 daemon.kill()
             }
             for pid in before {
-                wait_until("the replicas end with their supervisor", || !is_alive(pid));
+                wait_until("the replicas end with their supervisor", || !is_running(pid));
             }
             daemon.restart();
             client = daemon.client();
@@ -39,12 +39,6 @@ fn the_store_is_kept_when_it_is_ended_and_when_it_is_killed() {
             assert_eq!(client.permissions(0, "/kept/100").expect("there"), owned);
         }
     }
-}
-
-/// Whether a process runs; one that is dead and not reaped does not.
-fn is_alive(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
 }
 
 #[test]
@@ -101,7 +95,7 @@ fn a_full_store_refuses_to_grow_and_goes_on() {
     assert!(full > 50, "refused after {full} nodes");
     // What is there can be read, and removed to make room, and is kept.
     assert_eq!(client.read(0, "/full/0").expect("there"), value);
-    for number in 0..full {
+    for number in 0..50 {
         client.remove(0, &format!("/full/{number}")).expect("removed");
     }
     client.write(0, "/full/again", &value).expect("there is room again");

@@ -7,7 +7,7 @@ use peers::{Ring, State, Xen};
 use tempfile::TempDir;
 use xenstore_client::{Access, Client, Permission};
 
-use crate::harness::{Daemon, PATIENCE, signal, wait_until};
+use crate::harness::{Daemon, PATIENCE, Stop, is_running, wait_until};
 
 /// A machine with a daemon.
 fn machine(arguments: &[&str]) -> (Daemon, Xen) {
@@ -81,7 +81,8 @@ fn a_domain_that_dies_takes_its_nodes_along() {
     assert!(tools.read(0, "/local/domain/4/mine").is_err());
     // The number can be used again.
     let mut guest = domain(&daemon, &mut xen, 4);
-    assert!(guest.read(0, "mine").is_err());
+    let found = guest.read(0, "mine");
+    assert!(matches!(found, Err(xenstore_client::Error::Refused { .. })), "{found:?}\n{}", daemon.log());
     guest.write(0, "mine", b"y").expect("written");
 }
 
@@ -123,6 +124,7 @@ fn domains_do_not_notice_that_the_daemon_was_killed() {
         let guests: Vec<_> = (7..10).map(|domid| domain(&daemon, &mut xen, domid)).collect();
         let stop = &AtomicBool::new(false);
         thread::scope(|scope| {
+            let stopped_in_any_case = Stop(stop);
             let guests: Vec<_> =
                 guests.into_iter().map(|guest| scope.spawn(move || count_up(guest, stop))).collect();
             for round in 0..8 {
@@ -137,7 +139,7 @@ fn domains_do_not_notice_that_the_daemon_was_killed() {
                 }
                 daemon.restart();
             }
-            stop.store(true, Ordering::Relaxed);
+            drop(stopped_in_any_case);
             for (domid, guest) in (7..).zip(guests) {
                 let count = guest.join().expect("it noticed nothing");
                 assert!(count > 0);
@@ -148,26 +150,21 @@ fn domains_do_not_notice_that_the_daemon_was_killed() {
     }
 }
 
-fn is_running(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
-}
-
 #[test]
 fn domains_do_not_notice_that_the_master_was_killed() {
     let (daemon, mut xen) = machine(&["--replicas", "3"]);
     let guests: Vec<_> = (7..10).map(|domid| domain(&daemon, &mut xen, domid)).collect();
     let stop = &AtomicBool::new(false);
     thread::scope(|scope| {
+        let stopped_in_any_case = Stop(stop);
         let guests: Vec<_> =
             guests.into_iter().map(|guest| scope.spawn(move || count_up(guest, stop))).collect();
         let mut tools = daemon.client();
         for round in 0..12 {
-            wait_until("three replicas run", || daemon.replicas().len() == 3);
             (0..20 + round).for_each(|number| tools.write(0, "/round", &[number]).expect("written"));
-            signal(daemon.replicas()[round as usize % 3], "KILL");
+            daemon.kill_one_of(3, round.into());
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stopped_in_any_case);
         for (domid, guest) in (7..).zip(guests) {
             let count = guest.join().expect("it noticed nothing");
             let value = tools.read(0, &format!("/local/domain/{domid}/number")).expect("there");
