@@ -70,7 +70,7 @@ pub(crate) enum Place {
 }
 
 /// The most commands that the device is given for one request at a time.
-const MAX_COMMANDS: usize = 32;
+const MAX_COMMANDS: usize = 16;
 
 /// A request on its way.
 #[derive(Debug)]

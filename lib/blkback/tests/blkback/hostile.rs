@@ -195,6 +195,31 @@ fn segments_in_a_page_of_rubbish() {
 }
 
 #[test]
+fn what_a_liar_had_running_when_the_driver_died_is_forgotten() {
+    let mut running = 0;
+    for seed in 0..40 {
+        let mut world = World::new(seed);
+        world.step();
+        for _ in 0..10 {
+            world.liar.ask(&mut world.random);
+        }
+        world.liar.publish();
+        world.uk.woken = true;
+        world.uk.run(&mut world.disk, &mut [&mut world.honest, &mut world.liar]);
+        world.ask(&write(GrantRef(9), 7, 0));
+        world.poke(0, world.peek(2).wrapping_add(u32::MAX / 2));
+        world.uk.woken = true;
+        world.uk.run(&mut world.disk, &mut [&mut world.honest, &mut world.liar]);
+        assert_eq!(world.uk.broken.len(), 1);
+        running += world.uk.backend().open_requests(world.liar.id);
+        world.uk.restart_driver(&mut world.disk);
+        assert_eq!(world.uk.backend().open_requests(world.liar.id), 0);
+        world.close();
+    }
+    assert!(running > 0, "nothing was running");
+}
+
+#[test]
 fn a_ring_of_rubbish_harms_nobody_else() {
     let mut found_out = 0;
     for seed in 0..80 {

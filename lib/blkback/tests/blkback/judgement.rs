@@ -279,6 +279,34 @@ fn a_frontend_that_is_another_begins_anew() {
 }
 
 #[test]
+fn a_queue_that_is_no_longer_there_is_missed() {
+    let mut refused = 0;
+    for seed in 0..20 {
+        let mut world = World::new(seed, Limits::default());
+        world.disk.hangs = true;
+        for _ in 0..10 {
+            world.guest.ask(&mut world.random);
+        }
+        world.guest.publish();
+        world.uk.woken = true;
+        world.uk.run(&mut world.disk, &mut [&mut world.guest]);
+        let id = world.guest.id;
+        world.uk.revive(&mut world.disk, &[]);
+        // All but the first queue.
+        let rings = &world.guest.rings[..1];
+        match world.uk.backend().connect(id, world.guest.disk, rings) {
+            Ok(()) => {}
+            Err(Reason::Contradiction { queue: 1, by_ring: 0, by_journal }) => {
+                assert!(by_journal > 0 && !world.uk.backend().remembers(id));
+                refused += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(refused > 0, "none had anything open in another queue");
+}
+
+#[test]
 fn mappings_that_were_not_used_for_long_make_room() {
     let machine = Shared::default();
     let mut hands = Hands { machine: machine.clone(), fuse: Fuse::default() };
