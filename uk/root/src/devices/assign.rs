@@ -1,7 +1,7 @@
 //! Giving a component's devices to its domain.
 
 use super::Device;
-use super::pci::{COMMAND, INTERRUPT_LINE, INTERRUPT_PIN, command};
+use super::config::{COMMAND, INTERRUPT_LINE, INTERRUPT_PIN, command};
 use crate::books::Books;
 use crate::component::Component;
 use crate::life::{Doing, RepairError};

@@ -1,6 +1,6 @@
 //! The host's PCI devices, and the components that drive them.
 //!
-//! Root drives no device. It finds them ([`pci`], [`bars`]), gives each to the component that the
+//! Root drives no device. It finds them ([`config`], [`bars`]), gives each to the component that the
 //! description names ([`assign`]), and stops them before that component is repaired ([`quiesce`]).
 //!
 //! With an IOMMU a device reaches its component's memory alone, and interrupts by messages that Xen
@@ -8,20 +8,20 @@
 
 pub mod assign;
 pub mod bars;
-pub mod pci;
+pub mod config;
 pub mod quiesce;
 
 use crate::books::Books;
 use crate::events::EventLog;
-use bars::Capabilities;
 use builder::MachineRange;
+use config::Bdf;
 use core::fmt;
 use description::{Claim, Description, DeviceSelector, MAX_DEVICES, assign_devices};
 use heapless::Vec;
 use kernel::control::Control;
 use kernel::now_us;
 use monitor::{ComponentId, ComponentSet};
-use pci::Bdf;
+use pci::Capabilities;
 use quiesce::Reset;
 use recovery_box::Record;
 use serde::{Deserialize, Serialize};
@@ -149,8 +149,8 @@ fn claimed(
     description: &Description,
     missing: &mut impl FnMut(Claim, fmt::Arguments<'_>),
 ) -> Vec<(Bdf, Claim), MAX_GIVEN> {
-    let functions = pci::scan();
-    let mut owners = [None; pci::MAX_FUNCTIONS];
+    let functions = config::scan();
+    let mut owners = [None; config::MAX_FUNCTIONS];
     let owners = &mut owners[..functions.len()];
     assign_devices(&description.components, &functions, owners, |claim| {
         missing(claim, format_args!("no such device in this host"));
@@ -209,7 +209,7 @@ impl Device {
         (info.vendor, info.device) = (record.ids as u16, (record.ids >> 16) as u16);
         info.bars = record.bars.map(|(machine, size, flags)| BarInfo { va: 0, machine, size, flags });
         info.config[..record.config.len()].copy_from_slice(&record.config);
-        info.class = pci::class_of(&info.config);
+        info.class = config::class_of(&info.config);
         let capabilities = Capabilities::of(&info);
         info.vectors_max =
             capabilities.msix.map_or(u32::from(capabilities.msi.is_some()), |msix| msix.vectors);
@@ -254,7 +254,8 @@ impl Device {
     /// The registers that its component may map, with the place of each among the base addresses.
     pub fn mappable(&self) -> impl Iterator<Item = (usize, MachineRange)> {
         (0..BARS).filter_map(|index| {
-            bars::mappable(&self.info, self.capabilities.msix.as_ref(), index).map(|range| (index, range))
+            let (first, pages) = pci::bars::mappable(&self.info, self.capabilities.msix.as_ref(), index)?;
+            Some((index, MachineRange { first, pages }))
         })
     }
 }

@@ -1,13 +1,14 @@
 //! Stopping a device: nothing that its last driver has set up may go on in the memory of the next.
 
-use super::bars::{self, Capabilities};
-use super::pci::{COMMAND, command};
+use super::bars;
+use super::config::{COMMAND, command};
 use super::{Device, MAX_DEVICES};
 use crate::component::Component;
 use crate::life::{Doing, RepairError};
 use kernel::control::Control;
 use kernel::window::{Access, SLOT_PAGES, Slot};
 use kernel::{call, now_us};
+use pci::Capabilities;
 use uk_abi::device_info::DeviceInfo;
 use uk_abi::layout::PAGE_SIZE;
 use xen_abi::{Domid, MachineAddr};
