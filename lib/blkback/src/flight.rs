@@ -70,7 +70,7 @@ pub(crate) enum Place {
 }
 
 /// The most commands that the device is given for one request at a time.
-const MAX_COMMANDS: usize = 16;
+const MAX_COMMANDS: usize = 8;
 
 /// A request on its way.
 #[derive(Debug)]

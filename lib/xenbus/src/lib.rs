@@ -47,6 +47,8 @@ pub enum Action {
     /// Read how to connect, map the rings, write what the device is, then the state, then say [`Seen::Connected`]; or
     /// [`Seen::Broken`].
     Connect,
+    /// The same, as an earlier life did it: map the same rings, and write nothing at all.
+    Resume,
     /// Write the state; take nothing more from the rings, and say [`Seen::Drained`] once nothing of them is in use.
     Disconnect,
     /// Write the state: this end has let go.
@@ -106,7 +108,7 @@ impl Backend {
             XenbusState::Connected => {
                 backend.phase = Phase::Connecting;
                 backend.frontend = XenbusState::Connected;
-                Some(Action::Connect)
+                Some(Action::Resume)
             }
             XenbusState::Closing => {
                 backend.phase = Phase::Draining;

@@ -77,7 +77,7 @@ fn a_frontend_that_was_first_is_connected_to() {
 #[test]
 fn a_backend_that_is_born_again_goes_on() {
     let (mut backend, action) = Backend::reborn(Connected);
-    assert_eq!((action, backend.state()), (Some(Action::Connect), Connected));
+    assert_eq!((action, backend.state()), (Some(Action::Resume), Connected));
     assert_eq!(actions(&mut backend, &[Seen::Connected, Seen::Frontend(Connected)]), [None, None]);
     assert!(backend.is_connected());
 
