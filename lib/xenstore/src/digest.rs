@@ -5,6 +5,7 @@
 //! and a change costs one subtraction and one addition.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+use zerocopy::IntoBytes as _;
 
 use crate::record::Record;
 
@@ -24,6 +25,11 @@ impl Key {
             .rotate_left(23)
             .wrapping_add(generation.wrapping_mul(0xd6e8_feb8_6659_fd93));
         xxh3_64_with_seed(record.as_bytes(), seed)
+    }
+
+    /// The digest of some numbers, bound to what they are.
+    pub(crate) fn numbers(self, purpose: u64, numbers: &[u64]) -> u64 {
+        self.bytes(purpose, numbers.as_bytes())
     }
 
     /// The digest of any other bytes, bound to what they are.

@@ -34,7 +34,7 @@ fn digest_of(key: Key, domid: Domid, facts: &DomainFacts) -> u64 {
         u64::from(facts.port),
         facts.target.map_or(u64::MAX, |target| u64::from(target.0)),
     ];
-    fields.iter().fold(2, |sum, field| key.bytes(sum, &field.to_le_bytes()))
+    key.numbers(2, &fields)
 }
 
 impl Domains {

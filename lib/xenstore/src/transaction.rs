@@ -57,6 +57,11 @@ pub(crate) struct Touched {
 }
 
 impl Touched {
+    /// Its path with the hash.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place { path: &self.path, hash: self.hash }
+    }
+
     /// What the seal should be.
     fn digest(&self, key: Key) -> u64 {
         let fields = [
@@ -66,7 +71,7 @@ impl Touched {
             u64::from(self.modified) | u64::from(self.created.map_or(u32::MAX, |number| number)) << 32,
             self.fires.map_or(2, u64::from),
         ];
-        fields.iter().fold(key.path(&self.path), |sum, field| key.bytes(sum, &field.to_le_bytes()))
+        key.numbers(key.path(&self.path), &fields)
     }
 
     /// Whether everything about it matches its digests.

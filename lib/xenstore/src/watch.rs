@@ -52,8 +52,7 @@ impl Watch {
             self.depth.map_or(u64::MAX, u64::from),
             u64::from(self.prefix),
         ];
-        let head = head.iter().fold(1, |sum, field| key.bytes(sum, &field.to_le_bytes()));
-        key.bytes(key.bytes(head, &self.path), &self.token)
+        key.bytes(key.bytes(key.numbers(1, &head), &self.path), &self.token)
     }
 
     fn check(&self, key: Key) -> Result<(), Damage> {

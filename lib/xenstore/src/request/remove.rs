@@ -122,7 +122,8 @@ impl Engine {
         let mut birth = 0;
         let mut stack = alloc::vec![top.path.to_vec()];
         while let Some(path) = stack.pop() {
-            let Some(seen) = self.see(request, self.store.place(&path))? else { continue };
+            // A child that the transaction has not touched may be gone. It will end in EAGAIN, for its parent has changed.
+            let seen = self.see(request, self.store.place(&path))?.ok_or(Errno::Io)?;
             if doomed.is_empty() {
                 birth = seen.birth;
             }

@@ -97,15 +97,14 @@ impl Engine {
 
     /// What has been touched must still be as it was, and whole if it is to be changed.
     fn check_touched(&self, touched: &Touched) -> Result<(), Failure> {
-        let place = crate::store::Place { path: &touched.path, hash: touched.hash };
-        let found = self.store.get(place)?;
+        let found = self.store.get(touched.place())?;
         if found.map(|(_, node)| node.generation) != touched.found {
             return Err(Errno::Again.into());
         }
         if touched.modified
             && let Some((id, node)) = found
         {
-            self.store.check_whole(id, node)?;
+            crate::store::check_children(node, |children| children.verify())?;
             self.store.parent(node)?;
             self.store.check_way_up(id)?;
         }
@@ -137,7 +136,7 @@ impl Engine {
         let changed = || transaction.touched.iter().filter(|touched| touched.modified);
         for touched in changed().filter(|it| it.found.is_some() && (it.now.is_none() || it.created.is_some()))
         {
-            if let Ok(Some((id, _))) = self.store.get_path(&touched.path) {
+            if let Ok(Some((id, _))) = self.store.get(touched.place()) {
                 let generation = self.tick();
                 effects.items.push(&Item::RemoveTree { path: &touched.path, generation });
                 self.store.remove(id);
@@ -151,11 +150,11 @@ impl Engine {
             let birth = self.tick();
             let (path, record) = (&*touched.path, now.record.view());
             effects.items.push(&Item::Node { path, birth, generation: birth, record });
-            self.store.create(parent, self.store.place(path), now.record.clone(), birth);
+            self.store.create(parent, touched.place(), now.record.clone(), birth);
         }
         for touched in changed().filter(|it| it.found.is_some() && it.created.is_none()) {
             let Some(now) = &touched.now else { continue };
-            let Ok(Some((id, node))) = self.store.get_path(&touched.path) else { continue };
+            let Ok(Some((id, node))) = self.store.get(touched.place()) else { continue };
             let birth = node.birth;
             let generation = self.tick();
             let (path, record) = (&*touched.path, now.record.view());

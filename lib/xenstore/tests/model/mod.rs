@@ -175,10 +175,12 @@ impl View<'_> {
     }
 
     /// Removes a subtree; answers with its paths in the order of the walk down.
-    fn remove(&mut self, path: &str) -> Vec<String> {
+    ///
+    /// In a transaction, nodes that it has not touched may be gone in the meantime: the parent, or children.
+    fn remove(&mut self, path: &str) -> Result<Vec<String>, &'static str> {
         let above = parent(path);
-        self.see(&above);
-        let paths = self.walk(path);
+        self.see(&above).ok_or("EINVAL")?;
+        let paths = self.walk(path)?;
         for path in &paths {
             self.nodes.remove(path);
             if let Some((_, changed)) = &mut self.transaction {
@@ -188,15 +190,15 @@ impl View<'_> {
         let mut node = self.nodes[&above].clone();
         node.children.retain(|name| *name != leaf(path));
         self.put(&above, node);
-        paths
+        Ok(paths)
     }
 
-    fn walk(&mut self, path: &str) -> Vec<String> {
+    fn walk(&mut self, path: &str) -> Result<Vec<String>, &'static str> {
         let mut paths = vec![path.to_owned()];
-        for name in self.see(path).expect("it exists").children {
-            paths.extend(self.walk(&child(path, &name)));
+        for name in self.see(path).ok_or("EIO")?.children {
+            paths.extend(self.walk(&child(path, &name))?);
         }
-        paths
+        Ok(paths)
     }
 }
 
@@ -431,7 +433,7 @@ fn carry_out(
             match view.get(path, Wanted::Write) {
                 Ok(_) if path == "/" => return Err("EINVAL"),
                 Ok(_) => {
-                    fires.extend(view.remove(path).into_iter().map(|gone| (gone.clone(), gone != *path)))
+                    fires.extend(view.remove(path)?.into_iter().map(|gone| (gone.clone(), gone != *path)))
                 }
                 Err("ENOENT") => {
                     view.see(&parent(path)).ok_or("ENOENT")?;
