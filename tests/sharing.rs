@@ -93,7 +93,7 @@ fn conversations_go_on_when_root_is_restarted() {
 #[test]
 fn rebuilding_those_who_share_uses_nothing_up() {
     let mut host = boot("sharing-leaks", Setup::default());
-    // What the first rebuild of each takes once and for all is not used up.
+    // The first rebuilds make pools of Xen grow once, which is not used up.
     for name in ["left", "right"] {
         host.rebuild(name);
     }

@@ -36,7 +36,7 @@ fn random_faults_are_repaired_and_use_nothing_up() {
         trials(Program::Probe).filter(|trial| matches!(trial.must, Must::BeRepaired { .. })).collect();
     let mut host = Host::boot("soak", Setup { system: SOAK, ..Setup::default() });
 
-    // What the first repair of a probe takes once and for all is not used up: so each is rebuilt once before anything is counted.
+    // The first rebuilds make pools of Xen grow once, which is not used up: so each is rebuilt once before anything is counted.
     for probe in PROBES {
         host.rebuild(probe);
     }

@@ -43,8 +43,10 @@ const SOUND_CHECKS: &str = " passed, 0 failed";
 /// Root counts the lines that it prints of a component by the second.
 const LOG_PERIOD: Duration = Duration::from_millis(1100);
 
-/// Pages by which two counts of Xen's free memory may differ though nothing is lost: for what is smaller than a page Xen takes whole
-/// pages and gives them back when it happens to be done with all that is in one.
+/// Pages by which two counts of Xen's free memory may differ though nothing is lost. Xen frees what it kept of a destroyed domain only
+/// when no processor can be looking at it any more, which is after the next domain was created: for that moment it keeps both, and its
+/// pools for what is smaller than a page grow by one or two pages, once. (With 100 ms between the two nothing moves, as was tried.)
+/// They shrink only when a page of them happens to be empty.
 const PAGES_OF_SLACK: u64 = 8;
 
 /// Whether a figure of what is free is as it was.
