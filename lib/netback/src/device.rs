@@ -298,7 +298,7 @@ impl<'a> Device<'a> {
         self.saved.hashing.sort(head, self.queues.len())
     }
 
-    /// Puts a frame into a queue for the guest, which takes over one reference.
+    /// Puts a frame into a queue for the guest, which takes over one reader's part.
     ///
     /// # Errors
     /// There is no room: the frame itself, to be released.
@@ -308,35 +308,40 @@ impl<'a> Device<'a> {
         now_us: u64,
         frame: FrameId,
         hash: Option<FlowHash>,
+        pool: &Pool,
     ) -> Result<(), FrameId> {
         match self.queues.get_mut(queue) {
-            Some(queue) => queue.receive.enqueue(now_us, frame, hash),
+            Some(queue) => queue.receive.enqueue(now_us, frame, hash, pool),
             None => Err(frame),
         }
     }
 
     /// Delivers frames to a queue's guest: one batch.
-    ///
-    /// # Errors
-    /// [`Lie`]: the guest is to be disconnected.
     pub fn deliver(
         &mut self,
         queue: usize,
-        now_us: u64,
         room: &mut Room<'_, impl Machine>,
         keep: &mut impl Keep,
-    ) -> Result<Delivered, Lie> {
+    ) -> Delivered {
         let abilities = self.abilities();
         match self.queues.get_mut(queue) {
-            Some(queue) => queue.receive.deliver(now_us, &abilities, room, keep),
-            None => Ok(Delivered::default()),
+            Some(queue) => queue.receive.deliver(&abilities, room, keep),
+            None => Delivered::default(),
         }
     }
 
-    /// Takes a frame out of a queue whose guest has posted no room for too long; it is to be released.
-    pub fn expire(&mut self, now_us: u64) -> Option<FrameId> {
+    /// Looks after frames that wait for the guest to post room: senders who have waited for long are handed to `finish`,
+    /// and frames that have waited too long are dropped.
+    pub fn expire(&mut self, now_us: u64, pool: &mut Pool, mut finish: impl FnMut(Owner)) {
         let patience_us = if self.saved.keys.rx_notify { PATIENCE_US } else { SHORT_PATIENCE_US };
-        self.queues.iter_mut().find_map(|queue| queue.receive.expire(now_us, patience_us))
+        for queue in &mut self.queues {
+            while let Some(owner) = queue.receive.unclaim(now_us, pool) {
+                owner.into_iter().for_each(&mut finish);
+            }
+            while let Some(waiting) = queue.receive.expire(now_us, patience_us, pool) {
+                drop_frame(pool, waiting, &mut finish);
+            }
+        }
     }
 
     /// Whether frames wait for the guest, in any queue, or in one.
@@ -347,18 +352,18 @@ impl<'a> Device<'a> {
         }
     }
 
-    /// Lets go of everything: frames that wait for the guest are handed to `release`, and nobody waits for its own.
-    pub fn disconnect(self, pool: &mut Pool, mut release: impl FnMut(&mut Pool, FrameId)) {
+    /// Lets go of everything: nobody waits for its own frames, and who waits for it to get a frame is handed to `finish`.
+    pub fn disconnect(self, pool: &mut Pool, finish: impl FnMut(Owner)) {
         pool.disown(self.vif);
-        self.abandon(|frame| release(pool, frame));
+        self.abandon(pool, finish);
     }
 
-    /// Lets go of the frames that wait for the guest, because another backend takes its place: each is handed to
-    /// `release`.
-    pub fn abandon(mut self, mut release: impl FnMut(FrameId)) {
+    /// Lets go of the frames that wait for the guest, because another backend takes its place: their senders are handed
+    /// to `finish`.
+    pub fn abandon(mut self, pool: &mut Pool, mut finish: impl FnMut(Owner)) {
         for queue in &mut self.queues {
-            while let Some(frame) = queue.receive.abandon() {
-                release(frame);
+            while let Some(waiting) = queue.receive.abandon(pool) {
+                drop_frame(pool, waiting, &mut finish);
             }
         }
     }
@@ -382,6 +387,15 @@ impl<'a> Device<'a> {
             u64::from(queue.transmit.answered()).wrapping_add(u64::from(queue.receive.answered()))
         });
         (open, done.fold(0, u64::wrapping_add))
+    }
+}
+
+/// Drops a frame that waited, with its claim or without one.
+fn drop_frame(pool: &mut Pool, (frame, is_claimed): (FrameId, bool), finish: &mut impl FnMut(Owner)) {
+    if is_claimed {
+        pool.release(frame).into_iter().for_each(finish);
+    } else {
+        pool.release_unclaimed(frame);
     }
 }
 

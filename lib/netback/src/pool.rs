@@ -1,9 +1,11 @@
 //! Frames in the backend's own memory.
 //!
 //! A guest's frame is copied here once and looked at here alone: the original may change under any check. It lies in
-//! pages that the card can reach, after [`HEADROOM`] bytes for the header that a driver may want before it. Frames are
-//! counted by references, because a broadcast has many readers; when the last one is done, the pool says whose the
-//! frame was, and its slots in the guest's ring can be answered.
+//! pages that the card can reach, after [`HEADROOM`] bytes for the header that a driver may want before it.
+//!
+//! A broadcast has many readers. Each has a *reference*, which keeps the frame in memory, and at first a *claim*, which
+//! keeps its sender's request open. When the last claim goes, the pool says whose the frame was, so that the request can
+//! be answered. A reader that is slow loses its claim and keeps its reference: it must not hold up the sender.
 
 use crate::Offload;
 use alloc::vec::Vec;
@@ -29,6 +31,9 @@ pub const MAX_FRAMES: usize = 4096;
 
 /// Pages that frames from guests leave to frames that are cut: the longest one, cut into pieces of 512 bytes.
 pub const RESERVE: usize = MAX_LENGTH.div_ceil(512);
+
+/// One guest's frames have at most one part in so many of the pool, however slow those are whom they are for.
+const SHARES: usize = 4;
 
 /// The number of a page in the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,6 +86,9 @@ struct Frame {
     /// The frame that this one was cut from: it is done when all its pieces are.
     parent: Option<FrameId>,
     references: u16,
+    claims: u16,
+    /// On whose account its pages are.
+    account: Option<u8>,
 }
 
 const FREE: Frame = Frame {
@@ -90,6 +98,8 @@ const FREE: Frame = Frame {
     owner: None,
     parent: None,
     references: 0,
+    claims: 0,
+    account: None,
 };
 
 /// Frames, and the pages that they lie in.
@@ -98,6 +108,10 @@ pub struct Pool {
     frames: Vec<Frame>,
     free_frames: Vec<FrameId>,
     free_pages: Vec<PageId>,
+    /// Pages on each device's account.
+    accounts: [u16; 256],
+    /// The most pages on one account.
+    share: u16,
 }
 
 impl Pool {
@@ -108,6 +122,8 @@ impl Pool {
             frames: alloc::vec![FREE; MAX_FRAMES],
             free_frames: (0..MAX_FRAMES as u16).rev().map(FrameId).collect(),
             free_pages: (0..pages.min(MAX_PAGES) as u16).rev().map(PageId).collect(),
+            accounts: [0; 256],
+            share: (pages.min(MAX_PAGES) / SHARES) as u16,
         }
     }
 
@@ -121,7 +137,7 @@ impl Pool {
         MAX_FRAMES - self.free_frames.len()
     }
 
-    /// A frame of `length` bytes, with one reference, that leaves `reserve` pages free; its bytes are what was there
+    /// A frame of `length` bytes, with one reader, that leaves `reserve` pages free; its bytes are what was there
     /// before. None if there is no room for it, or it would be empty or too long.
     pub fn allocate(&mut self, length: usize, reserve: usize) -> Option<FrameId> {
         let pages = (HEADROOM + length).div_ceil(PAGE);
@@ -130,42 +146,83 @@ impl Pool {
         }
         let id = self.free_frames.pop()?;
         let frame = &mut self.frames[usize::from(id.0)];
-        *frame = Frame { length: length as u32, references: 1, ..FREE };
+        *frame = Frame { length: length as u32, references: 1, claims: 1, ..FREE };
         for page in &mut frame.pages[..pages] {
             *page = self.free_pages.pop()?;
         }
         Some(id)
     }
 
-    /// One more reader.
-    pub fn retain(&mut self, id: FrameId) {
-        self.frame_mut(id).references += 1;
+    /// A frame of a guest's, as long as its share of the pool allows.
+    pub fn allocate_for(&mut self, owner: Owner, length: usize) -> Option<FrameId> {
+        let pages = (HEADROOM + length).div_ceil(PAGE) as u16;
+        if self.accounts[usize::from(owner.vif)] + pages > self.share {
+            return None;
+        }
+        let id = self.allocate(length, RESERVE)?;
+        self.accounts[usize::from(owner.vif)] += pages;
+        let frame = self.frame_mut(id);
+        (frame.owner, frame.account) = (Some(owner), Some(owner.vif));
+        Some(id)
     }
 
-    /// One reader less. When it was the last one, the frame is gone; and if it was a guest's, or the last piece of such
-    /// a frame, this says whose.
+    /// One more reader, with a claim.
+    pub fn retain(&mut self, id: FrameId) {
+        let frame = self.frame_mut(id);
+        frame.references += 1;
+        frame.claims += 1;
+    }
+
+    /// A reader with a claim is done. If it was the last one with a claim, this says whose the frame was.
     pub fn release(&mut self, id: FrameId) -> Option<Owner> {
+        let owner = self.unclaim(id);
+        self.release_unclaimed(id);
+        owner
+    }
+
+    /// A reader gives up its claim, and not its reference. If it was the last claim, this says whose the frame was.
+    pub fn unclaim(&mut self, id: FrameId) -> Option<Owner> {
+        let mut id = id;
+        loop {
+            let frame = self.frame_mut(id);
+            frame.claims = frame.claims.checked_sub(1)?;
+            if frame.claims > 0 {
+                return None;
+            }
+            match frame.parent {
+                Some(parent) => id = parent,
+                None => {
+                    // What is kept for slow readers is on their account: their queues are bounded.
+                    let (owner, account) = (frame.owner.take(), frame.account.take());
+                    if let Some(account) = account {
+                        self.accounts[usize::from(account)] -= self.pages(id) as u16;
+                    }
+                    return owner;
+                }
+            }
+        }
+    }
+
+    /// A reader that has no claim any more is done. When it was the last one, the frame is gone.
+    pub fn release_unclaimed(&mut self, id: FrameId) {
         let mut next = Some(id);
         while let Some(id) = next {
             let frame = &mut self.frames[usize::from(id.0)];
-            frame.references = frame.references.checked_sub(1)?;
-            if frame.references > 0 {
-                return None;
+            let Some(references) = frame.references.checked_sub(1) else {
+                return;
+            };
+            frame.references = references;
+            if references > 0 {
+                return;
             }
             let pages = (HEADROOM + frame.length as usize).div_ceil(PAGE);
+            if let Some(account) = frame.account {
+                self.accounts[usize::from(account)] -= pages as u16;
+            }
             self.free_frames.push(id);
             self.free_pages.extend(&frame.pages[..pages]);
             next = frame.parent;
-            if next.is_none() {
-                return frame.owner;
-            }
         }
-        None
-    }
-
-    /// Says whose a frame is.
-    pub fn set_owner(&mut self, id: FrameId, owner: Owner) {
-        self.frame_mut(id).owner = Some(owner);
     }
 
     /// Whose a frame is.
@@ -195,6 +252,11 @@ impl Pool {
     pub fn owned(&self) -> impl Iterator<Item = (FrameId, Owner)> {
         let numbered = (0..).map(FrameId).zip(&self.frames);
         numbered.filter(|(_, frame)| frame.references > 0).filter_map(|(id, frame)| Some((id, frame.owner?)))
+    }
+
+    /// How many pages a frame has.
+    pub fn pages(&self, id: FrameId) -> usize {
+        (HEADROOM + self.length(id)).div_ceil(PAGE)
     }
 
     /// Makes a frame shorter and gives back what it needs no more: a card has filled less of it than it could. A frame

@@ -1,7 +1,8 @@
 //! Frames for a guest: out of the pool, into the room that it has posted in its ring.
 //!
-//! They wait here, in their order, for the guest to post room. A guest that posts none keeps nobody waiting: its queue is
-//! bounded, and what waits too long is dropped, as by any switch whose port is full.
+//! They wait here, in their order, for the guest to post room. A guest that posts none keeps nobody waiting: what waits
+//! for long has no claim on its sender any more, the queue is bounded, and what waits too long is dropped, as by any
+//! switch whose port is full.
 
 use crate::answers::Answers;
 use crate::copy::{Batch, GuestBytes, Outcome, Way};
@@ -9,7 +10,7 @@ use crate::hash::FlowHash;
 use crate::keep::{Keep, RingName};
 use crate::lie::RingKind;
 use crate::offload::{Abilities, Checksum};
-use crate::pool::{FrameId, PAGE, Pool};
+use crate::pool::{FrameId, Owner, PAGE, Pool};
 use crate::transmit::{Machine, Room};
 use crate::{Lie, NetReceive};
 use heapless::{Deque, Vec};
@@ -23,6 +24,13 @@ use zerocopy::{FromBytes, IntoBytes};
 /// The most frames that wait for a guest to post room.
 pub const RX_QUEUE: usize = 256;
 
+/// The most pages that those have, so that a guest which posts no room does not use up the pool: 1 MiB.
+const RX_PAGES: usize = 256;
+
+/// For so long, in microseconds, the sender of a frame waits for its receiver to post room. A guest under load posts
+/// room every millisecond; and one that means harm slows others down to no less than a ring in this time.
+const CLAIM_US: u64 = 10_000;
+
 /// The most frames that are delivered at once: one for each response of a batch.
 pub const DELIVERED: usize = 32;
 
@@ -34,6 +42,7 @@ const MAX_EXTRAS: usize = 2;
 struct Waiting {
     frame: FrameId,
     hash: Option<FlowHash>,
+    since_us: u64,
 }
 
 /// A slot that is being filled.
@@ -47,12 +56,16 @@ struct Filling {
 /// What was delivered.
 #[derive(Debug, Default)]
 pub struct Delivered {
-    /// The frames that the guest has now: each is to be released.
+    /// The frames that the guest has now: each is to be released, with the claim on its sender.
     pub frames: Vec<FrameId, DELIVERED>,
+    /// Those that have no claim any more.
+    pub unclaimed: Vec<FrameId, DELIVERED>,
     /// Whether the frontend wants an event for them.
     pub notify: bool,
     /// Whether it was only the size of the batch that kept more from being delivered.
     pub more: bool,
+    /// What the guest did that it must not do: it is to be disconnected.
+    pub lie: Option<Lie>,
 }
 
 /// What passed, since the queue began.
@@ -75,8 +88,10 @@ pub struct Receive<'a> {
     name: RingName,
     domid: Domid,
     queue: Deque<Waiting, RX_QUEUE>,
-    /// Since when frames wait and none was delivered.
-    stuck_since_us: Option<u64>,
+    /// How many of the first in the queue have no claim on their senders any more.
+    unclaimed: usize,
+    /// Pages of the frames in the queue.
+    pages: usize,
     received: Received,
 }
 
@@ -111,7 +126,7 @@ impl<'a> Receive<'a> {
 
     const fn new(ring: Backend<'a, NetReceive>, name: RingName, domid: Domid) -> Self {
         let received = Received { frames: 0, bytes: 0, overflowed: 0, expired: 0 };
-        Self { ring, name, domid, queue: Deque::new(), stuck_since_us: None, received }
+        Self { ring, name, domid, queue: Deque::new(), unclaimed: 0, pages: 0, received }
     }
 
     /// What passed.
@@ -129,86 +144,110 @@ impl<'a> Receive<'a> {
         self.ring.position().answered
     }
 
-    /// Puts a frame into the queue, which takes over one reference.
+    /// Puts a frame into the queue, which takes over one reader's part.
     ///
     /// # Errors
     /// There is no room: the frame itself, to be released.
-    pub fn enqueue(&mut self, now_us: u64, frame: FrameId, hash: Option<FlowHash>) -> Result<(), FrameId> {
-        self.stuck_since_us.get_or_insert(now_us);
-        self.queue.push_back(Waiting { frame, hash }).map_err(|waiting| {
+    pub fn enqueue(
+        &mut self,
+        now_us: u64,
+        frame: FrameId,
+        hash: Option<FlowHash>,
+        pool: &Pool,
+    ) -> Result<(), FrameId> {
+        let pages = pool.pages(frame);
+        let waiting = Waiting { frame, hash, since_us: now_us };
+        if self.pages + pages > RX_PAGES || self.queue.push_back(waiting).is_err() {
             self.received.overflowed += 1;
-            waiting.frame
-        })
+            return Err(frame);
+        }
+        self.pages += pages;
+        Ok(())
     }
 
-    /// Takes a frame out of the queue if frames have been waiting for so long and none was delivered; it is to be
-    /// released.
-    pub fn expire(&mut self, now_us: u64, patience_us: u64) -> Option<FrameId> {
-        let since_us = self.stuck_since_us?;
+    /// Takes the first frame out of the queue, and says whether it still has a claim on its sender.
+    fn pop(&mut self, pool: &Pool) -> Option<(FrameId, bool)> {
+        let Waiting { frame, .. } = self.queue.pop_front()?;
+        self.pages -= pool.pages(frame);
+        let is_claimed = self.unclaimed == 0;
+        self.unclaimed = self.unclaimed.saturating_sub(1);
+        Some((frame, is_claimed))
+    }
+
+    /// Takes a frame out of the queue: if it has waited for `patience_us`. With [`unclaim`](Self::unclaim) before, it has
+    /// no claim any more.
+    pub fn expire(&mut self, now_us: u64, patience_us: u64, pool: &Pool) -> Option<(FrameId, bool)> {
+        let since_us = self.queue.front()?.since_us;
         if now_us.saturating_sub(since_us) < patience_us {
             return None;
         }
-        let expired = self.queue.pop_front();
-        if expired.is_none() {
-            self.stuck_since_us = None;
-        }
-        self.received.expired += u64::from(expired.is_some());
-        expired.map(|waiting| waiting.frame)
+        self.received.expired += 1;
+        self.pop(pool)
     }
 
-    /// Takes a frame out of the queue because the guest is gone; it is to be released.
-    pub fn abandon(&mut self) -> Option<FrameId> {
-        self.queue.pop_front().map(|waiting| waiting.frame)
+    /// Takes a frame out of the queue because nobody will deliver it, and says whether it has a claim.
+    pub fn abandon(&mut self, pool: &Pool) -> Option<(FrameId, bool)> {
+        self.pop(pool)
+    }
+
+    /// Takes the claim on its sender from the next frame that has waited for long; the sender, if nobody else has one.
+    pub fn unclaim(&mut self, now_us: u64, pool: &mut Pool) -> Option<Option<Owner>> {
+        let next = self.queue.iter().nth(self.unclaimed)?;
+        if now_us.saturating_sub(next.since_us) < CLAIM_US {
+            return None;
+        }
+        self.unclaimed += 1;
+        Some(pool.unclaim(next.frame))
     }
 
     /// Delivers what the guest has room for: one batch.
-    ///
-    /// # Errors
-    /// [`Lie`]: the guest is to be disconnected.
     pub fn deliver(
         &mut self,
-        now_us: u64,
         abilities: &Abilities,
         room: &mut Room<'_, impl Machine>,
         keep: &mut impl Keep,
-    ) -> Result<Delivered, Lie> {
+    ) -> Delivered {
         let mut delivered = Delivered::default();
         let mut filling: Vec<Filling, DELIVERED> = Vec::new();
         room.batch.clear();
-        let overrun = |overrun| Lie::Index { ring: RingKind::Receive, overrun };
+        let taken = self.take_frames(abilities, room, &mut filling, &mut delivered);
+        delivered.lie = taken.err().map(|overrun| Lie::Index { ring: RingKind::Receive, overrun });
+        if !filling.is_empty() && delivered.lie.is_none() {
+            room.batch.run(room.machine);
+            self.publish(room.batch, &filling, keep, &mut delivered);
+        }
+        delivered
+    }
+
+    fn take_frames(
+        &mut self,
+        abilities: &Abilities,
+        room: &mut Room<'_, impl Machine>,
+        filling: &mut Vec<Filling, DELIVERED>,
+        delivered: &mut Delivered,
+    ) -> Result<(), Overrun> {
         while let Some(&next) = self.queue.front() {
             let length = room.pool.length(next.frame);
             let (extras, extra_count) = extras(room.pool, next, abilities);
             let slots = length.div_ceil(PAGE) + extra_count;
-            let fits =
-                filling.len() + slots <= DELIVERED && room.batch.room() >= Batch::needed(length, slots);
-            if !fits {
+            if filling.len() + slots > DELIVERED || room.batch.room() < Batch::needed(length, slots) {
                 delivered.more = true;
                 break;
             }
-            if !self.ring.final_check_for(slots as u32).map_err(overrun)? {
+            if !self.ring.final_check_for(slots as u32)? {
                 break;
             }
-            self.queue.pop_front();
-            self.fill(room, next.frame, &extras[..extra_count], &mut filling).map_err(overrun)?;
+            let Some((frame, is_claimed)) = self.pop(room.pool) else {
+                break;
+            };
+            let list = if is_claimed { &mut delivered.frames } else { &mut delivered.unclaimed };
+            let pushed = list.push(frame);
+            debug_assert!(pushed.is_ok(), "a frame has at least one slot");
+            self.fill(room, frame, &extras[..extra_count], filling)?;
             self.received.frames += 1;
             self.received.bytes += length as u64;
-            let pushed = delivered.frames.push(next.frame);
-            debug_assert!(pushed.is_ok(), "a frame has at least one slot");
         }
-        if filling.is_empty() {
-            return Ok(delivered);
-        }
-        room.batch.run(room.machine);
-        let lie = self.publish(room.batch, &filling, keep, &mut delivered);
-        self.stuck_since_us = (!self.queue.is_empty()).then_some(now_us);
-        match lie {
-            Some(lie) => {
-                delivered.frames.iter().for_each(|frame| _ = room.pool.release(*frame));
-                Err(lie)
-            }
-            None => Ok(delivered),
-        }
+        Ok(())
     }
 
     /// Takes the slots of a frame and adds its copies to the batch.
@@ -245,30 +284,28 @@ impl<'a> Receive<'a> {
         Ok(())
     }
 
-    /// Answers the slots that are filled, and says whether the guest lied about a page.
+    /// Answers the slots that are filled, and notes whether the guest lied about a page.
     fn publish(
         &mut self,
         batch: &Batch,
         filling: &[Filling],
         keep: &mut impl Keep,
         delivered: &mut Delivered,
-    ) -> Option<Lie> {
+    ) {
         let mut answers = Answers::after(self.ring.position().answered);
-        let mut lie = None;
         for slot in filling {
             let mut response = slot.response;
             match batch.outcome(slot.first, slot.end, Way::ToGuest) {
                 Outcome::Done => {}
                 outcome => {
                     response.status = ResponseStatus::Error.raw();
-                    lie = lie.or(outcome.check(RingKind::Receive).err());
+                    delivered.lie = delivered.lie.or(outcome.check(RingKind::Receive).err());
                 }
             }
             answers.push::<NetReceive>(&response);
         }
         keep.keep(self.name, &answers);
         delivered.notify = answers.write(&mut self.ring);
-        lie
     }
 }
 

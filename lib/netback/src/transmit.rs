@@ -11,7 +11,7 @@ use crate::cut::seed_checksum;
 use crate::keep::{Keep, RingName};
 use crate::lie::RingKind;
 use crate::offload::{Checksum, Transport};
-use crate::pool::{FrameId, Owner, Pages, Pool, RESERVE};
+use crate::pool::{FrameId, Owner, Pages, Pool};
 use crate::rate::{Credit, Rate};
 use crate::{Lie, Multicast, NetTransmit};
 use heapless::Vec;
@@ -290,7 +290,10 @@ impl<'a> Transmit<'a> {
             slots[index as usize % TX_SLOTS] = Slot { id, status, span: 0 };
             span += 1;
         })?;
-        slots[first as usize % TX_SLOTS].span = span;
+        // When the ring is full, the next slot is one that is still in flight.
+        if span > 0 {
+            slots[first as usize % TX_SLOTS].span = span;
+        }
         Ok(chain)
     }
 
@@ -304,13 +307,12 @@ impl<'a> Transmit<'a> {
         if room.batch.room() < Batch::needed(chain.length, chain.pieces.len()) {
             return Err(Stopped::Turn);
         }
-        let frame = room.pool.allocate(chain.length, RESERVE).ok_or(Stopped::NoRoom)?;
+        let owner = Owner { vif: self.name.vif, queue: self.name.queue, index: chain.index };
+        let frame = room.pool.allocate_for(owner, chain.length).ok_or(Stopped::NoRoom)?;
         if let Err(at_us) = self.credit.take(now_us, chain.length) {
             room.pool.release(frame);
             return Err(Stopped::Until { at_us });
         }
-        let owner = Owner { vif: self.name.vif, queue: self.name.queue, index: chain.index };
-        room.pool.set_owner(frame, owner);
         room.pool.set_offload(frame, chain.offload);
         let first = room.batch.len();
         let mut at = 0;

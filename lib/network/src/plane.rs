@@ -88,7 +88,7 @@ impl<'a> Plane<'a> {
         self.eager.remove(port);
         if let Behind::Guest(device) = behind {
             let mut finished = Vec::new();
-            device.disconnect(&mut self.pool, |pool, frame| finished.extend(pool.release(frame)));
+            device.disconnect(&mut self.pool, |owner| finished.push(owner));
             finished.into_iter().for_each(|owner| self.finish(owner));
         }
     }
@@ -126,7 +126,8 @@ impl<'a> Plane<'a> {
         Gone { port, lie }
     }
 
-    /// Delivers what waits for a guest, as far as it has posted room; drops what has waited too long.
+    /// Delivers what waits for a guest, as far as it has posted room; looks after what has waited for long. To be called
+    /// every few milliseconds while anything waits, even if the guest says nothing.
     ///
     /// # Errors
     /// [`Gone`].
@@ -149,27 +150,25 @@ impl<'a> Plane<'a> {
                 break;
             }
             let mut room = Room { pool, machine, batch };
-            let delivered = match device.deliver(queue, now_us, &mut room, keep) {
-                Ok(delivered) => delivered,
-                Err(lie) => return Err(self.gone(port, lie)),
-            };
+            let delivered = device.deliver(queue, &mut room, keep);
             notify.receive |= u8::from(delivered.notify) << queue;
             queue += usize::from(!delivered.more);
+            for frame in delivered.unclaimed {
+                self.pool.release_unclaimed(frame);
+            }
             for frame in delivered.frames {
                 self.release(frame);
             }
+            if let Some(lie) = delivered.lie {
+                return Err(self.gone(port, lie));
+            }
         }
-        while let Some(frame) = self.expired(port, now_us) {
-            self.release(frame);
+        let mut finished = Vec::new();
+        if let Behind::Guest(device) = &mut self.ports[port.index()] {
+            device.expire(now_us, &mut self.pool, |owner| finished.push(owner));
         }
+        finished.into_iter().for_each(|owner| self.finish(owner));
         Ok(notify)
-    }
-
-    fn expired(&mut self, port: PortId, now_us: u64) -> Option<FrameId> {
-        match &mut self.ports[port.index()] {
-            Behind::Guest(device) => device.expire(now_us),
-            _ => None,
-        }
     }
 
     /// Answers what is finished of a guest's frames.
@@ -398,14 +397,14 @@ impl<'a> Plane<'a> {
         }
     }
 
-    /// Puts a frame into the right queue of a guest, which takes over one reference.
+    /// Puts a frame into the right queue of a guest, which takes over one reader's part.
     fn give(&mut self, now_us: u64, port: PortId, frame: FrameId, pages: &impl Pages) {
         let Behind::Guest(device) = &mut self.ports[port.index()] else {
             return;
         };
         let (hash, queue) = device.sort(self.pool.head(frame, pages));
         self.eager.insert(port);
-        if let Err(frame) = device.enqueue(queue, now_us, frame, hash) {
+        if let Err(frame) = device.enqueue(queue, now_us, frame, hash, &self.pool) {
             self.release(frame);
         }
     }

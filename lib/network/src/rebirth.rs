@@ -29,8 +29,8 @@ impl<'a> Plane<'a> {
             }
             if let Some(old) = old {
                 let mut finished = Vec::new();
-                old.abandon(|frame| finished.push(frame));
-                finished.into_iter().for_each(|frame| self.release(frame));
+                old.abandon(&mut self.pool, |owner| finished.push(owner));
+                finished.into_iter().for_each(|owner| self.finish(owner));
             }
         }
     }
