@@ -64,7 +64,7 @@ pub struct Options {
     #[arg(short = 'w', long, value_name = "WHAT=SECONDS", value_parser = assignment)]
     pub timeout: Vec<(String, u32)>,
 
-    /// Log every request and answer to FILE, which SIGHUP opens anew
+    /// Log every request and answer to FILE, which SIGHUP opens anew and `xenstore-control log off` leaves alone
     #[arg(short = 'T', long, value_name = "FILE")]
     pub trace_file: Option<PathBuf>,
     /// Taken and without effect: what --trace-file logs is what there is

@@ -7,6 +7,7 @@
 //!   server              the event loop: streams and rings on one side, the engine on the other
 //!   member              a replica process: follows the master until it is named master
 //!   supervisor          several such processes, one of which may die at any moment
+//!   trace               the log of requests and answers
 //!   account             what a process has written, as itself and the kernel count it
 //!   cli, config, paths, background, pid_file, signals, log, service      what every daemon has
 //! ```
@@ -33,3 +34,4 @@ pub mod socket;
 pub mod state;
 pub mod stream;
 pub mod supervisor;
+pub mod trace;

@@ -15,6 +15,7 @@ use crate::server::{Home, Server};
 use crate::socket::{Doubt, Sockets};
 use crate::state::{Memories, Memory, random};
 use crate::supervisor::{Line, News, Order, Received};
+use crate::trace;
 
 /// Frames that are read before the supervisor is listened to again.
 const FRAMES: usize = 64;
@@ -90,6 +91,7 @@ impl Member<'_> {
                     return Ok(Turn::Lead { predecessor_wrote, fresh, live });
                 }
                 Received::Message(Order::Stop, _) | Received::Gone => return Ok(Turn::Stop),
+                Received::Message(Order::Reopen, _) => trace::reopen(),
                 Received::Message(..) => {}
                 Received::Nothing => {
                     if !self.work()? {

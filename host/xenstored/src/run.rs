@@ -22,7 +22,7 @@ use crate::signals::Signals;
 use crate::socket::Sockets;
 use crate::state::{Memories, StateError, StateFiles, random};
 use crate::supervisor::Supervisor;
-use crate::{background, log, member};
+use crate::{background, log, member, trace};
 
 /// Why the daemon cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,9 @@ pub fn run() -> ExitCode {
 fn with(options: &Options) -> Result<ExitCode, RunError> {
     if !options.no_fork && options.replica.is_none() {
         return start_in_background(options);
+    }
+    if let Some(path) = &options.trace_file {
+        trace::start(path).wanted(path.display().to_string())?;
     }
     if let Some(index) = options.replica {
         return member::run(options, index).map(|()| ExitCode::SUCCESS);

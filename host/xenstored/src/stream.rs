@@ -8,8 +8,11 @@ use replica::session::Stream;
 use ring::byte::Broken;
 use ring::xenstore::Interface;
 
+use xenstore::wire::{self, Header};
+
 use crate::domains::RingPage;
 use crate::socket::{RING, SocketStream};
+use crate::trace::{self, Tap};
 
 /// Why a stream is of no more use.
 #[derive(Debug)]
@@ -46,6 +49,9 @@ impl From<Broken> for StreamError {
     }
 }
 
+/// How a request that introduces a domain begins.
+const INTRODUCE: [u8; 4] = wire::Kind::Introduce.number().to_le_bytes();
+
 /// A client's streams.
 #[derive(Debug)]
 pub struct ClientStream {
@@ -54,6 +60,9 @@ pub struct ClientStream {
     copy: Vec<u8>,
     /// Whether anything was consumed or produced since [`ClientStream::take_moved`].
     moved: bool,
+    /// Whether nothing is handed over for now: see [`ClientStream::let_go`].
+    held: bool,
+    trace: Tap,
 }
 
 #[derive(Debug)]
@@ -65,12 +74,18 @@ enum Kind {
 impl ClientStream {
     /// A socket's.
     pub fn socket(socket: SocketStream) -> Self {
-        Self { kind: Kind::Socket(socket), copy: Vec::new(), moved: false }
+        Self {
+            kind: Kind::Socket(socket),
+            copy: Vec::new(),
+            moved: false,
+            held: false,
+            trace: Tap::default(),
+        }
     }
 
     /// A domain's.
     pub fn ring(page: RingPage) -> Self {
-        Self { kind: Kind::Ring(page), copy: Vec::new(), moved: false }
+        Self { kind: Kind::Ring(page), copy: Vec::new(), moved: false, held: false, trace: Tap::default() }
     }
 
     /// The socket, if it is one.
@@ -100,6 +115,17 @@ impl ClientStream {
     /// Whether the other side should be told that an index has moved.
     pub fn take_moved(&mut self) -> bool {
         std::mem::take(&mut self.moved)
+    }
+
+    /// Whether answers are held back, because a request was seen that introduces a domain: the domain may begin to use its
+    /// ring as soon as that is answered, so the ring has to be served before.
+    pub fn is_held(&self) -> bool {
+        self.held
+    }
+
+    /// Ends that. Answers whether anything was held back.
+    pub fn let_go(&mut self) -> bool {
+        std::mem::take(&mut self.held)
     }
 
     /// Bytes that can be looked at.
@@ -145,6 +171,12 @@ impl Stream for ClientStream {
                 reader.peek(reader.position().wrapping_add(skip as u32), &mut self.copy);
             }
         }
+        // A look at a header alone; taking something else for one costs a call and no more.
+        if trace::is_on() {
+            let position = self.consumed()?.wrapping_add(skip as u32);
+            self.trace.seen(position, &self.copy);
+        }
+        self.held |= self.copy.len() == Header::SIZE && self.copy[..4] == INTRODUCE;
         Ok(&self.copy)
     }
 
@@ -169,6 +201,9 @@ impl Stream for ClientStream {
     }
 
     fn produce(&mut self, bytes: &[u8]) -> Result<usize, StreamError> {
+        if self.held {
+            return Ok(0);
+        }
         let length = match &mut self.kind {
             Kind::Socket(socket) => socket.produce(bytes)?,
             Kind::Ring(page) => {
@@ -181,6 +216,9 @@ impl Stream for ClientStream {
             }
         };
         self.moved |= length > 0;
+        if trace::is_on() {
+            self.trace.sent(&bytes[..length]);
+        }
         Ok(length)
     }
 }

@@ -138,6 +138,13 @@ impl Server {
         }
     }
 
+    /// Sends the answers that were held back until what they tell of was done.
+    pub(super) fn let_go(&mut self, id: ConnectionId) {
+        if self.clients.get_mut(&id).is_some_and(|client| client.stream.let_go()) {
+            self.deliver(id);
+        }
+    }
+
     /// Gives up the domains that do not take what waits for them: their share of memory is needed for others. A program
     /// on a socket may take its time.
     pub(super) fn give_up_the_stuck(&mut self, now: Instant) {
@@ -219,7 +226,7 @@ impl Client {
         if served.waits_for_room {
             return Ok(Turn::Done { waits_for_room: true });
         }
-        if served.more || self.readable {
+        if served.more || self.readable || self.stream.is_held() {
             return Ok(Turn::Again);
         }
         let ended = self.stream.as_socket().is_some_and(|socket| socket.has_ended());

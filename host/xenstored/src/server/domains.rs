@@ -8,6 +8,7 @@ use xenstore::{ConnectionId, Damage, DomainAction, Effects, Engine, Item, ItemCu
 use super::{Client, Server};
 use crate::domains::{DomainState, Event};
 use crate::stream::ClientStream;
+use crate::trace;
 
 /// Events of the hypervisor that are taken in one round.
 const EVENTS: usize = 256;
@@ -84,7 +85,10 @@ impl Server {
                 self.unbind(domid);
                 self.clients.remove(&ConnectionId::of_domain(domid));
             }
-            DomainAction::Log { on } => info!("the log of requests is {}", if on { "on" } else { "off" }),
+            DomainAction::Log { on } => {
+                trace::switch(on);
+                info!("the log of requests is {}", if on { "on" } else { "off" });
+            }
         }
     }
 

@@ -28,6 +28,7 @@ use crate::socket::Sockets;
 use crate::state::Memory;
 use crate::stream::ClientStream;
 use crate::supervisor::{Line, News, Order, Received};
+use crate::trace;
 
 use self::events::{Events, Happening, Source};
 use self::replicas::Replicas;
@@ -226,6 +227,7 @@ impl Server {
             let Some(id) = self.turns.pop_front() else { return };
             self.turn(id);
             self.carry_out();
+            self.let_go(id);
         }
     }
 
@@ -261,7 +263,11 @@ impl Server {
 
     fn obey_signals(&mut self) {
         let Home::Alone { signals, .. } = &self.home else { return };
-        self.stopping |= signals.asked().stop;
+        let asked = signals.asked();
+        self.stopping |= asked.stop;
+        if asked.reopen {
+            trace::reopen();
+        }
     }
 
     fn obey_supervisor(&mut self) -> io::Result<()> {
@@ -284,6 +290,7 @@ impl Server {
             (Order::Served, _) => self.all_given = true,
             (Order::Live(live), _) => self.replicas.set_live(live, &mut self.master),
             (Order::Wake, _) => self.replicas.hear(&mut self.master),
+            (Order::Reopen, _) => trace::reopen(),
             (Order::Stop, _) => self.stopping = true,
             _ => {}
         }

@@ -127,3 +127,25 @@ fn it_takes_what_the_init_scripts_pass_to_the_c_daemon() {
     ]);
     assert_eq!(daemon.client().domain_path(0).expect("answered"), "/local/domain/0");
 }
+
+#[test]
+fn requests_and_answers_are_logged_and_the_file_can_be_moved_away() {
+    for replicas in ["1", "2"] {
+        let daemon = Daemon::start(&["-D", "-T", "trace.log", "--replicas", replicas]);
+        let mut client = daemon.client();
+        client.write(0, "/traced", b"value").expect("written");
+        let [log, moved] = ["trace.log", "moved.log"].map(|name| daemon.folder.path().join(name));
+        // An answer is logged when it has been sent, so the client may have it before.
+        let read = || fs::read_to_string(&log).unwrap_or_default();
+        wait_until("the answer is logged", || read().contains("OUT Write"));
+        let text = read();
+        assert_eq!(text.matches("IN Write request=").count(), 1, "{text}");
+        assert!(text.contains("(/traced value)"), "{text}");
+        fs::rename(&log, &moved).expect("moved");
+        signal(daemon.pid(), "HUP");
+        wait_until("requests go to a new file", || {
+            assert_eq!(client.read(0, "/traced").expect("there"), b"value");
+            read().contains("IN Read")
+        });
+    }
+}
