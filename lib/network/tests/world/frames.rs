@@ -128,6 +128,6 @@ pub fn check_tcp(frame: &[u8]) -> (usize, Vec<u8>, TcpPacket<&[u8]>) {
     };
     let tcp = TcpPacket::new_checked(&frame[start..]).expect("TCP");
     assert!(tcp.verify_checksum(&from, &to), "the sum of TCP");
-    let place = (tcp.seq_number() - TcpSeqNumber(1000)) as usize;
+    let place = tcp.seq_number() - TcpSeqNumber(1000);
     (place, tcp.payload().to_vec(), tcp)
 }
