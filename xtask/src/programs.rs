@@ -15,12 +15,14 @@ use emulator::qemu::Qemu;
 use strum::VariantArray;
 
 use crate::error::Error;
-use crate::packages::{self, Shelf};
+use crate::packages::{self, Piece, Shelf};
 use crate::workspace::Workspace;
 use crate::{cargo, image, process};
 
 /// A host that somebody watches is ended by hand; one that was forgotten ends after a day.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// The benchmark that boots no host.
+const XENSTORE_BENCH: &str = "xenstore";
 /// Pages of 4 KiB in a MiB.
 const PAGES_PER_MIB: u32 = 256;
 /// Bytes of the disk that `run` gives the host. The file is sparse: it takes up what is written to it.
@@ -119,6 +121,13 @@ pub(crate) fn demo(workspace: &Workspace, options: &HostOptions) -> Result<(), E
     Ok(process::run(&mut command)?)
 }
 
+/// Gets the XenStore daemons, tools and tests that ours is held against.
+pub(crate) fn xenstore(workspace: &Workspace) -> Result<PathBuf, Error> {
+    let shelf = Shelf::new(&workspace.debian(), XenVersion::V4_17);
+    shelf.piece(Piece::Headers)?;
+    Ok(shelf.piece(Piece::XenStore)?)
+}
+
 /// Runs the benchmark `name`, which prints a table and writes its figures to `json`.
 pub(crate) fn bench(
     workspace: &Workspace,
@@ -126,7 +135,12 @@ pub(crate) fn bench(
     json: Option<&Path>,
     extra: &[String],
 ) -> Result<(), Error> {
-    prepare(workspace, XenVersion::VARIANTS)?;
+    if name == XENSTORE_BENCH {
+        xenstore(workspace)?;
+        process::run(cargo::host(workspace, "build").args(["--release", "--package", "xenstored"]))?;
+    } else {
+        prepare(workspace, XenVersion::VARIANTS)?;
+    }
     let mut command = cargo::system(workspace, "run", "rvmm-bench");
     command.args(["--quiet", "--release", "--bin", name, "--"]).args(extra);
     if let Some(json) = json {

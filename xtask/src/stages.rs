@@ -92,20 +92,7 @@ fn fetch(workspace: &Workspace) -> Result<(), Error> {
         shelf.piece(Piece::Headers)?;
     }
     guests::kernel_folders(workspace)?;
-    xenstore(workspace)?;
-    Ok(())
-}
-
-/// Gets the XenStore daemons, tools and tests that ours is held against.
-fn xenstore(workspace: &Workspace) -> Result<PathBuf, Error> {
-    Ok(Shelf::new(&workspace.debian(), XenVersion::V4_17).piece(Piece::XenStore)?)
-}
-
-/// Formats every crate, or with `--check` only tells what is not as it should be.
-pub(crate) fn format(workspace: &Workspace, arguments: &[&str]) -> Result<(), Error> {
-    for mut command in cargo::format(workspace) {
-        process::run(command.args(arguments))?;
-    }
+    programs::xenstore(workspace)?;
     Ok(())
 }
 
@@ -152,7 +139,7 @@ fn unit(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
     for &xen in XenVersion::VARIANTS {
         headers.push(Shelf::new(&workspace.debian(), xen).piece(Piece::Headers)?.join("usr/include"));
     }
-    xenstore(workspace)?;
+    programs::xenstore(workspace)?;
     let mut command = cargo::host(workspace, "test");
     command.env(cargo::TARGET_VARIABLE, workspace.target());
     command.args(cargo::packages(&crates)).args(["--all-features", "--"]).args(extra);
@@ -167,7 +154,7 @@ fn separated(folders: &[PathBuf]) -> OsString {
 }
 
 fn against_xens_xenstore(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
-    xenstore(workspace)?;
+    programs::xenstore(workspace)?;
     process::run(cargo::host(workspace, "build").args(["--package", "xenstored"]))?;
     let mut command = cargo::system(workspace, "test", "xenstore-tests");
     Ok(process::run(command.arg("--").args(extra))?)

@@ -95,14 +95,20 @@ impl<L: Link> Client<L> {
     /// # Errors
     /// When it cannot be sent in time.
     pub fn send(&mut self, kind: Kind, transaction: u32, payload: &[u8]) -> Result<u32, Error> {
+        let mut bytes = Vec::with_capacity(HEADER + payload.len());
+        let request = self.encode(kind, transaction, payload, &mut bytes);
+        self.send_raw(&bytes)?;
+        Ok(request)
+    }
+
+    /// Appends a request to `bytes`; answers its number.
+    fn encode(&mut self, kind: Kind, transaction: u32, payload: &[u8], bytes: &mut Vec<u8>) -> u32 {
         let request = self.next_request;
         self.next_request = request.wrapping_add(1);
         let header = Header { kind: kind as u32, request, transaction, length: payload.len() as u32 };
-        let mut bytes = Vec::with_capacity(HEADER + payload.len());
         bytes.extend(header.to_bytes());
         bytes.extend(payload);
-        self.send_raw(&bytes)?;
-        Ok(request)
+        request
     }
 
     /// The next message, be it a reply or an event, in the daemon's order.
@@ -174,24 +180,25 @@ impl<L: Link> Client<L> {
         }
     }
 
-    /// Sends many requests, [`WINDOW`] at a time, and answers their replies in order.
+    /// Sends many requests, [`WINDOW`] in one piece, and answers their replies in order.
     ///
     /// # Errors
     /// When the connection breaks. That a request is refused is an answer like others, and the rest goes on.
     pub fn pipeline(&mut self, requests: &[Request]) -> Result<Vec<Result<Vec<u8>, Error>>, Error> {
         let mut answers = Vec::with_capacity(requests.len());
-        let mut numbers = VecDeque::new();
-        let mut left = requests.iter();
-        while answers.len() < requests.len() {
-            while numbers.len() < WINDOW {
-                let Some(request) = left.next() else { break };
-                let number = self.send(request.kind, request.transaction, &request.payload)?;
-                numbers.push_back((request, number));
+        let mut bytes = Vec::new();
+        for window in requests.chunks(WINDOW) {
+            bytes.clear();
+            let first = self.next_request;
+            for request in window {
+                self.encode(request.kind, request.transaction, &request.payload, &mut bytes);
             }
-            let Some((request, number)) = numbers.pop_front() else { break };
-            match self.reply_to(request.kind, number, &request.payload) {
-                Err(error) if error.name().is_none() => return Err(error),
-                answer => answers.push(answer),
+            self.send_raw(&bytes)?;
+            for (index, request) in (0..).zip(window) {
+                match self.reply_to(request.kind, first.wrapping_add(index), &request.payload) {
+                    Err(error) if error.name().is_none() => return Err(error),
+                    answer => answers.push(answer),
+                }
             }
         }
         Ok(answers)
