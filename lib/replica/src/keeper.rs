@@ -154,6 +154,11 @@ impl<W: Words> Keeper<W> {
         self.vault.room()
     }
 
+    /// Whether only steps that make the state smaller should be made.
+    pub fn is_full(&self) -> bool {
+        self.vault.room() < self.vault.reserve()
+    }
+
     /// Takes what there is to report.
     pub fn take_reports(&mut self, into: &mut Vec<Report>) {
         into.append(&mut self.reports);

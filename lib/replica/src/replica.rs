@@ -30,6 +30,8 @@ use uk_abi::Words;
 /// Nodes that are checked in one turn of [`Replica::work`], and words of the vault.
 const SCRUB_NODES: usize = 32;
 const SCRUB_WORDS: usize = 512;
+/// Words of steps that one turn of [`Replica::work`] counts as.
+const IDLE_WORDS: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -122,6 +124,8 @@ impl<W: Words> Replica<W> {
                 Next::Damaged => self.lose(Standing::Lost),
                 Next::Empty => {
                     let more = self.send_seed();
+                    // A pass goes on as if a step of this size had been made.
+                    self.appended += IDLE_WORDS;
                     self.clean();
                     if self.phase != Phase::Joining
                         && self.keeper.scrub(SCRUB_NODES, SCRUB_WORDS) == Soundness::Damaged

@@ -37,6 +37,9 @@ const AREAS: usize = 2 * HEAD_WORDS;
 /// costs a step two fifths more, and the largest that fits takes three tenths.
 const PACE: usize = 4;
 
+/// Words that are kept for steps that make the state smaller: those of some large records.
+const RESERVE: usize = 2048;
+
 /// The smallest vault: what is below has no room for a pass and a step.
 pub const WORDS_MIN: usize = AREAS + 2 * 256;
 
@@ -157,6 +160,8 @@ pub struct Vault<W> {
     /// The log that counts.
     active: Option<Log>,
     pass: Option<Pass>,
+    /// Where the last pass ended.
+    after_pass: usize,
     scrubbed: usize,
 }
 
@@ -183,7 +188,7 @@ impl<W: Words> Vault<W> {
             torn: false,
             stamp: Stamp::default(),
         };
-        let mut vault = Vault { words, seed, active: None, pass: None, scrubbed: 0 };
+        let mut vault = Vault { words, seed, active: None, pass: None, after_pass: 0, scrubbed: 0 };
         let Some((area, salt)) = heads[0].or(heads[1]) else {
             vault.write_heads();
             return Ok((vault, opened));
@@ -246,7 +251,14 @@ impl<W: Words> Vault<W> {
 
     /// Whether a pass should begin.
     pub fn needs_pass(&self) -> bool {
-        self.pass.is_none() && self.room() < self.capacity() / 8
+        // Not again at once when the state is nearly all that there is.
+        let won = self.active.map_or(0, |log| log.tail) - self.after_pass;
+        self.pass.is_none() && self.room() < self.capacity() / 8 && won >= self.capacity() / 32
+    }
+
+    /// Words below which [`room`](Self::room) should not fall but for steps that make the state smaller.
+    pub fn reserve(&self) -> usize {
+        RESERVE.min(self.capacity() / 16)
     }
 
     /// Whether a pass has begun and has not ended.
@@ -254,9 +266,14 @@ impl<W: Words> Vault<W> {
         self.pass.is_some()
     }
 
-    /// Words of chunks to be written after `words` of steps, for a pass to end in time; 0 if none is under way.
+    /// Words of chunks to be written after `words` of steps, for a pass to end in time; 0 if none is under way. Four for
+    /// each, and more only if the vault is so full that half of what is free would be gone before.
     pub fn pass_share(&self, words: usize) -> usize {
-        if self.in_pass() { PACE * words } else { 0 }
+        let Some(pass) = self.pass else { return 0 };
+        let to_write = pass.bound.saturating_sub(pass.written);
+        let used = self.active.map_or(0, |log| log.tail).max(pass.log.tail);
+        let free = (self.capacity() - used).max(1);
+        words * PACE.max(2 * to_write / free)
     }
 
     /// Appends a step. When this returns it survives; a crash before that leaves all of it or nothing.
@@ -322,6 +339,7 @@ impl<W: Words> Vault<W> {
     pub fn end_pass(&mut self, stamp: Stamp, payload: &[u64]) -> Result<(), Full> {
         self.append_chunk(&Frame::new(Kind::PassEnd, stamp, payload))?;
         self.active = self.pass.take().map(|pass| pass.log);
+        self.after_pass = self.active.map_or(0, |log| log.tail);
         self.scrubbed = 0;
         self.write_heads();
         Ok(())

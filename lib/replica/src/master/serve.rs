@@ -8,9 +8,6 @@ use uk_abi::Words;
 use xenstore::wire::{self, Decoded, Errno, Header, Kind, MESSAGE_MAX};
 use xenstore::{ConnectionId, Peer};
 
-/// Words of the vault that are kept for requests that make the state smaller.
-const VAULT_RESERVE: usize = 2048;
-
 /// What [`Master::serve`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Served {
@@ -170,15 +167,15 @@ impl<W: Words> Master<W> {
             if uncommitted {
                 self.sessions.commit(origin.slot);
             }
-            let room = self.keeper.room();
-            if room < VAULT_RESERVE && grows(&request) {
+            let is_full = self.keeper.is_full();
+            if is_full && grows(&request) {
                 if !core::mem::replace(&mut self.is_full, true) {
-                    self.reports.push(Report::VaultFull { room });
+                    self.reports.push(Report::VaultFull { room: self.keeper.room() });
                 }
                 self.refuse(&request.header, Errno::Space, origin);
                 return Answered::Uncommitted;
             }
-            self.is_full &= room < VAULT_RESERVE;
+            self.is_full &= is_full;
         }
         let stamp = self.keeper.stamp();
         let connection = origin.connection;

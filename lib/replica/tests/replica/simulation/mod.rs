@@ -137,14 +137,14 @@ fn a_quiet_day() {
 
 #[test]
 fn members_die() {
-    run_many(60, 3, Chaos { deaths: true, slow: true, ..Chaos::default() });
-    run_many(30, 2, Chaos { deaths: true, ..Chaos::default() });
-    run_many(30, 1, Chaos { deaths: true, ..Chaos::default() });
+    run_many(40, 3, Chaos { deaths: true, slow: true, ..Chaos::default() });
+    run_many(20, 2, Chaos { deaths: true, ..Chaos::default() });
+    run_many(20, 1, Chaos { deaths: true, ..Chaos::default() });
 }
 
 #[test]
 fn replicas_take_over() {
-    run_many(60, 3, Chaos { deaths: true, promotions: true, ..Chaos::default() });
+    run_many(40, 3, Chaos { deaths: true, promotions: true, ..Chaos::default() });
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn bits_are_flipped() {
 fn somebody_dies_at_each_moment() {
     let steps = 120;
     let moments = run(7, 3, steps, Chaos::default());
-    let stride = variable("REPLICA_SIM_STRIDE", 37) as usize;
+    let stride = variable("REPLICA_SIM_STRIDE", 61) as usize;
     for moment in (0..moments).step_by(stride) {
         run(7, 3, steps, Chaos { death_at: Some(moment), ..Chaos::default() });
     }
