@@ -96,6 +96,14 @@ fn fetch(workspace: &Workspace) -> Result<(), Error> {
     Ok(())
 }
 
+/// Formats every crate, or with `--check` only tells what is not as it should be.
+pub(crate) fn format(workspace: &Workspace, arguments: &[&str]) -> Result<(), Error> {
+    for mut command in cargo::format(workspace) {
+        process::run(command.args(arguments))?;
+    }
+    Ok(())
+}
+
 fn check_rules(workspace: &Workspace) -> Result<(), Error> {
     let violations = rules::check(workspace)?;
     for violation in &violations {
