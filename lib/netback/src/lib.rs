@@ -61,8 +61,8 @@ pub use lie::{Lie, RingKind};
 pub use multicast::{MAX_GROUPS, Multicast};
 pub use offload::{Abilities, Checksum, Family, Offload, Protocol, Segments, Transport};
 pub use pool::{
-    FRAME_PAGES, FrameId, HEADROOM, MAX_FRAMES, MAX_LENGTH, MAX_PAGES, Owner, PAGE, PageId, Pages, Piece,
-    Pool, RESERVE,
+    FRAME_PAGES, FrameId, HEADROOM, MAX_FRAMES, MAX_LENGTH, MAX_PAGES, MIN_PAGES, Owner, PAGE, PageId, Pages,
+    Piece, Pool, RESERVE,
 };
 pub use rate::{BadRate, Credit, Rate};
 pub use receive::{DELIVERED, Delivered, RX_QUEUE, Receive, Received};

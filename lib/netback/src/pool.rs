@@ -35,6 +35,11 @@ pub const RESERVE: usize = MAX_LENGTH.div_ceil(512);
 /// One guest's frames have at most one part in so many of the pool, however slow those are whom they are for.
 const SHARES: usize = 4;
 
+/// The least pages of a pool that can take the longest frame from a guest.
+pub const MIN_PAGES: usize = RESERVE + FRAME_PAGES;
+
+const _: () = assert!(MIN_PAGES / SHARES >= FRAME_PAGES, "a share has room for it too");
+
 /// The number of a page in the pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PageId(pub u16);
@@ -115,7 +120,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool of the pages from 0 to `pages`, at most [`MAX_PAGES`]; all of them are free. Everything that it will ever
+    /// A pool of the pages from 0 to `pages`, [`MIN_PAGES`] to [`MAX_PAGES`]; all of them are free. Everything that it will ever
     /// need is allocated here.
     pub fn new(pages: usize) -> Self {
         Self {

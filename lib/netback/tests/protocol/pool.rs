@@ -1,6 +1,6 @@
 //! The pool against what it promises: nothing is lost, nothing is told twice.
 
-use netback::{FrameId, MAX_LENGTH, Owner, Pool, RESERVE};
+use netback::{FrameId, MAX_LENGTH, MIN_PAGES, Owner, Pool, RESERVE};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -95,4 +95,11 @@ fn one_guest_does_not_use_up_the_pool() {
     let taken = std::iter::from_fn(|| pool.allocate_for(owner(1), 1000)).count();
     assert_eq!(taken, 250);
     assert!(pool.allocate_for(owner(2), 1000).is_some());
+}
+
+#[test]
+fn the_least_pool_takes_the_longest_frame() {
+    let owner = Owner { vif: 1, queue: 0, index: 0 };
+    assert!(Pool::new(MIN_PAGES).allocate_for(owner, MAX_LENGTH).is_some());
+    assert!(Pool::new(MIN_PAGES - 1).allocate_for(owner, MAX_LENGTH).is_none());
 }
