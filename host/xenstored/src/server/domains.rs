@@ -1,5 +1,7 @@
 //! Domains: how their rings come and go, and what the hypervisor tells of them.
 
+use std::collections::BTreeSet;
+
 use tracing::{info, warn};
 use xen_abi::Domid;
 use xen_abi::xs_wire::ServerFeatures;
@@ -158,8 +160,12 @@ impl Server {
             Ok(states) => states,
             Err(error) => return warn!("the states of domains cannot be read: {error}"),
         };
-        let rings = self.clients.keys().filter(|id| **id > ConnectionId::of_domain(Domid(0)));
-        let domains: Vec<Domid> = rings.map(|id| Domid(id.0 as u16)).collect();
+        // Besides those that are served: those that there were when somebody looked last. They may own nodes.
+        let rings = self.clients.keys().filter(|id| **id >= ConnectionId::FIRST_RING);
+        let mut domains: BTreeSet<Domid> = rings.map(|id| Domid(id.0 as u16)).collect();
+        domains.extend(std::mem::replace(&mut self.domains, states.keys().copied().collect()));
+        domains.extend(&self.domains);
+        domains.remove(&Domid(0));
         for domid in domains {
             match states.get(&domid) {
                 Some(DomainState::Running) => {}

@@ -19,6 +19,7 @@ use linux::evtchn::LocalPort;
 use replica::master::Master;
 use replica::report::Report;
 use tracing::{info, warn};
+use xen_abi::Domid;
 use xenstore::{ConnectionId, DomainAction};
 
 use crate::domains::Hypervisor;
@@ -81,6 +82,8 @@ pub struct Server {
     hypervisor: Option<Box<dyn Hypervisor>>,
     clients: HashMap<ConnectionId, Client>,
     ports: HashMap<LocalPort, ConnectionId>,
+    /// The domains that there were when somebody looked last.
+    domains: BTreeSet<Domid>,
     /// Those who have a turn, the next one first.
     turns: VecDeque<ConnectionId>,
     next_client: u32,
@@ -148,6 +151,7 @@ impl Server {
             settled: false,
             clients: HashMap::new(),
             ports: HashMap::new(),
+            domains: BTreeSet::new(),
             turns: VecDeque::new(),
             next_client: 1,
             stopping: false,

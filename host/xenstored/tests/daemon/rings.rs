@@ -87,6 +87,18 @@ fn a_domain_that_dies_takes_its_nodes_along() {
 }
 
 #[test]
+fn a_domain_that_dies_before_it_was_introduced_leaves_nothing() {
+    let (daemon, mut xen) = machine(&[]);
+    let mut tools = daemon.client();
+    xen.create_domain(8).expect("made");
+    tools.write(0, "/early", b"x").expect("written");
+    tools.set_permissions(0, "/early", &[Permission { domid: 8, access: Access::None }]).expect("set");
+    xen.set_state(8, State::Dying).expect("set");
+    xen.raise_dom_exc().expect("raised");
+    wait_until("what it owns is gone", || tools.read(0, "/early").is_err());
+}
+
+#[test]
 fn a_ring_with_rubbish_in_its_indexes_hurts_nobody_else() {
     let (daemon, mut xen) = machine(&[]);
     let mut broken = domain(&daemon, &mut xen, 5);
