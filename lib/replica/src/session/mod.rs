@@ -331,10 +331,15 @@ impl<W: Words, F: Framing> Sessions<W, F> {
 
     /// Puts a part of a message into the slot.
     fn stage(&mut self, slot: usize, bytes: &[u8]) {
-        let session = &mut self.sessions[slot];
         if bytes.is_empty() {
             return;
         }
+        let session = &self.sessions[slot];
+        if session.staged.is_empty() && session.saved.partial() > 0 {
+            // The slot still speaks of the last message in parts: these bytes would go over it.
+            self.commit(slot);
+        }
+        let session = &mut self.sessions[slot];
         for half in Half::BOTH {
             self.slots.write_staged(slot, half, session.staged.len(), bytes);
         }
