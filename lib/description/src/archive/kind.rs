@@ -11,11 +11,16 @@ pub enum Kind {
     Image,
     /// The symbol table of an image.
     Symbols,
+    /// The kernel of a guest: an ELF image, unpacked.
+    Kernel,
+    /// The initial ramdisk of a guest.
+    Ramdisk,
 }
 
 impl Kind {
     /// The number that stands for each kind in the directory.
-    pub(super) const CODES: [(u32, Self); 3] = [(0, Self::Description), (1, Self::Image), (2, Self::Symbols)];
+    pub(super) const CODES: [(u32, Self); 5] =
+        [(0, Self::Description), (1, Self::Image), (2, Self::Symbols), (3, Self::Kernel), (4, Self::Ramdisk)];
 
     /// The kind that a number stands for.
     pub(super) fn from_code(code: u32) -> Option<Self> {
@@ -29,6 +34,8 @@ impl fmt::Display for Kind {
             Self::Description => "description",
             Self::Image => "image",
             Self::Symbols => "symbol table",
+            Self::Kernel => "kernel",
+            Self::Ramdisk => "ramdisk",
         })
     }
 }

@@ -30,8 +30,9 @@ use crate::{Description, MAX_ENCODED, Name, Symbols};
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
 use uk_abi::layout::PAGE_SIZE;
 
-/// The most blobs in an archive: image and symbols of each component, the same of root, and the description.
-pub const MAX_BLOBS: usize = 2 * crate::MAX_COMPONENTS + 3;
+/// The most blobs in an archive: image and symbols of each component, the same of root, kernel and ramdisk of each guest, and the
+/// description.
+pub const MAX_BLOBS: usize = 2 * crate::MAX_COMPONENTS + 2 * crate::MAX_GUESTS + 3;
 
 const MAGIC: [u8; 8] = *b"RVMMBOOT";
 const VERSION: u32 = 1;
@@ -91,8 +92,18 @@ impl<'a> Archive<'a> {
 
     /// Checks every blob against its checksum: once after power-on, and whenever a blob is in doubt.
     pub fn verify(&self) -> Result<(), ArchiveError> {
+        self.verify_while(|| ())
+    }
+
+    /// The same, with a call of `alive` for each MiB or less: for whoever has to show that it lives.
+    pub fn verify_while(&self, mut alive: impl FnMut()) -> Result<(), ArchiveError> {
         for (index, entry) in self.entries().enumerate() {
-            if CRC32.checksum(entry.blob) != entry.crc {
+            let mut digest = CRC32.digest();
+            for part in entry.blob.chunks(1 << 20) {
+                digest.update(part);
+                alive();
+            }
+            if digest.finalize() != entry.crc {
                 return Err(ArchiveError::CorruptBlob { kind: entry.kind, index });
             }
         }
@@ -130,6 +141,16 @@ impl<'a> Archive<'a> {
     /// The symbol table of this name, if there is a usable one.
     pub fn symbols(&self, name: &str) -> Option<Symbols<'a>> {
         self.blob(Kind::Symbols, name).and_then(|blob| Symbols::parse(blob).ok())
+    }
+
+    /// The kernel of the guest of this name, not checked.
+    pub fn kernel(&self, guest: &str) -> Option<&'a [u8]> {
+        self.blob(Kind::Kernel, guest)
+    }
+
+    /// The initial ramdisk of the guest of this name, not checked.
+    pub fn ramdisk(&self, guest: &str) -> Option<&'a [u8]> {
+        self.blob(Kind::Ramdisk, guest)
     }
 
     /// How many blobs there are.

@@ -31,6 +31,18 @@ impl ArchiveWriter {
         self
     }
 
+    /// Adds the kernel of the guest of this name: an ELF image.
+    pub fn kernel(&mut self, guest: &Name, elf: Vec<u8>) -> &mut Self {
+        self.blobs.push((Kind::Kernel, guest.padded(), elf));
+        self
+    }
+
+    /// Adds the initial ramdisk of the guest of this name.
+    pub fn ramdisk(&mut self, guest: &Name, ramdisk: Vec<u8>) -> &mut Self {
+        self.blobs.push((Kind::Ramdisk, guest.padded(), ramdisk));
+        self
+    }
+
     /// The archive's bytes.
     pub fn finish(&self) -> Vec<u8> {
         let mut directory = Vec::new();

@@ -19,12 +19,17 @@ fn description() -> Description {
     Description { components: components.into_iter().collect(), ..Description::default() }
 }
 
-/// An archive of a description, an image of a page and a bit, an empty one, and a symbol table.
+/// Blobs of the sample.
+const BLOBS: usize = 6;
+
+/// An archive of a description, an image of a page and a bit, an empty one, a symbol table, and a guest's kernel and ramdisk.
 fn sample() -> Vec<u8> {
     ArchiveWriter::new(&description())
         .image(&name("probe"), (0..5000).map(|i| i as u8).collect())
         .image(&name("empty"), Vec::new())
         .symbols(&name("probe"), encode_symbols([(1, "one"), (5, "five")], 9))
+        .kernel(&name("guest"), vec![3; 5000])
+        .ramdisk(&name("guest"), vec![4; 10])
         .finish()
 }
 
@@ -67,7 +72,7 @@ fn what_is_put_in_comes_out() {
     let bytes = sample();
     assert_eq!(bytes.len() % PAGE, 0);
     let archive = Archive::parse(&bytes).unwrap();
-    assert_eq!(archive.len(), 4);
+    assert_eq!(archive.len(), BLOBS);
     assert_eq!(archive.verify(), Ok(()));
     assert_eq!(archive.description(), Ok(description()));
     assert_eq!(archive.image("probe").unwrap().len(), 5000);
@@ -76,6 +81,12 @@ fn what_is_put_in_comes_out() {
     assert_eq!(archive.image("other"), None);
     assert_eq!(archive.symbols("probe").unwrap().lookup(6), Some(("five", 1)));
     assert!(archive.symbols("empty").is_none());
+    assert_eq!(archive.kernel("guest"), Some(&[3; 5000][..]));
+    assert_eq!(archive.ramdisk("guest"), Some(&[4; 10][..]));
+    assert_eq!((archive.image("guest"), archive.kernel("probe")), (None, None));
+    let mut parts = 0;
+    assert_eq!(archive.verify_while(|| parts += 1), Ok(()));
+    assert!(parts >= archive.len() - 1, "a call for each blob that is not empty");
     assert_eq!(archive.missing_image(&description()), None);
     read_all(&bytes).unwrap();
 }
@@ -167,7 +178,7 @@ proptest! {
     fn one_changed_byte_is_noticed(at in any::<prop::sample::Index>(), change in 1..=u8::MAX) {
         let mut bytes = sample();
         let at = at.index(bytes.len());
-        let directory = 32..32 + 4 * 40;
+        let directory = 32..32 + BLOBS * 40;
         let is_in_blob = bytes[directory.clone()].chunks(40).any(|entry| {
             let number = |at: usize| u64::from_le_bytes(entry[at..at + 8].try_into().unwrap()) as usize;
             (number(24)..number(24) + number(32)).contains(&at)
@@ -185,7 +196,7 @@ proptest! {
     /// Whoever can make the checksums right again still cannot make the reader leave the archive.
     #[test]
     fn harm_that_was_meant_is_bounded(
-        changes in prop::collection::vec((0..32 + 4 * 40usize, prop_oneof![any::<u8>(), Just(0), Just(0x10), Just(0xff)]), 1..12),
+        changes in prop::collection::vec((0..32 + BLOBS * 40, prop_oneof![any::<u8>(), Just(0), Just(0x10), Just(0xff)]), 1..12),
     ) {
         let mut bytes = sample();
         for (at, byte) in changes {
