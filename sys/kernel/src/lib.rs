@@ -10,7 +10,7 @@
 //! | the kernel (kernel mode) | for main (user mode) |
 //! |---|---|
 //! | `entry` how Xen enters, `boot`, `tables` main's page tables | `call` wait, beat |
-//! | `trap`, `watchdog`, `restart` | `window` other domains' pages, `control` domctls |
+//! | `trap`, `watchdog`, `restart` | `window` other domains' pages, `control` and `guest` domctls |
 //! | `reboot` the last resort | `lend` root's own pages, for others |
 //! | | `passthrough`, `port_io`, `registers` other domains' devices, `console` |
 
@@ -22,6 +22,7 @@ mod cell;
 pub mod console;
 pub mod control;
 mod entry;
+mod guest;
 pub mod harm;
 mod image;
 pub mod info;

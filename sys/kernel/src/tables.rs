@@ -26,8 +26,9 @@ pub(crate) const SLOT_TABLES: usize = 128;
 /// L1 tables for what root lends, 32 MiB of it, and for its grant table.
 pub(crate) const LENT_TABLES: usize = 17;
 
-/// L1 tables for root's own memory: what main can see of it lies in the first 32 MiB.
-const MEMORY_TABLES: usize = 16;
+/// L1 tables for root's own memory: what main can see of it lies in the first 128 MiB. All but a few MiB are for the
+/// kernels and ramdisks of guests in the boot archive.
+const MEMORY_TABLES: usize = 64;
 
 const PAGE: u64 = 4096;
 const TABLE_SPAN: u64 = 512 * PAGE;

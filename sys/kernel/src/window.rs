@@ -198,6 +198,16 @@ impl Slot {
         unsafe { core::slice::from_raw_parts(start.cast(), count * PAGE / 8) }
     }
 
+    /// The page at `page`, by the words that the indexes of rings have.
+    ///
+    /// # Panics
+    /// Outside the slot.
+    pub fn ring_page(&self, page: usize) -> &[AtomicU32; PAGE / 4] {
+        let start = self.address(page * PAGE, PAGE);
+        // SAFETY: as in `words`.
+        unsafe { &*start.cast() }
+    }
+
     /// The page at `page` as another domain's `shared_info`.
     pub fn shared_info(&self, page: usize) -> pv::shared_info::SharedInfo {
         let address = core::ptr::NonNull::new(self.address(page * PAGE, PAGE).cast());
