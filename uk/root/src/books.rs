@@ -11,8 +11,8 @@ use xen_abi::Port;
 /// The most extents of 2 MiB that one component can have.
 pub const MAX_EXTENTS: usize = 32;
 
-/// Records: two for each component, one for each device, and a few of root's own.
-const SLOTS: usize = 80 + crate::devices::MAX_GIVEN;
+/// Records: two for each component, one for each device and each guest, and a few of root's own.
+const SLOTS: usize = 80 + crate::guests::MAX_STARTED + crate::devices::MAX_GIVEN;
 
 /// Bytes of the largest record: a component's extents, 10 bytes each when encoded, and its ports, 5 bytes each.
 const PAYLOAD: usize = 512;
@@ -71,6 +71,18 @@ impl PortsRecord {
 
 impl Record for PortsRecord {
     const TYPE: u16 = 3;
+    const VERSION: u16 = 1;
+}
+
+/// A guest that root has started. Keyed by its place among the guests of the description.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GuestRecord {
+    /// Root's port to its console.
+    pub port: u32,
+}
+
+impl Record for GuestRecord {
+    const TYPE: u16 = 9;
     const VERSION: u16 = 1;
 }
 

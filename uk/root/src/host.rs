@@ -8,6 +8,7 @@ use crate::crash_log;
 use crate::devices::quiesce::{self, REGISTER_PAGES};
 use crate::devices::{self, Found, Shares};
 use crate::events::EventLog;
+use crate::guests::Guests;
 use crate::life::RepairError;
 use crate::loans::{Kept, Lent};
 use crate::reports::Reports;
@@ -59,6 +60,8 @@ pub struct Host {
     pub events: EventLog,
     /// What root keeps for the components.
     pub kept: Kept,
+    /// The guests that start with the host.
+    pub guests: Guests,
     /// The operator's console.
     pub console: Console,
     /// Where `VIRQ_DOM_EXC` and `VIRQ_CONSOLE` arrive.
@@ -80,7 +83,7 @@ impl Host {
             Err(error) => panic!("the boot archive: {error}"),
         };
         let first = kernel::info().lives == 1;
-        if first && let Err(error) = archive.verify() {
+        if first && let Err(error) = archive.verify_while(call::beat) {
             panic!("the boot archive: {error}");
         }
         let description: &Description = match archive.description() {
@@ -120,6 +123,7 @@ impl Host {
             books,
             events,
             kept,
+            guests: Guests::new(&description.guests, archive, description.components.len() as u16 + 1),
             console: Console::new(description.host.console == ConsoleUse::Commands),
             ports,
             next_check_us: started_us,
@@ -191,7 +195,8 @@ impl Host {
         ports.extend(doorbells.iter().map(|(_, port)| *port));
         // Lines that are not written yet are work, but the least urgent: no waiting then.
         let was_reviving = self.is_reviving();
-        let is_idle = was_reviving || (self.events.is_printed() && self.reports.is_empty());
+        let is_done = self.events.is_printed() && self.reports.is_empty() && !self.guests.is_busy();
+        let is_idle = was_reviving || is_done;
         let until_us = if is_idle { self.next_check_us } else { now_us() };
         let fired = call::wait(&ports, until_us.saturating_mul(1000).max(1));
         if fired & 1 != 0 {
@@ -216,6 +221,7 @@ impl Host {
         }
         // Who has just been started goes before all paperwork, but not for longer than from one look to the next.
         if !self.is_reviving() || (is_time && was_reviving) {
+            self.guests.turn(&self.control, &mut self.books, &mut self.events);
             if is_time {
                 self.drain_logs(now);
             }

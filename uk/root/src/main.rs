@@ -23,6 +23,7 @@ mod component;
 mod crash_log;
 mod devices;
 mod events;
+mod guests;
 mod host;
 mod life;
 mod loans;
