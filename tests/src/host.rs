@@ -108,6 +108,17 @@ impl Host {
         self.expect(self.host.wait_line(format!("Xen says {text:?}"), says));
     }
 
+    /// Waits for a line on the console of the guest with this domid, in this chapter, that starts with `text`, and returns
+    /// the line.
+    #[track_caller]
+    pub fn wait_for_guest_to_say(&self, domid: u16, text: &str) -> String {
+        let says = |line: &Line| match line {
+            Line::Domain(number, said) if *number == domid && said.starts_with(text) => Some(said.clone()),
+            _ => None,
+        };
+        self.expect(self.host.wait_line(format!("the guest d{domid} says {text:?}"), says))
+    }
+
     /// Fails the test if a fault of anyone was noticed in this chapter.
     #[track_caller]
     pub fn has_seen_no_fault(&self) {

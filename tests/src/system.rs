@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use description::{ArchiveWriter, Description, Name};
+use description::{ArchiveWriter, Description, Name, Source};
 use emulator::artifacts::Artifacts;
 
 /// Bytes of a page, the unit of memory sizes in a description.
@@ -46,7 +46,15 @@ pub const STORE: System = system!("store.toml");
 /// Two probes with the deadlines of a host in service, and two that stand for guests.
 pub const MEASURED: System = system!("measured.toml");
 
+/// The most bytes that a guest's kernel unpacks to.
+const MOST_KERNEL: usize = 128 << 20;
+
 impl System {
+    /// The description `text` from the file that is named `file` in complaints about it.
+    pub const fn new(file: &'static str, text: &'static str) -> System {
+        System { file, text }
+    }
+
     /// The description, with deadlines that are `patience` times those of the text.
     ///
     /// # Errors
@@ -82,6 +90,17 @@ impl System {
         for name in images {
             writer.image(name, read(&artifacts.image(name.as_str()))?);
             writer.symbols(name, read(&artifacts.symbols(name.as_str()))?);
+        }
+        for guest in &description.guests {
+            let Source::Kernel { kernel, ramdisk, .. } = &guest.source else { continue };
+            let path = artifacts.target().join("guests").join(kernel.as_str());
+            let file = read(&path)?;
+            let image =
+                kernel_image::unpack(&file, MOST_KERNEL).with_context(|| path.display().to_string())?;
+            writer.kernel(&guest.name, image.into_owned());
+            if let Some(ramdisk) = ramdisk {
+                writer.ramdisk(&guest.name, read(&artifacts.target().join("guests").join(ramdisk.as_str()))?);
+            }
         }
         let root = Name::new("root").map_err(|error| anyhow!("{error}"))?;
         writer.symbols(&root, read(&artifacts.symbols("root"))?);
