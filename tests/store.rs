@@ -5,7 +5,7 @@ use emulator::artifacts::XenVersion::{V4_17, V4_20};
 use emulator::condition::{component, everything_is_up};
 use emulator::event::Rung;
 use emulator::fault::Fault;
-use rvmm_tests::system::STORE;
+use rvmm_tests::system::{STORE, STORE_GUEST};
 use rvmm_tests::{Host, Setup};
 
 const MASTER: &str = "xenstore.0";
@@ -105,4 +105,30 @@ fn clients_die_and_begin_anew() {
     host.restart(MASTER, Rung::ControlPlane);
     host.wait_for_all(CLIENTS.map(|client| component(client).logs("XenStore serves this probe")));
     clients_go_on(&mut host);
+}
+
+/// The domain of the guest, behind those of the components.
+const GUEST: u16 = 5;
+
+/// A stock kernel with Debian's xenstore programs: they read what they have written, and see no error, while the master dies again and
+/// again under them.
+#[test]
+fn a_stock_guest_notices_nothing() {
+    let mut host = Host::boot("store-guest", Setup { system: STORE_GUEST, ..Setup::default() });
+    host.wait_for_guest_to_say(GUEST, "guest: store domid=5");
+    host.wait_for_guest_to_say(GUEST, "guest: store count=100");
+    for round in 0..10 {
+        host.begin_chapter();
+        match round % 5 {
+            0 => host.inject(MASTER, Fault::Ud2),
+            1 => host.inject(MASTER, Fault::WildData),
+            2 => host.inject(MASTER, Fault::TightLoop),
+            3 => host.restart(MASTER, Rung::Rebuild),
+            _ => host.inject(REPLICAS[0], Fault::Panic),
+        }
+        host.wait_for(everything_is_up());
+        host.wait_for_guest_to_say(GUEST, "guest: store count=");
+    }
+    host.has_not_seen(component("client").fails());
+    host.power_off();
 }

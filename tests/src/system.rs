@@ -43,6 +43,9 @@ pub const SHARING: System = system!("sharing.toml");
 /// XenStore with two replicas, and two clients that count.
 pub const STORE: System = system!("store.toml");
 
+/// XenStore with two replicas, and a stock Linux guest that uses it.
+pub const STORE_GUEST: System = system!("store_guest.toml");
+
 /// Two probes with the deadlines of a host in service, and two that stand for guests.
 pub const MEASURED: System = system!("measured.toml");
 
@@ -123,7 +126,7 @@ mod tests {
 
     #[test]
     fn every_description_keeps_the_rules_on_every_host() {
-        for system in [PROBES, LADDER, SOAK, DEVICES, SHARING, STORE, MEASURED] {
+        for system in [PROBES, LADDER, SOAK, DEVICES, SHARING, STORE, STORE_GUEST, MEASURED] {
             for processors in [1, 2] {
                 let setup = Setup { system, processors, ..Setup::default() };
                 let description = system.description(setup.patience()).unwrap();

@@ -15,6 +15,8 @@ pub struct Arguments {
     pub talk: Option<&'static str>,
     /// Use XenStore over the ring in the shared memory of this name.
     pub store: Option<&'static str>,
+    /// Make a home in XenStore for this domain, as a toolstack does.
+    pub home: Option<Domid>,
     /// Map the page that this domain offers, and look at it again and again.
     pub map: Option<Domid>,
 }
@@ -32,6 +34,7 @@ impl Arguments {
                 "read" if domain.is_some() => arguments.read = domain,
                 "talk" if !value.is_empty() => arguments.talk = Some(value),
                 "store" if !value.is_empty() => arguments.store = Some(value),
+                "home" if domain.is_some() => arguments.home = domain,
                 "map" if domain.is_some() => arguments.map = domain,
                 _ => log::warn!("`{word}` among the arguments means nothing to a probe"),
             }

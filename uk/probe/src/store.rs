@@ -7,7 +7,7 @@
 
 use libos::Uk;
 use libos::channel::Channel;
-use libos::grant::{self, Page};
+use libos::grant::{self, Domid, Page};
 use libos::time::{Duration, Instant, Timer};
 use ring::xenstore::Interface;
 use xenstore::wire::Kind;
@@ -25,16 +25,19 @@ const NUMBER: &[u8] = b"data/number\0";
 const SUM: &[u8] = b"data/sum\0";
 const TOKEN: &[u8] = b"mine\0";
 
-/// Uses XenStore for ever over the ring in the memory called `name`.
+/// Uses XenStore for ever over the ring in the memory called `name`, after it has made a home for the domain `home`.
 ///
 /// # Panics
 /// If something is not as it must be.
-pub async fn run(uk: &Uk, name: &str) {
+pub async fn run(uk: &Uk, name: &str, home: Option<Domid>) {
     let Some(memory) = uk.shared(name) else { panic!("there is no shared memory {name}") };
     let page: Option<&'static Page> = memory.words().first_chunk();
     let server = memory.others().next().and_then(|server| uk.channel(server));
     let (Some(page), Some(server)) = (page, server) else { panic!("nobody shares {name}") };
     let mut store = Store::connect(page, server).await;
+    if let Some(home) = home {
+        store.make_home(home).await;
+    }
     store.ask(Kind::Mkdir, 0, &[b"data\0"]).await;
     store.ask(Kind::Write, 0, &[SUM, b"0"]).await;
     store.ask(Kind::Write, 0, &[NUMBER, b"start"]).await;
@@ -100,6 +103,17 @@ impl Store {
             libos::futures::select::select(server.wait(), Timer::after(Duration::from_millis(20))).await;
         }
         Self { client, server, events: 0, longest: Duration::from_ticks(0) }
+    }
+
+    /// What a toolstack does for a domain that it builds: a home that is the domain's, with its number in it.
+    async fn make_home(&mut self, domid: Domid) {
+        let mut digits = [0; 20];
+        let domid = digits_of(domid.0.into(), &mut digits);
+        for (name, value) in [(&b""[..], &b""[..]), (b"/domid", domid), (b"/data", b"")] {
+            let path = [b"/local/domain/", domid, name, b"\0"];
+            self.ask(Kind::Write, 0, &[&path[..], &[value]].concat()).await;
+            self.ask(Kind::SetPerms, 0, &[&path[..], &[b"n", domid, b"\0"]].concat()).await;
+        }
     }
 
     /// Adds one to the sum, which is `before + 1` then. Answers how often it was in conflict.

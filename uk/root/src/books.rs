@@ -6,6 +6,7 @@ use heapless::Vec;
 use monitor::Saved;
 use recovery_box::{OpenReport, Record, RecoveryBox};
 use serde::{Deserialize, Serialize};
+use uk_abi::register::Ring;
 use xen_abi::Port;
 
 /// The most extents of 2 MiB that one component can have.
@@ -79,6 +80,20 @@ impl Record for PortsRecord {
 pub struct GuestRecord {
     /// Root's port to its console.
     pub port: u32,
+    /// Frame, grant reference and port of its ring to XenStore.
+    ring: Option<(u64, u32, u32)>,
+}
+
+impl GuestRecord {
+    /// What a new life of root must know of a guest.
+    pub fn new(port: Port, ring: Option<Ring>) -> Self {
+        Self { port: port.0, ring: ring.map(|ring| (ring.frame, ring.reference, ring.port)) }
+    }
+
+    /// Its ring to XenStore.
+    pub fn ring(&self) -> Option<Ring> {
+        self.ring.map(|(frame, reference, port)| Ring { frame, reference, port })
+    }
 }
 
 impl Record for GuestRecord {

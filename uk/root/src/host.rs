@@ -8,13 +8,14 @@ use crate::crash_log;
 use crate::devices::quiesce::{self, REGISTER_PAGES};
 use crate::devices::{self, Found, Shares};
 use crate::events::EventLog;
-use crate::guests::Guests;
+use crate::guests::{Guests, Started};
 use crate::life::RepairError;
-use crate::loans::{Kept, Lent};
+use crate::loans::{self, Kept, Lent};
 use crate::reports::Reports;
 use crate::{micro_reboot, policy, rebuild};
 use builder::UkPlan;
-use description::Archive;
+use core::sync::atomic::AtomicU64;
+use description::{Archive, Capabilities};
 use description::{Console as ConsoleUse, Description};
 use heapless::Vec;
 use kernel::call::Patience;
@@ -26,7 +27,7 @@ use monitor::{
     Action, Actions, ComponentId, ComponentSet, Event, MAX_COMPONENTS, Method, Monitor, Phase, Rung,
 };
 use static_cell::StaticCell;
-use uk_abi::register::{Changing, State};
+use uk_abi::register::{Changing, Register, State};
 use xen_abi::event_channel::PortState;
 use xen_abi::sched::ShutdownReason;
 use xen_abi::virq::Virq;
@@ -123,7 +124,7 @@ impl Host {
             books,
             events,
             kept,
-            guests: Guests::new(&description.guests, archive, description.components.len() as u16 + 1),
+            guests: guests(description, archive),
             console: Console::new(description.host.console == ConsoleUse::Commands),
             ports,
             next_check_us: started_us,
@@ -221,7 +222,9 @@ impl Host {
         }
         // Who has just been started goes before all paperwork, but not for longer than from one look to the next.
         if !self.is_reviving() || (is_time && was_reviving) {
-            self.guests.turn(&self.control, &mut self.books, &mut self.events);
+            if let Some(started) = self.guests.turn(&self.control, &mut self.books, &mut self.events) {
+                self.register_guest(started);
+            }
             if is_time {
                 self.drain_logs(now);
             }
@@ -286,13 +289,28 @@ impl Host {
     /// Enters into the register what has become of the component at `index`, which keeps its identity whatever is done
     /// to it, and tells who reads that.
     fn register(&self, index: usize, state: State) {
-        let Some(register) = self.kept.register() else { return };
-        let (domid, before) = (self.components[index].domid().0, register.changes());
-        match register.get(domid) {
+        let domid = self.components[index].domid().0;
+        self.change_register(|register| match register.get(domid) {
             Ok(None) => register.built(domid, None),
             // One that a last life was changing is said anew.
             Ok(Some(_)) | Err(Changing) => register.became(domid, state),
-        }
+        });
+    }
+
+    /// Enters a guest into the register, unless an earlier life of root has done so.
+    fn register_guest(&self, started: Started) {
+        let Started { domid, ring } = started;
+        self.change_register(|register| match register.get(domid.0) {
+            Ok(Some(entry)) if entry.ring == ring => {}
+            _ => register.built(domid.0, ring),
+        });
+    }
+
+    /// Changes the register, and tells who reads it.
+    fn change_register(&self, change: impl FnOnce(&Register<&[AtomicU64]>)) {
+        let Some(register) = self.kept.register() else { return };
+        let before = register.changes();
+        change(&register);
         if register.changes() != before {
             self.components
                 .iter()
@@ -397,6 +415,13 @@ fn components(
         let _ = components.push(component);
     }
     components
+}
+
+/// The guests that start with the host, whose XenStore is the first component that may be one.
+fn guests(description: &'static Description, archive: Archive<'static>) -> Guests {
+    let serves = |component: &description::Component| component.capabilities.contains(Capabilities::XENSTORE);
+    let store = description.components.iter().position(serves).map(loans::domid);
+    Guests::new(&description.guests, archive, description.components.len() as u16 + 1, store)
 }
 
 /// The decision maker. An `incomplete` component is not started; an operator who tries it is told why.

@@ -2,7 +2,8 @@
 //!
 //! Root builds them one after the other from what the boot archive has, a few steps in each turn, so that it goes on
 //! watching the components meanwhile; and it prints what they write to their consoles, as Xen prints what a domain
-//! says. There is no XenStore for them. A guest outlives root's own restarts; one that was half built then is built anew.
+//! says. Where the host has a XenStore, each guest has a ring to it, of which the register tells. A guest outlives root's
+//! own restarts; one that was half built then is built anew.
 
 mod broker;
 mod console;
@@ -16,8 +17,10 @@ use kernel::pv::event;
 use kernel::window::{SLOTS, Slot};
 use kernel::{call, now_us};
 use static_cell::StaticCell;
+use uk_abi::register::Ring;
 use xen_abi::domctl::TscMode;
 use xen_abi::event_channel::PortState;
+use xen_abi::grant_table::RESERVED_XENSTORE;
 use xen_abi::{Domid, Port};
 
 use crate::books::{Books, GuestRecord};
@@ -41,6 +44,8 @@ pub struct Guests {
     archive: Archive<'static>,
     /// The number of the first one's domain.
     first: u16,
+    /// Who serves their rings to XenStore.
+    store: Option<Domid>,
     /// How many are built, or have failed to be.
     tried: usize,
     building: Option<Building>,
@@ -56,17 +61,31 @@ struct Building {
     started_us: u64,
 }
 
+/// A guest that runs, as the register is to have it.
+#[derive(Clone, Copy, Debug)]
+pub struct Started {
+    /// Its domain.
+    pub domid: Domid,
+    /// Its ring to XenStore, if there is one.
+    pub ring: Option<Ring>,
+}
+
 /// Why there is no guest: the text of an error that is not kept.
 type Reason = heapless::String<112>;
 
 impl Guests {
-    /// The guests of `described`, whose domains are numbered from `first` on.
+    /// The guests of `described`, whose domains are numbered from `first` on, and whose XenStore is the domain `store`.
     ///
     /// # Panics
     /// Where the last slot of the window is taken: there are too many components.
-    pub fn new(described: &'static [Described], archive: Archive<'static>, first: u16) -> Self {
+    pub fn new(
+        described: &'static [Described],
+        archive: Archive<'static>,
+        first: u16,
+        store: Option<Domid>,
+    ) -> Self {
         let Some(slot) = Slot::take(SLOTS - 1) else { panic!("there is no slot in the window for guests") };
-        Self { described, archive, first, tried: 0, building: None, slot, consoles: Vec::new() }
+        Self { described, archive, first, store, tried: 0, building: None, slot, consoles: Vec::new() }
     }
 
     /// Whether there is something to do at once.
@@ -74,23 +93,28 @@ impl Guests {
         self.building.is_some() || self.tried < self.described.len().min(MAX_STARTED)
     }
 
-    /// Takes a few steps of building, and prints what guests have written.
-    pub fn turn(&mut self, control: &Control, books: &mut Books, events: &mut EventLog) {
-        if self.is_busy() {
-            let done = match self.building.take() {
-                Some(building) => self.go_on(building, control, books, events),
-                None if self.adopt(books) => Ok(()),
-                None => self.begin(control),
-            };
-            if let Err(reason) = done {
-                let guest = &self.described[self.tried];
-                events.note(now_us(), &guest.name, format_args!("guest state=failed msg={reason}"));
-                // What there is of it; nothing, where it was not even created.
-                let _ = control.destroy(self.domid());
-                self.tried += 1;
-            }
-        }
+    /// Takes a few steps of building, and prints what guests have written. Answers which guest runs now, if one more
+    /// does.
+    pub fn turn(&mut self, control: &Control, books: &mut Books, events: &mut EventLog) -> Option<Started> {
         self.consoles.iter_mut().for_each(|console| console.print(&self.slot));
+        if !self.is_busy() {
+            return None;
+        }
+        let done = match self.building.take() {
+            Some(building) => self.go_on(building, control, books, events),
+            None => match self.adopt(books) {
+                Some(started) => Ok(Some(started)),
+                None => self.begin(control).map(|()| None),
+            },
+        };
+        done.unwrap_or_else(|reason| {
+            let guest = &self.described[self.tried];
+            events.note(now_us(), &guest.name, format_args!("guest state=failed msg={reason}"));
+            // What there is of it; nothing, where it was not even created.
+            let _ = control.destroy(self.domid());
+            self.tried += 1;
+            None
+        })
     }
 
     fn domid(&self) -> Domid {
@@ -103,17 +127,17 @@ impl Guests {
     }
 
     /// Listens again to a guest that an earlier life of root has started, if there is one: if root is still bound to it.
-    fn adopt(&mut self, books: &Books) -> bool {
-        let Ok(Some(record)) = books.get::<GuestRecord>(self.tried as u32) else { return false };
-        let port = Port(record.port);
-        let is_bound = event::status(Domid::SELF, port).is_ok_and(|status| {
-            matches!(status.state(), Some(PortState::Interdomain(domid, _)) if domid == self.domid())
-        });
+    fn adopt(&mut self, books: &Books) -> Option<Started> {
+        let record = books.get::<GuestRecord>(self.tried as u32).ok().flatten()?;
+        let (domid, port) = (self.domid(), Port(record.port));
+        let is_bound = event::status(Domid::SELF, port).is_ok_and(
+            |status| matches!(status.state(), Some(PortState::Interdomain(bound, _)) if bound == domid),
+        );
         if !is_bound || self.slot.frame(self.console_page()).is_none() {
-            return false;
+            return None;
         }
-        self.listen(Console::adopt(self.domid(), port, self.console_page()));
-        true
+        self.listen(Console::adopt(domid, port, self.console_page()));
+        Some(Started { domid, ring: record.ring() })
     }
 
     /// Goes on to the next guest.
@@ -143,7 +167,7 @@ impl Guests {
             most_pages: u64::from(*memory_pages),
             vcpus: u32::from(*vcpus),
             tsc: TscMode::NeverEmulate,
-            store: None,
+            store: self.store,
             console: Domid::DOM0,
             ..GuestParams::default()
         };
@@ -160,12 +184,12 @@ impl Guests {
         control: &Control,
         books: &mut Books,
         events: &mut EventLog,
-    ) -> Result<(), Reason> {
+    ) -> Result<Option<Started>, Reason> {
         let domid = self.domid();
         for _ in 0..STEPS {
             call::beat();
             let Some(step) = building.build.step() else {
-                return self.finish(&building, books, events);
+                return self.finish(&building, books, events).map(Some);
             };
             let name = step.name();
             let outcome = broker::carry_out(&step, domid, control, &mut self.slot)
@@ -173,7 +197,7 @@ impl Guests {
             building.build.answer(outcome.answer()).map_err(|error| reason(&error))?;
         }
         self.building = Some(building);
-        Ok(())
+        Ok(None)
     }
 
     /// Listens to the console of the guest that has just been started.
@@ -182,15 +206,20 @@ impl Guests {
         building: &Building,
         books: &mut Books,
         events: &mut EventLog,
-    ) -> Result<(), Reason> {
+    ) -> Result<Started, Reason> {
         let domid = self.domid();
         let port = building.build.connections().console;
         let frame = building.build.extents().frame(building.plan.areas().console);
         let page = self.console_page();
         let console =
             Console::connect(domid, port, frame, &mut self.slot, page).map_err(|error| reason(&error))?;
+        let ring = self.store.map(|_| Ring {
+            frame: building.build.extents().frame(building.plan.areas().store).0,
+            reference: RESERVED_XENSTORE.0,
+            port: building.build.connections().store.0,
+        });
         // The books have room for a record of each guest.
-        let _ = books.put(self.tried as u32, &GuestRecord { port: console.port().0 });
+        let _ = books.put(self.tried as u32, &GuestRecord::new(console.port(), ring));
         let guest = &self.described[self.tried];
         let took = now_us() - building.started_us;
         let pages = building.plan.params().memory_pages;
@@ -200,7 +229,7 @@ impl Guests {
             format_args!("guest state=started domid={} pages={pages} took_us={took}", domid.0),
         );
         self.listen(console);
-        Ok(())
+        Ok(Started { domid, ring })
     }
 }
 
