@@ -48,9 +48,9 @@ pub(crate) struct Crate {
 }
 
 /// The folders whose crates run on a plain Linux machine, so that `cargo test` can run their tests.
-pub(crate) const HOST_FOLDERS: [&str; 3] = ["lib", "host", "xtask"];
+pub(crate) const HOST_FOLDERS: [&str; 4] = ["lib", "host", "sys/linux", "xtask"];
 /// The folders whose crates run on Xen only.
-pub(crate) const UK_FOLDERS: [&str; 2] = ["sys", "uk"];
+pub(crate) const UK_FOLDERS: [&str; 4] = ["sys/kernel", "sys/libos", "sys/pv", "uk"];
 /// The crates that need whole systems or other daemons: built like the host's, run by `test`, `demo` and `bench`.
 pub(crate) const SYSTEM_FOLDERS: [&str; 3] = ["tests", "tests/xenstore", "bench"];
 

@@ -15,7 +15,7 @@
 //! one store that moves `applied` and `queued` together. Before it nothing has happened to the session, so the request
 //! is found again; after it the request is never looked at again, and its answer cannot get lost.
 //!
-//! A message larger than the stream's window is taken in parts: each part goes into the slot before it is consumed.
+//! A message that has not arrived whole is taken in parts: each part goes into the slot before it is consumed.
 
 mod slot;
 mod stream;
@@ -312,7 +312,7 @@ impl<W: Words, F: Framing> Sessions<W, F> {
         let seen = stream.peek(skip, wanted).map_err(SessionError::Stream)?;
         message.extend_from_slice(&seen[..wanted.min(seen.len())]);
         if message.len() < F::HEADER {
-            return Ok(Next::Nothing);
+            return self.take_part(slot, stream, &message[partial..]);
         }
         let length = F::length(&message[..F::HEADER]).filter(|length| *length >= F::HEADER);
         let length = length.ok_or(SessionError::NoMessage)?;
@@ -321,12 +321,27 @@ impl<W: Words, F: Framing> Sessions<W, F> {
         let seen = &seen[..wanted.min(seen.len())];
         message.truncate(partial);
         message.extend_from_slice(seen);
-        // Who has begun to take a message in parts goes on so.
-        if length > window || partial > 0 {
-            self.stage(slot, &message[partial..]);
-            self.consume(slot, stream)?;
+        if message.len() < length {
+            return self.take_part(slot, stream, &message[partial..]);
         }
-        Ok(if message.len() == length { Next::Message } else { Next::Nothing })
+        // Who has begun to take a message in parts goes on so.
+        if partial > 0 {
+            self.take_part(slot, stream, &message[partial..])?;
+        }
+        Ok(Next::Message)
+    }
+
+    /// Takes a part of a message out of the stream. Stock clients tell of what they write only where everything before it has been
+    /// consumed: a part that was left in the stream would be the last thing to be heard of them.
+    fn take_part<S: Stream>(
+        &mut self,
+        slot: usize,
+        stream: &mut S,
+        bytes: &[u8],
+    ) -> Result<Next, SessionError<S::Error>> {
+        self.stage(slot, bytes);
+        self.consume(slot, stream)?;
+        Ok(Next::Nothing)
     }
 
     /// Puts a part of a message into the slot.
