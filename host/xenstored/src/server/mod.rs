@@ -1,7 +1,7 @@
 //! The event loop: sockets and rings on one side, the store and its replicas on the other.
 //!
 //! Everything happens in rounds. A round takes what has arrived, then gives each connection that has something one turn of
-//! at most [`BUDGET`] requests, and ends each turn with one write of all answers. Who has more waits for the next round,
+//! at most a few dozen requests, and ends each turn with one write of all answers. Who has more waits for the next round,
 //! behind the others. So a flood on one socket costs another client one turn of each flooding one, and no more.
 
 mod clients;
