@@ -82,7 +82,7 @@ numbers! {
         McastAdd = 2,
         /// A multicast address that it wants no more.
         McastDel = 3,
-        /// The hash of the frame: a [`Hash`].
+        /// The hash of the frame: a [`Hash`](struct@Hash).
         Hash = 4,
     }
 
@@ -194,7 +194,7 @@ structs! {
         pub kind: u8,
         /// What follows.
         pub flags: ExtraFlags,
-        /// A [`Gso`], a [`Mcast`] or a [`Hash`].
+        /// A [`Gso`], a [`Mcast`] or a [`Hash`](struct@Hash).
         pub data: [u8; 6],
     }
 
