@@ -9,7 +9,7 @@ fuzz_target!(|bytes: &[u8]| {
     let words = rvmm_fuzz::words(bytes, WORDS_MIN.max(512));
     let Ok((mut vault, _)) = Vault::open(&words[..], 1) else { panic!("so many words are enough") };
     read(&vault);
-    let stamp = Stamp { term: u32::MAX, sequence: u64::MAX };
+    let stamp = Stamp { term: u32::MAX, sequence: (1 << 48) - 1 };
     if vault.append(&Frame::new(Kind::Step, stamp, &[1, 2, 3])).is_err() {
         vault.begin_pass(Base::Replaced);
         let _ = vault.end_pass(stamp, &[]);

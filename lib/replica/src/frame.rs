@@ -2,13 +2,16 @@
 //!
 //! ```text
 //! word 0   mark (8) | kind (4) | words of payload (20) | term (32)
-//!      1   sequence
+//!      1   sequence (48) | checksum of the header (16)
 //!      2   checksum of the payload, of words 0 and 1, and of the place: position in the log and the log's salt
 //!      3   payload
 //! ```
 //!
 //! The checksum is the last word to be stored, and the one that makes a frame exist. It binds the frame to its
 //! place: what an earlier lap of the ring has left behind, or a frame that landed elsewhere, is no frame.
+//!
+//! The checksum of the header alone is for a search, which looks at every word: without it what merely looks like a header
+//! would have megabytes summed behind it.
 //!
 //! The checksum is XXH3, as in the recovery box: it has to find a wild store, a torn record or a flipped bit,
 //! and misses one case in 2^64.
@@ -23,6 +26,9 @@ use alloc::vec::Vec;
 /// Words before the payload.
 pub const HEADER_WORDS: usize = 3;
 
+/// Bits of the checksum of the header.
+const HEADER_SUM_BITS: u32 = 16;
+
 /// Words of payload that a frame can hold: 20 bits.
 pub const PAYLOAD_MAX: usize = (1 << 20) - 1;
 
@@ -31,7 +37,7 @@ pub const PAYLOAD_MAX: usize = (1 << 20) - 1;
 pub struct Stamp {
     /// The life of a master. Each begins a new one, with a number greater than any that it has found.
     pub term: u32,
-    /// Steps since the service began.
+    /// Steps since the service began: less than 2^48.
     pub sequence: u64,
 }
 
@@ -136,8 +142,9 @@ impl Ring {
     pub(crate) fn write(&self, words: &impl Words, position: u64, salt: u64, frame: &Frame<'_>) {
         let first = first_word(position, salt, frame);
         self.store_all(words, position + HEADER_WORDS as u64, frame.payload);
-        self.store_all(words, position, &[first, frame.stamp.sequence]);
-        let sum = checksum(frame.payload_sum, first, frame.stamp.sequence, position, salt);
+        let second = second_word(position, salt, first, frame.stamp.sequence);
+        self.store_all(words, position, &[first, second]);
+        let sum = checksum(frame.payload_sum, first, second, position, salt);
         self.store_all(words, position + 2, &[sum]);
     }
 
@@ -162,9 +169,13 @@ impl Ring {
         if length > limit - HEADER_WORDS {
             return None;
         }
-        let sequence = self.load(words, position + 1);
+        let second = self.load(words, position + 1);
+        let sequence = second >> HEADER_SUM_BITS;
+        if second != second_word(position, salt, first, sequence) {
+            return None;
+        }
         self.load_all(words, position + HEADER_WORDS as u64, length, payload);
-        let sum = checksum(xxh3_64(payload.as_bytes()), first, sequence, position, salt);
+        let sum = checksum(xxh3_64(payload.as_bytes()), first, second, position, salt);
         (sum == self.load(words, position + 2)).then_some(Found {
             kind,
             stamp: Stamp { term: first as u32, sequence },
@@ -190,6 +201,11 @@ fn first_word(position: u64, salt: u64, frame: &Frame<'_>) -> u64 {
         | u64::from(frame.stamp.term)
 }
 
-fn checksum(payload_sum: u64, first: u64, sequence: u64, position: u64, salt: u64) -> u64 {
-    xxh3_64_with_seed([payload_sum, first, sequence, position].as_bytes(), salt)
+fn second_word(position: u64, salt: u64, first: u64, sequence: u64) -> u64 {
+    let sum = xxh3_64_with_seed([first, sequence, position].as_bytes(), salt) & ((1 << HEADER_SUM_BITS) - 1);
+    sequence << HEADER_SUM_BITS | sum
+}
+
+fn checksum(payload_sum: u64, first: u64, second: u64, position: u64, salt: u64) -> u64 {
+    xxh3_64_with_seed([payload_sum, first, second, position].as_bytes(), salt)
 }
