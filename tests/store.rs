@@ -27,7 +27,9 @@ const FAULTS: [Fault; 9] = [
 
 /// A host whose clients are served, by a master whom both replicas follow.
 fn boot(test: &str, setup: Setup) -> Host {
-    let host = Host::boot(test, Setup { system: STORE, ..setup });
+    // Replicas may follow before everything is up, so nothing of the boot is passed over.
+    let host = Host::switch_on(test, Setup { system: STORE, ..setup });
+    host.wait_for(everything_is_up());
     host.wait_for_all(CLIENTS.map(|client| component(client).logs("XenStore serves this probe")));
     host.wait_for_all([0, 1].map(|replica| component(MASTER).logs(&format!("replica {replica} follows"))));
     host
