@@ -170,10 +170,13 @@ impl Service {
             return;
         }
         let client = &self.clients[index];
-        let mut stream = RingStream::new(client.interface());
-        match self.master.serve(ConnectionId::of_domain(domid), &mut stream, BUDGET) {
+        let interface = client.interface();
+        let moved = || (interface.requests().reader().position(), interface.responses().writer().position());
+        let before = moved();
+        match self.master.serve(ConnectionId::of_domain(domid), &mut RingStream::new(interface), BUDGET) {
             Ok(served) => {
-                if served.requests > 0 {
+                // Also where a part of a request was taken: the client may be waiting for room for the rest.
+                if moved() != before {
                     client.notify();
                 }
                 if served.more {
