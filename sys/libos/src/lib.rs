@@ -5,7 +5,9 @@
 //!   executor      --  polls tasks, beats the heart, waits in SCHEDOP_poll
 //!   event  time  grant  log  recovery  health
 //!   kept, channel --  memory and events shared with other unikernels
-//!   virtio        --  network cards and disks, on dma memory and interrupt
+//!   store         --  a session with XenStore over such memory
+//!   virtio, nic   --  network cards and disks, on dma memory and interrupt
+//!   contain       --  parts whose crash is not the program's
 //!   start, trap   --  from root's boot info to main; from a fault to a crash report
 //! ```
 //!
@@ -19,6 +21,7 @@ extern crate alloc;
 
 pub mod channel;
 pub mod clock;
+pub mod contain;
 mod critical;
 pub mod dma;
 mod entry;
@@ -30,7 +33,9 @@ mod heap;
 pub mod interrupt;
 pub mod kept;
 mod log_ring;
+pub mod nic;
 mod start;
+pub mod store;
 mod time_driver;
 mod trap;
 mod uk;

@@ -27,6 +27,8 @@
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
 mod arguments;
 mod census;
 mod checks;

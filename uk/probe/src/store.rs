@@ -5,13 +5,14 @@
 //! rounds adds to a number in a transaction, again until it is not in conflict. A second event for one change says that a
 //! request was applied twice. Whatever is not as it must be ends this life with what it was.
 
+use alloc::format;
+use alloc::string::ToString;
+use core::fmt::Display;
 use libos::Uk;
 use libos::channel::Channel;
-use libos::grant::{self, Domid, Page};
+use libos::grant::Domid;
+use libos::store::{self, Outcome, Permission, Session, Transaction};
 use libos::time::{Duration, Instant, Timer};
-use ring::xenstore::Interface;
-use xenstore::wire::Kind;
-use xenstore_ring::Client;
 
 /// Rounds from one report to the next, and from one transaction to the next.
 const REPORT_EVERY: u64 = 100;
@@ -21,36 +22,32 @@ const TRANSACTION_EVERY: u64 = 8;
 const PAUSE: Duration = Duration::from_micros(500);
 
 /// Where it writes, below its home.
-const NUMBER: &[u8] = b"data/number\0";
-const SUM: &[u8] = b"data/sum\0";
-const TOKEN: &[u8] = b"mine\0";
+const NUMBER: &str = "data/number";
+const SUM: &str = "data/sum";
+const TOKEN: &str = "mine";
 
 /// Uses XenStore for ever over the ring in the memory called `name`, after it has made a home for the domain `home`.
 ///
 /// # Panics
 /// If something is not as it must be.
 pub async fn run(uk: &Uk, name: &str, home: Option<Domid>) {
-    let Some(memory) = uk.shared(name) else { panic!("there is no shared memory {name}") };
-    let page: Option<&'static Page> = memory.words().first_chunk();
-    let server = memory.others().next().and_then(|server| uk.channel(server));
-    let (Some(page), Some(server)) = (page, server) else { panic!("nobody shares {name}") };
-    let mut store = Store::connect(page, server).await;
+    let Some(session) = store::connect(uk, name).await else { panic!("nobody shares {name}") };
+    let mut store = Store { session, longest: Duration::from_ticks(0) };
     if let Some(home) = home {
         store.make_home(home).await;
     }
-    store.ask(Kind::Mkdir, 0, &[b"data\0"]).await;
-    store.ask(Kind::Write, 0, &[SUM, b"0"]).await;
-    store.ask(Kind::Write, 0, &[NUMBER, b"start"]).await;
-    store.ask(Kind::Watch, 0, &[NUMBER, TOKEN]).await;
+    done(store.session.mkdir(Transaction::NONE, "data").await);
+    store.write(Transaction::NONE, SUM, "0").await;
+    store.write(Transaction::NONE, NUMBER, "start").await;
+    done(store.session.watch(NUMBER, TOKEN).await);
     store.event().await;
     log::info!("XenStore serves this probe");
     let mut conflicts = 0;
     for round in 1.. {
-        let mut digits = [0; 20];
-        let number = digits_of(round, &mut digits);
-        store.ask(Kind::Write, 0, &[NUMBER, number]).await;
+        let number = round.to_string();
+        store.write(Transaction::NONE, NUMBER, &number).await;
         store.event().await;
-        store.expect(Kind::Read, 0, &[NUMBER], number).await;
+        store.expect(Transaction::NONE, NUMBER, &number).await;
         if round % TRANSACTION_EVERY == 0 {
             conflicts += store.add(round / TRANSACTION_EVERY).await;
         }
@@ -62,147 +59,65 @@ pub async fn run(uk: &Uk, name: &str, home: Option<Domid>) {
     }
 }
 
-/// The decimal digits of a number.
-fn digits_of(number: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let (mut rest, mut start) = (number, digits.len());
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            return &digits[start..];
-        }
-    }
-}
-
-/// The connection, and what has come over it and is not asked for yet.
+/// The session, in which every request must succeed.
 struct Store {
-    client: Client<'static>,
-    server: Channel,
-    /// Events that have come before anybody waited for them.
-    events: u32,
+    session: Session<'static, Channel>,
     /// The longest time from a request to its reply since the last report.
     longest: Duration,
 }
 
-/// What has become of a request.
-enum Reply {
-    Done,
-    /// The transaction was in conflict with another.
-    Again,
-}
-
 impl Store {
-    /// Begins anew, whatever the last life has left in the ring.
-    async fn connect(page: &'static Page, server: Channel) -> Self {
-        let mut client = Client::new(Interface::new(grant::halves(page)));
-        client.reset();
-        while !client.is_connected() {
-            server.notify();
-            // The server may not be there yet.
-            libos::futures::select::select(server.wait(), Timer::after(Duration::from_millis(20))).await;
-        }
-        Self { client, server, events: 0, longest: Duration::from_ticks(0) }
-    }
-
     /// What a toolstack does for a domain that it builds: a home that is the domain's, with its number in it.
     async fn make_home(&mut self, domid: Domid) {
-        let mut digits = [0; 20];
-        let domid = digits_of(domid.0.into(), &mut digits);
-        for (name, value) in [(&b""[..], &b""[..]), (b"/domid", domid), (b"/data", b"")] {
-            let path = [b"/local/domain/", domid, name, b"\0"];
-            self.ask(Kind::Write, 0, &[&path[..], &[value]].concat()).await;
-            self.ask(Kind::SetPerms, 0, &[&path[..], &[b"n", domid, b"\0"]].concat()).await;
+        let domid_text = domid.0.to_string();
+        let home = format!("/local/domain/{domid_text}");
+        for (name, value) in [("", ""), ("/domid", &*domid_text), ("/data", "")] {
+            let path = format!("{home}{name}");
+            self.write(Transaction::NONE, &path, value).await;
+            let permissions = [Permission::owner(domid)];
+            done(self.session.set_permissions(Transaction::NONE, &path, &permissions).await);
         }
     }
 
-    /// Adds one to the sum, which is `before + 1` then. Answers how often it was in conflict.
+    /// Adds one to the sum, which is `now` then. Answers how often it was in conflict.
     async fn add(&mut self, now: u64) -> u64 {
-        let (mut old, mut new) = ([0; 20], [0; 20]);
-        let (old, new) = (digits_of(now - 1, &mut old), digits_of(now, &mut new));
         for conflicts in 0.. {
-            let mut transaction = 0;
-            self.request(Kind::TransactionStart, 0, &[b"\0"], |payload| {
-                let digits = payload.iter().take_while(|byte| byte.is_ascii_digit());
-                transaction = digits.fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'));
-            })
-            .await;
-            self.expect(Kind::Read, transaction, &[SUM], old).await;
-            self.ask(Kind::Write, transaction, &[SUM, new]).await;
-            if let Reply::Done = self.request(Kind::TransactionEnd, transaction, &[b"T\0"], |_| ()).await {
+            let transaction = done(self.session.begin().await);
+            self.expect(transaction, SUM, &(now - 1).to_string()).await;
+            self.write(transaction, SUM, &now.to_string()).await;
+            if done(self.session.end(transaction, true).await) == Outcome::Committed {
                 return conflicts;
             }
         }
         0
     }
 
-    /// Makes a request that must succeed.
-    async fn ask(&mut self, kind: Kind, transaction: u32, payload: &[&[u8]]) {
-        self.request(kind, transaction, payload, |_| ()).await;
-    }
-
-    /// Makes a request that must have this answer.
-    async fn expect(&mut self, kind: Kind, transaction: u32, payload: &[&[u8]], answer: &[u8]) {
-        self.request(kind, transaction, payload, |found| {
-            assert!(found == answer, "{kind:?}: expected {answer:x?}, found {found:x?}");
-        })
-        .await;
-    }
-
-    async fn request(
-        &mut self,
-        kind: Kind,
-        transaction: u32,
-        payload: &[&[u8]],
-        mut look: impl FnMut(&[u8]),
-    ) -> Reply {
-        let number = self.client.request(kind, transaction, payload);
+    async fn write(&mut self, transaction: Transaction, path: &str, value: &str) {
         let started = Instant::now();
-        loop {
-            while let Some(message) = received(&mut self.client) {
-                match message.kind() {
-                    Some(Kind::WatchEvent) => self.events += 1,
-                    _ if message.header.request != number => {
-                        panic!("reply {} came to request {number}", message.header.request)
-                    }
-                    Some(Kind::Error) if message.payload == b"EAGAIN\0" => return Reply::Again,
-                    Some(found) if found == kind => {
-                        look(message.payload);
-                        self.longest = self.longest.max(started.elapsed());
-                        return Reply::Done;
-                    }
-                    found => panic!("{kind:?} was answered by {found:?} {:x?}", message.payload),
-                }
-            }
-            self.step().await;
-        }
+        done(self.session.write(transaction, path, value.as_bytes()).await);
+        self.longest = self.longest.max(started.elapsed());
+    }
+
+    /// Reads a node that must have this value.
+    async fn expect(&mut self, transaction: Transaction, path: &str, value: &str) {
+        let started = Instant::now();
+        let found = done(self.session.read(transaction, path).await);
+        self.longest = self.longest.max(started.elapsed());
+        assert!(found == value.as_bytes(), "{path}: expected {value}, found {found:x?}");
     }
 
     /// Waits for the one event of a change.
     async fn event(&mut self) {
-        while self.events == 0 {
-            match received(&mut self.client).map(|message| message.kind()) {
-                Some(Some(Kind::WatchEvent)) => self.events += 1,
-                Some(kind) => panic!("{kind:?} came without a request"),
-                None => self.step().await,
-            }
-        }
-        assert!(self.events == 1, "{} events came for one change", self.events);
-        self.events = 0;
-    }
-
-    async fn step(&mut self) {
-        match self.client.step() {
-            Ok(true) => self.server.notify(),
-            Ok(false) => self.server.wait().await,
-            Err(error) => panic!("the connection to XenStore: {error}"),
-        }
+        let event = done(self.session.event().await);
+        assert!(event.token == TOKEN, "an event came that nobody has asked for: {event:?}");
+        let second = done(self.session.try_event());
+        assert!(second.is_none(), "a second event came for one change");
     }
 }
 
-fn received<'a>(client: &'a mut Client<'static>) -> Option<xenstore::wire::Message<'a>> {
-    match client.receive() {
-        Ok(message) => message,
-        Err(error) => panic!("the connection to XenStore: {error}"),
+fn done<T>(result: Result<T, impl Display>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("{error}"),
     }
 }
