@@ -137,6 +137,8 @@ impl Trial {
                 Trial { argument: Some(FOREIGN_ADDRESS), ..micro_rebooted(FaultKind::Crash) }
             }
             (Fault::RogueDma, Probe) | (Fault::CrashLoop | Fault::CrashAtBoot, Net | Disk) => return None,
+            // The uk itself repairs its parts; tests of the network and of disks have trials of their own for that.
+            (Fault::DriverCrash | Fault::DriverHang | Fault::BackendCrash | Fault::BackendHang, _) => return None,
         })
     }
 

@@ -115,12 +115,15 @@ pub struct BootInfo {
     pub kept_reference: u32,
     /// How many of `shared` there are.
     pub shared_count: u32,
+    /// 1 if a part that fails is to be repaired alone, where the unikernel can do that (the policy `fine` of its
+    /// description); 0 if the whole unikernel is to be.
+    pub repairs_parts: u64,
     /// What it shares with other unikernels: parts of what is kept.
     pub shared: [SharedInfo; MAX_SHARED],
 }
 
 const _: () = assert!(
-    size_of::<BootInfo>() == 296 + MAX_SHARED * size_of::<SharedInfo>() && size_of::<BootInfo>() <= PAGE_SIZE
+    size_of::<BootInfo>() == 304 + MAX_SHARED * size_of::<SharedInfo>() && size_of::<BootInfo>() <= PAGE_SIZE
 );
 
 /// Why a boot info page is not one that this unikernel can use.
@@ -290,6 +293,11 @@ impl BootInfo {
             3 => Some(BootReason::Rebuild),
             _ => None,
         }
+    }
+
+    /// Whether a part that fails is to be repaired alone.
+    pub const fn repairs_parts(&self) -> bool {
+        self.repairs_parts != 0
     }
 
     /// The component's name; empty if it is not UTF-8.

@@ -78,6 +78,14 @@ faults! {
     FloodLog = 18, "flood-log";
     /// Tells its device to write to memory of somebody else, at the machine address that the argument gives.
     RogueDma = 19, "rogue-dma";
+    /// The driver of its device crashes: a trap in the driver's code.
+    DriverCrash = 20, "driver-crash";
+    /// The driver of its device takes what it is given, and never says that it is done.
+    DriverHang = 21, "driver-hang";
+    /// The backend that serves guests crashes: a trap in its code.
+    BackendCrash = 22, "backend-crash";
+    /// The backend that serves guests takes nothing from their rings any more.
+    BackendHang = 23, "backend-hang";
 }
 
 impl Fault {

@@ -3,7 +3,9 @@
 
 use crate::start;
 use core::cell::RefCell;
+use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
 use critical_section::Mutex;
 use uk_abi::layout::{PAGE_SIZE, RAM_BASE};
@@ -35,6 +37,13 @@ pub struct DmaBuffer {
 impl DmaBuffer {
     /// Takes `pages` pages, zeroed; none where there are not so many in a row.
     pub fn new(pages: usize) -> Option<Self> {
+        let mut buffer = Self::take(pages)?;
+        buffer.fill(0);
+        Some(buffer)
+    }
+
+    /// Takes `pages` pages, as they are.
+    fn take(pages: usize) -> Option<Self> {
         let area = start::boot_info().dma;
         let len = (area.pages as usize).min(MAX_PAGES);
         let first = critical_section::with(|cs| {
@@ -44,9 +53,7 @@ impl DmaBuffer {
             taken[first..first + pages].fill(true);
             Some(first)
         })?;
-        let mut buffer = Self { first, pages };
-        buffer.fill(0);
-        Some(buffer)
+        Some(Self { first, pages })
     }
 
     /// Where the machine has its first byte; the others follow.
@@ -97,5 +104,88 @@ impl Drop for DmaBuffer {
         critical_section::with(|cs| {
             TAKEN.borrow_ref_mut(cs)[self.first..self.first + self.pages].fill(false)
         });
+    }
+}
+
+/// Bytes in a page of a [`DmaPool`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Which page, from 0.
+    pub page: usize,
+    /// The first of the bytes.
+    pub offset: usize,
+    /// How many.
+    pub length: usize,
+}
+
+/// Pages that devices read and write as long as they have them: taken once, and never given back. What is in them is
+/// plain bytes to whoever looks, and whatever a device makes of them meanwhile.
+#[derive(Debug)]
+pub struct DmaPool(ManuallyDrop<DmaBuffer>);
+
+impl DmaPool {
+    /// Takes `pages` pages, with whatever is in them; none where there are not so many in a row.
+    pub fn take(pages: usize) -> Option<Self> {
+        DmaBuffer::take(pages).map(|buffer| Self(ManuallyDrop::new(buffer)))
+    }
+
+    /// All pages of the area that are still free in a row at its end, but for `rest` of them.
+    pub fn pages_left(rest: usize) -> usize {
+        let len = (start::boot_info().dma.pages as usize).min(MAX_PAGES);
+        let free = critical_section::with(|cs| {
+            TAKEN.borrow_ref(cs)[..len].iter().rev().take_while(|taken| !**taken).count()
+        });
+        free.saturating_sub(rest)
+    }
+
+    /// Where the machine has a page.
+    ///
+    /// # Panics
+    /// If there is no such page.
+    pub fn frame(&self, page: usize) -> Mfn {
+        assert!(page < self.0.pages, "page {page} of {}", self.0.pages);
+        self.0.machine_address().mfn() + page as u64
+    }
+
+    /// The bytes of a page.
+    ///
+    /// # Panics
+    /// If there is no such page.
+    pub fn page(&self, page: usize) -> &[u8] {
+        &self.0[page * PAGE_SIZE..(page + 1) * PAGE_SIZE]
+    }
+
+    /// The bytes of a page, to be written.
+    ///
+    /// # Panics
+    /// If there is no such page.
+    pub fn page_mut(&mut self, page: usize) -> &mut [u8] {
+        &mut self.0[page * PAGE_SIZE..(page + 1) * PAGE_SIZE]
+    }
+
+    /// Who can give its bytes to a device.
+    pub fn place(&self) -> DmaPlace {
+        DmaPlace { address: self.0.address(), bytes: self.0.pages * PAGE_SIZE }
+    }
+}
+
+/// Where a [`DmaPool`] is: what a driver has to know of it.
+#[derive(Clone, Copy, Debug)]
+pub struct DmaPlace {
+    address: u64,
+    bytes: usize,
+}
+
+impl DmaPlace {
+    /// The bytes of `span`, as a pointer to give to a device.
+    ///
+    /// # Panics
+    /// If they do not lie in one page of the pool.
+    pub(crate) fn pointer(&self, span: Span) -> NonNull<[u8]> {
+        let Span { page, offset, length } = span;
+        let start = page * PAGE_SIZE + offset;
+        assert!(offset + length <= PAGE_SIZE && start + length <= self.bytes, "{span:?}");
+        let first = NonNull::new((self.address + start as u64) as *mut u8).unwrap_or(NonNull::dangling());
+        NonNull::slice_from_raw_parts(first, length)
     }
 }

@@ -6,7 +6,7 @@ use core::future::poll_fn;
 use core::task::{Context, Poll, Waker};
 use critical_section::Mutex;
 use heapless::Vec;
-use xen_abi::{Domid, Port};
+use xen_abi::{Domid, Port, XenError};
 
 pub use pv::event::{alloc_unbound, bind_interdomain, bind_ipi, bind_pirq, bind_virq, send, status};
 pub use xen_abi::event_channel::PortState;
@@ -105,6 +105,42 @@ pub(crate) fn replace(old: Port, new: Port) {
 pub(crate) fn forget(port: Port) {
     critical_section::with(|cs| AWAITED.borrow_ref_mut(cs).retain(|entry| entry.port != port));
 }
+
+/// Binds to the port `there` of another domain, or finds the port that an earlier life of this one has bound to it. An
+/// event that was sent meanwhile may be lost: look at what it would have told of.
+///
+/// # Errors
+/// [`BindError`].
+pub fn connect(domid: Domid, there: Port) -> Result<Event, BindError> {
+    let ports = (1..MAX_PORTS as u32).map(Port);
+    let mut states = ports.map_while(|port| Some((port, status(Domid::SELF, port).ok()?.state())));
+    let bound = Some(PortState::Interdomain(domid, there));
+    let port = match states.find(|(_, state)| *state == bound) {
+        Some((port, _)) => port,
+        None => bind_interdomain(domid, there).map_err(BindError::Xen)?,
+    };
+    Event::listen(port).map_err(BindError::Ports)
+}
+
+/// Why there is no event channel to another domain.
+#[derive(Clone, Copy, Debug)]
+pub enum BindError {
+    /// Xen refuses.
+    Xen(XenError),
+    /// There is no room for its port.
+    Ports(TooManyPorts),
+}
+
+impl core::fmt::Display for BindError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Xen(error) => write!(f, "its port cannot be bound to: {error}"),
+            Self::Ports(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for BindError {}
 
 /// Closes what a last life has opened and this one does not know: every port but `keep`, the doorbell and the channels. A micro-reboot
 /// keeps event channels, so a program that opens some calls this at its start, or they add up. Answers how many there

@@ -37,7 +37,7 @@ pub fn work_is_stuck() -> bool {
     WORK_STUCK.load(Relaxed)
 }
 
-/// Waits for a fault that only the program can carry out: one of its devices, or of a later life. Answers it with its
+/// Waits for a fault that only the program can carry out: one of its parts, its devices, or of a later life. Answers it with its
 /// argument. One task waits for it.
 pub async fn for_program() -> (Fault, u64) {
     FOR_PROGRAM.wait().await
@@ -82,10 +82,21 @@ pub(crate) fn carry_out(health: &HealthPage<'_>, command: FaultCommand) {
         Fault::ExhaustMemory => exhaust_memory(),
         Fault::FloodEvents => FLOOD_EVENTS.store(1000, Relaxed),
         Fault::FloodLog => FLOOD_LOG.store(1000, Relaxed),
-        Fault::CrashLoop | Fault::CrashAtBoot | Fault::RogueDma => {
+        Fault::CrashLoop
+        | Fault::CrashAtBoot
+        | Fault::RogueDma
+        | Fault::DriverCrash
+        | Fault::DriverHang
+        | Fault::BackendCrash
+        | Fault::BackendHang => {
             FOR_PROGRAM.signal((fault, command.argument));
         }
     }
+}
+
+/// Crashes here and now, by an undefined instruction.
+pub fn crash() -> ! {
+    ud2()
 }
 
 fn ud2() -> ! {

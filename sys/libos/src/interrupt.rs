@@ -76,6 +76,11 @@ impl Interrupt {
         self.kind
     }
 
+    /// Its port, if it has one.
+    pub fn port(&self) -> Option<Port> {
+        self.bound.as_ref().map(|(_, event)| event.port())
+    }
+
     /// Waits until the device may want something.
     pub async fn wait(&self) {
         match &self.bound {

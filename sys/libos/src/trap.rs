@@ -1,6 +1,7 @@
-//! The end of a life: exceptions and panics become a crash report, then the domain shuts down.
+//! The end of a life: exceptions and panics become a crash report, then the domain shuts down. Unless they are those of a
+//! part whose crash is [contained](crate::contain).
 
-use crate::{entry, start};
+use crate::{contain, entry, start};
 use core::cell::UnsafeCell;
 use core::panic::PanicInfo;
 use core::sync::atomic::Ordering::Relaxed;
@@ -13,7 +14,7 @@ pub(crate) const EMERGENCY_STACK_SIZE: usize = 8192;
 #[repr(C, align(16))]
 pub(crate) struct Stack(UnsafeCell<[u8; EMERGENCY_STACK_SIZE]>);
 
-// SAFETY: only the trap stubs use it, and they never return.
+// SAFETY: only the trap stubs use it, one at a time, and they never return.
 unsafe impl Sync for Stack {}
 
 pub(crate) static EMERGENCY_STACK: Stack = Stack(UnsafeCell::new([0; EMERGENCY_STACK_SIZE]));
@@ -32,6 +33,7 @@ pub(crate) unsafe extern "C" fn trap(frame: *const u64) -> ! {
     // SAFETY: Xen has just pushed the frame, so these words are there.
     let word = |index: usize| unsafe { frame.add(index).read() };
     let code = usize::from(has_error_code(vector));
+    contain::exception(vector, word(2 + code));
     health.crash_begin();
     health.crash_at(vector, word(2 + code));
     let cr2 = if vector == 14 { start::shared_info().cr2() } else { 0 };
@@ -51,6 +53,7 @@ pub(crate) unsafe extern "C" fn trap(frame: *const u64) -> ! {
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
+    contain::panic(info);
     let health = start::health();
     health.crash_begin();
     health.crash_at(cause::PANIC, 0);

@@ -104,6 +104,14 @@ impl MappedPage {
         Ok(Self { page, who, handle: op.handle })
     }
 
+    /// Its words, for those that outlive this handle. Its address is the grant window's for ever: once it is unmapped, a
+    /// use ends this life, or is one of what another domain has granted and this one has mapped there since.
+    pub fn words(&self) -> &'static Page {
+        // SAFETY: nothing but granted pages is ever mapped there, used by atomics on all sides; where none is, the access
+        // traps.
+        unsafe { &*(address(self.page) as *const Page) }
+    }
+
     /// Who has granted it.
     pub const fn from(&self) -> Domid {
         self.who.from
@@ -124,8 +132,7 @@ impl Deref for MappedPage {
     type Target = Page;
 
     fn deref(&self) -> &Page {
-        // SAFETY: it is mapped there for as long as the handle lives, and used by atomics on all sides.
-        unsafe { &*(address(self.page) as *const Page) }
+        self.words()
     }
 }
 
