@@ -97,6 +97,7 @@ pub enum Step<'a> {
 
 /// What an empty domain is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Create {
     /// Its UUID.
     pub handle: DomainHandle,
@@ -112,6 +113,7 @@ pub struct Create {
 
 /// How large the tables of a domain may grow that Xen keeps for it. Asking for more costs nothing until it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TableSizes {
     /// Pages of its grant table, of 512 entries each; at least 1.
     pub grant_frames: u16,

@@ -34,6 +34,7 @@ macro_rules! numbers {
         $(#[$meta])*
         #[repr($repr)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub enum $name {
             $($(#[$variant_meta])* $variant = $value,)*
         }

@@ -17,6 +17,7 @@ macro_rules! newtypes {
         #[repr(transparent)]
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name(pub $repr);
 
         impl fmt::Display for $name {
