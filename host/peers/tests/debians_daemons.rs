@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use peers::{Daemon, Options, Program, State};
-use xenstore_client::{Access, Client, ErrorName, Permission, Request, terminated, wire::Kind};
+use xenstore_client::wire::{Errno, Kind};
+use xenstore_client::{Access, Client, ErrorName, Permission, Request, terminated};
 
 /// Where `./x` puts what it fetches.
 fn target() -> PathBuf {
@@ -24,7 +25,7 @@ fn domain_0_reads_what_it_has_written() {
         client.write(0, "/a/b", b"value").unwrap();
         assert_eq!(client.read(0, "/a/b").unwrap(), b"value");
         assert_eq!(client.directory(0, "/a").unwrap(), ["b"]);
-        assert_eq!(client.read(0, "/none").unwrap_err().name(), Some(&ErrorName::Enoent));
+        assert_eq!(client.read(0, "/none").unwrap_err().name(), Some(&ErrorName::Known(Errno::NotFound)));
         client.watch("/a", "token").unwrap();
         client.write(0, "/a/b", b"other").unwrap();
         let patience = Duration::from_secs(10);
@@ -54,7 +55,10 @@ fn a_guest_speaks_through_its_ring_until_it_dies() {
         dom0.set_permissions(0, "/local/domain/3", &[Permission { access: Access::None, domid: 3 }]).unwrap();
         guest.write(0, "relative", &[b'x'; 2000]).unwrap();
         assert_eq!(dom0.read(0, "/local/domain/3/relative").unwrap().len(), 2000);
-        assert_eq!(guest.write(0, "/tool/x", b"").unwrap_err().name(), Some(&ErrorName::Eacces));
+        assert_eq!(
+            guest.write(0, "/tool/x", b"").unwrap_err().name(),
+            Some(&ErrorName::Known(Errno::Access))
+        );
         daemon.xen().set_state(3, State::Dying).unwrap();
         daemon.xen().raise_dom_exc().unwrap();
         assert_eq!(dom0.next_event(patience).unwrap().unwrap().path, b"@releaseDomain");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorName};
 use crate::link::{Link, Socket};
-use crate::wire::{HEADER, Header, Kind, MAX_PAYLOAD};
+use xenstore::wire::{Header, Kind, MESSAGE_MAX};
 
 /// How long a client waits for an answer, unless it is told otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ impl<L: Link> Client<L> {
     /// # Errors
     /// When it cannot be sent in time.
     pub fn send(&mut self, kind: Kind, transaction: u32, payload: &[u8]) -> Result<u32, Error> {
-        let mut bytes = Vec::with_capacity(HEADER + payload.len());
+        let mut bytes = Vec::with_capacity(Header::SIZE + payload.len());
         let request = self.encode(kind, transaction, payload, &mut bytes);
         self.send_raw(&bytes)?;
         Ok(request)
@@ -105,8 +105,8 @@ impl<L: Link> Client<L> {
     fn encode(&mut self, kind: Kind, transaction: u32, payload: &[u8], bytes: &mut Vec<u8>) -> u32 {
         let request = self.next_request;
         self.next_request = request.wrapping_add(1);
-        let header = Header { kind: kind as u32, request, transaction, length: payload.len() as u32 };
-        bytes.extend(header.to_bytes());
+        let header = Header { kind: kind.number(), request, transaction, length: payload.len() as u32 };
+        bytes.extend(header.encode());
         bytes.extend(payload);
         request
     }
@@ -124,7 +124,7 @@ impl<L: Link> Client<L> {
             if let Some(message) = self.take_message()? {
                 return Ok(message);
             }
-            let mut buffer = [0; 4 * (HEADER + MAX_PAYLOAD)];
+            let mut buffer = [0; 4 * MESSAGE_MAX];
             match self.link.receive(&mut buffer, deadline)? {
                 0 => return Err(Error::Closed),
                 count => self.received.extend(&buffer[..count]),
@@ -134,18 +134,19 @@ impl<L: Link> Client<L> {
 
     /// Takes the first whole message off what has been received.
     fn take_message(&mut self) -> Result<Option<Message>, Error> {
-        let Some(header) = Header::from_bytes(&self.received) else { return Ok(None) };
+        let Some(header) = self.received.first_chunk() else { return Ok(None) };
+        let header = Header::decode(header);
         let length = header.length as usize;
         // oxenstored answers a socket with more than the protocol allows, where a directory is long.
         if length > 1 << 24 {
             let found = format!("a header with a length of {length}");
             return Err(Error::Malformed { asked: "a message", found });
         }
-        if self.received.len() < HEADER + length {
+        if self.received.len() < Header::SIZE + length {
             return Ok(None);
         }
-        let payload = self.received[HEADER..HEADER + length].to_vec();
-        self.received.drain(..HEADER + length);
+        let payload = self.received[Header::SIZE..Header::SIZE + length].to_vec();
+        self.received.drain(..Header::SIZE + length);
         Ok(Some(Message { header, payload }))
     }
 
@@ -163,15 +164,15 @@ impl<L: Link> Client<L> {
         let deadline = Instant::now() + self.timeout;
         loop {
             let Message { header, payload } = self.receive_by(deadline)?;
-            if header.kind == Kind::WatchEvent as u32 {
+            if header.kind == Kind::WatchEvent.number() {
                 self.events.push_back(parse_event(&payload)?);
             } else if header.request != request {
                 let found = format!("request {}, and {request} was expected", header.request);
                 return Err(Error::Malformed { asked: "the replies in order", found });
-            } else if header.kind == Kind::Error as u32 {
+            } else if header.kind == Kind::Error.number() {
                 let what = asked.escape_ascii().to_string();
                 return Err(Error::Refused { kind, what, name: ErrorName::of_payload(&payload) });
-            } else if header.kind != kind as u32 {
+            } else if header.kind != kind.number() {
                 let found = format!("a message of kind {}", header.kind);
                 return Err(Error::Malformed { asked: "a reply of the request's kind", found });
             } else {
@@ -213,7 +214,7 @@ impl<L: Link> Client<L> {
             return Ok(Some(event));
         }
         match self.receive_by(Instant::now() + patience) {
-            Ok(Message { header, payload }) if header.kind == Kind::WatchEvent as u32 => {
+            Ok(Message { header, payload }) if header.kind == Kind::WatchEvent.number() => {
                 parse_event(&payload).map(Some)
             }
             Ok(Message { header, .. }) => {
@@ -240,10 +241,11 @@ mod tests {
     use super::*;
     use std::io::{Read, Write};
     use std::thread;
+    use xenstore::wire::Errno;
 
     fn message(kind: Kind, request: u32, payload: &[u8]) -> Vec<u8> {
-        let header = Header { kind: kind as u32, request, transaction: 0, length: payload.len() as u32 };
-        [&header.to_bytes(), payload].concat()
+        let header = Header { kind: kind.number(), request, transaction: 0, length: payload.len() as u32 };
+        [&header.encode(), payload].concat()
     }
 
     /// A client whose daemon has said `bytes` and nothing else.
@@ -266,7 +268,7 @@ mod tests {
     fn a_refusal_has_a_name_and_other_answers_are_errors_of_the_protocol() {
         let (mut client, _daemon) = client_of(&message(Kind::Error, 1, b"EACCES\0"));
         let error = client.call(Kind::Read, 0, b"/a\0").unwrap_err();
-        assert_eq!(error.name(), Some(&ErrorName::Eacces));
+        assert_eq!(error.name(), Some(&ErrorName::Known(Errno::Access)));
         for wrong in [message(Kind::Write, 1, b"OK\0"), message(Kind::Read, 9, b"")] {
             let (mut client, _daemon) = client_of(&wrong);
             let error = client.call(Kind::Read, 0, b"/a\0").unwrap_err();
@@ -293,7 +295,7 @@ mod tests {
         let (ours, mut daemon) = UnixStream::pair().unwrap();
         let server = thread::spawn(move || {
             for number in 1..=COUNT as u32 {
-                let mut request = [0; HEADER + 3];
+                let mut request = [0; Header::SIZE + 3];
                 daemon.read_exact(&mut request).unwrap();
                 let answer = match number {
                     2 => message(Kind::Error, number, b"ENOENT\0"),
@@ -308,7 +310,9 @@ mod tests {
         for (number, answer) in (1u32..).zip(answers) {
             match answer {
                 Ok(payload) => assert_eq!(payload, number.to_le_bytes()),
-                Err(error) => assert_eq!((number, error.name()), (2, Some(&ErrorName::Enoent))),
+                Err(error) => {
+                    assert_eq!((number, error.name()), (2, Some(&ErrorName::Known(Errno::NotFound))))
+                }
             }
         }
     }

@@ -17,10 +17,12 @@ mod error;
 mod link;
 mod permission;
 mod requests;
-pub mod wire;
 
 pub use client::{Client, Event, Message, Request, TIMEOUT, WINDOW};
 pub use error::{Error, ErrorName};
 pub use link::{Link, Socket};
 pub use permission::{Access, Permission, PermissionError};
 pub use requests::terminated;
+/// The wire format: the engine's own. What it refuses can still be sent, since a header holds any number: see
+/// [`Client::send_raw`].
+pub use xenstore::wire;

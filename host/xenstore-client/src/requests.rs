@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::error::{Error, ErrorName};
 use crate::link::Link;
 use crate::permission::Permission;
-use crate::wire::Kind;
+use xenstore::wire::{Errno, Kind};
 
 impl<L: Link> Client<L> {
     /// A node's value.
@@ -47,7 +47,7 @@ impl<L: Link> Client<L> {
     /// As for [`Client::read`].
     pub fn directory(&mut self, transaction: u32, path: &str) -> Result<Vec<String>, Error> {
         let names = match self.call(Kind::Directory, transaction, &terminated(&[path])) {
-            Err(error) if error.name() == Some(&ErrorName::E2big) => {
+            Err(error) if error.name() == Some(&ErrorName::Known(Errno::TooBig)) => {
                 self.directory_in_parts(transaction, path)?
             }
             names => names?,
@@ -130,7 +130,7 @@ impl<L: Link> Client<L> {
     /// As for [`Client::read`].
     pub fn transaction_end(&mut self, transaction: u32, commit: bool) -> Result<bool, Error> {
         match self.call(Kind::TransactionEnd, transaction, if commit { b"T\0" } else { b"F\0" }) {
-            Err(error) if error.name() == Some(&ErrorName::Eagain) => Ok(false),
+            Err(error) if error.name() == Some(&ErrorName::Known(Errno::Again)) => Ok(false),
             answer => answer.map(|_| commit),
         }
     }

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 use peers::State;
-use xenstore_client::wire::{Kind, MAX_PAYLOAD};
+use xenstore_client::wire::{Kind, PAYLOAD_MAX};
 
 use crate::step::{Action, Request, Seat, Step, Transaction};
 
@@ -145,7 +145,7 @@ impl Generator {
             self.mangle(&mut request.payload);
         }
         // What is longer is the business of [`Action::Broken`].
-        request.payload.truncate(MAX_PAYLOAD);
+        request.payload.truncate(PAYLOAD_MAX);
         request
     }
 

@@ -74,19 +74,19 @@ pub struct Step {
 impl Request {
     /// A request outside of transactions.
     pub fn new(kind: Kind, payload: impl Into<Vec<u8>>) -> Self {
-        Request { kind: kind as u32, transaction: Transaction::None, payload: payload.into(), label: 0 }
+        Request { kind: kind.number(), transaction: Transaction::None, payload: payload.into(), label: 0 }
     }
 
     /// Whether it is of this kind.
     pub fn is(&self, kind: Kind) -> bool {
-        self.kind == kind as u32
+        self.kind == kind.number()
     }
 
     /// As it is sent, with the numbers that the daemon at hand knows.
     pub fn to_bytes(&self, number: u32, transaction: u32) -> Vec<u8> {
         let length = self.payload.len() as u32;
         let header = Header { kind: self.kind, request: number, transaction, length };
-        [&header.to_bytes(), &*self.payload].concat()
+        [&header.encode(), &*self.payload].concat()
     }
 }
 
@@ -103,7 +103,7 @@ impl Action {
 
 /// The name of a kind, or its number.
 pub fn kind_name(kind: u32) -> String {
-    let known = Kind::ALL.into_iter().find(|known| *known as u32 == kind);
+    let known = Kind::from_number(kind);
     known.map_or_else(|| format!("kind {kind}"), |known| format!("{known:?}"))
 }
 

@@ -211,7 +211,7 @@ impl World {
         let mut changes = Vec::new();
         loop {
             let message = next_message(&mut self.daemon, seated)?;
-            if message.header.kind == Kind::WatchEvent as u32 {
+            if message.header.kind == Kind::WatchEvent.number() {
                 list.push(Heard::Event { payload: message.payload });
                 continue;
             }
@@ -225,7 +225,7 @@ impl World {
                 break;
             };
             seated.watches |= request.is(Kind::Watch);
-            if [Kind::Introduce, Kind::Release].into_iter().any(|kind| message.header.kind == kind as u32) {
+            if [Kind::Introduce, Kind::Release].into_iter().any(|kind| message.header.kind == kind.number()) {
                 changes.push(request);
             }
             list.push(seated.note(request, message, header != found));
@@ -357,7 +357,7 @@ fn next_message(daemon: &mut Daemon, seated: &mut Seated) -> Result<Message, Err
 fn hear(daemon: &mut Daemon, seated: &mut Seated) -> Result<Heard, Error> {
     let Message { header, payload } = next_message(daemon, seated)?;
     Ok(match header.kind {
-        kind if kind == Kind::WatchEvent as u32 => Heard::Event { payload },
+        kind if kind == Kind::WatchEvent.number() => Heard::Event { payload },
         kind => Heard::Reply { kind, payload, astray: false },
     })
 }
@@ -406,12 +406,12 @@ impl Heard {
 
     /// Whether it is an answer that grants.
     pub fn is_success(&self) -> bool {
-        matches!(self, Heard::Reply { kind, .. } if *kind != Kind::Error as u32)
+        matches!(self, Heard::Reply { kind, .. } if *kind != Kind::Error.number())
     }
 
     /// Whether it is an answer that refuses.
     pub fn is_error(&self) -> bool {
-        matches!(self, Heard::Reply { kind, .. } if *kind == Kind::Error as u32)
+        matches!(self, Heard::Reply { kind, .. } if *kind == Kind::Error.number())
     }
 }
 
