@@ -5,10 +5,17 @@ use emulator::command::Command;
 use emulator::condition::component;
 use emulator::event::Rung;
 use emulator::fault::Fault;
-use rvmm_tests::system::DEVICES;
+use rvmm_tests::system::{DEVICES, System};
 use rvmm_tests::traffic::NET_ADDRESS;
 use rvmm_tests::trial::{FOREIGN_ADDRESS, Program, trials};
 use rvmm_tests::{Host, Setup};
+
+/// The same system, whose devices may interrupt in this way at best.
+fn with_interrupt(way: &str) -> System {
+    let text = include_str!("systems/devices.toml");
+    let text = text.replace(" }]", &format!(", interrupt = \"{way}\" }}]"));
+    System::new("tests/systems/devices.toml", text.leak())
+}
 
 fn boot(test: &str, setup: Setup) -> Host {
     Host::boot(test, Setup { system: DEVICES, devices: true, ..setup })
@@ -61,6 +68,27 @@ fn faults_are_repaired_without_an_iommu() {
 #[test]
 fn faults_are_repaired_without_an_iommu_on_xen_4_20() {
     faults_are_repaired(Setup { xen: V4_20, iommu: false, ..Setup::default() });
+}
+
+/// Devices that may not interrupt, or by their lines alone, are driven all the same.
+#[test]
+fn devices_are_served_without_messages() {
+    for (way, kind) in [("line", "Intx"), ("poll", "Poll")] {
+        let setup = Setup { system: with_interrupt(way), devices: true, ..Setup::default() };
+        let mut host = Host::boot(&format!("devices-by-{way}"), setup);
+        for (name, program) in [("net", Program::Net), ("disk", Program::Disk)] {
+            for trial in trials(program).filter(|trial| matches!(trial.fault, Fault::Ud2 | Fault::TightLoop))
+            {
+                if let Err(error) = host.try_fault(&trial, name) {
+                    host.fail(format_args!("{} of {name}: {error}", trial.fault));
+                }
+                host.wait_for(component(name).logs(&format!("interrupts by {kind}")));
+            }
+        }
+        host.expect_answer_from(NET_ADDRESS);
+        host.disk_has_been_written();
+        host.power_off();
+    }
 }
 
 #[test]

@@ -10,6 +10,23 @@ pub struct Device {
     pub select: DeviceSelector,
     /// Whether the component starts without it where the host has none; otherwise the component is held.
     pub optional: bool,
+    /// The best way in which it may interrupt.
+    pub interrupt: Interrupt,
+}
+
+/// A way in which a device makes itself heard, the best first. Which one is used depends on the device and the host: none
+/// that is better than the one that a [`Device`] is allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Interrupt {
+    /// Messages, each with an address of its own.
+    #[default]
+    Msix,
+    /// Messages of the older kind.
+    Msi,
+    /// A line, which devices may share.
+    Line,
+    /// None: its driver looks again and again.
+    Poll,
 }
 
 /// How a device is found among the host's PCI functions.
@@ -127,6 +144,12 @@ impl Driver {
             Self::Nvme => function.class == 0x01_08_02,
         }
     }
+}
+
+impl Interrupt {
+    /// Each way by its name in `rvmm.toml`.
+    pub const NAMES: [(&'static str, Self); 4] =
+        [("msix", Self::Msix), ("msi", Self::Msi), ("line", Self::Line), ("poll", Self::Poll)];
 }
 
 impl DeviceSelector {

@@ -38,7 +38,9 @@ pub use archive::{Archive, ArchiveError, Kind, MAX_BLOBS};
 pub use assign::{Claim, assign_devices};
 pub use capability::Capabilities;
 pub use component::{Component, MAX_ARGS, MAX_DEVICES, Policy};
-pub use device::{Device, DeviceClass, DeviceSelector, Driver, PciAddress, PciAddressError, PciFunction};
+pub use device::{
+    Device, DeviceClass, DeviceSelector, Driver, Interrupt, PciAddress, PciAddressError, PciFunction,
+};
 pub use guest::{CmdLine, Guest, Path, Source};
 pub use host::{Console, Host};
 pub use limits::{Limits, RUNGS, Rung};

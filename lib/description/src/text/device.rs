@@ -3,7 +3,7 @@
 use super::finding::Complaint;
 use super::section::Section;
 use super::value::{choice, flag, number, pci_address, pci_id};
-use crate::{Device, DeviceClass, DeviceSelector, Driver};
+use crate::{Device, DeviceClass, DeviceSelector, Driver, Interrupt};
 
 pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Device> {
     let nth = section.read("nth", number);
@@ -20,6 +20,7 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Device> {
             .map(|class| DeviceSelector::Class { class, nth: by }),
     ];
     let optional = section.read("optional", flag).unwrap_or(false);
+    let interrupt = section.read("interrupt", choice(&Interrupt::NAMES)).unwrap_or_default();
 
     let given =
         ["address", "id", "driver", "class"].map(|key| section.has(key)).iter().filter(|has| **has).count();
@@ -33,5 +34,5 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Option<Device> {
     if let (DeviceSelector::Address(_), Some(_)) = (select, nth) {
         section.complain_of("nth", Complaint::new("an address names one device alone: leave it out"));
     }
-    Some(Device { select, optional })
+    Some(Device { select, optional, interrupt })
 }

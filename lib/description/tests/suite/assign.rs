@@ -1,7 +1,7 @@
 //! Which component gets which PCI function.
 
 use description::{
-    Claim, Component, Device, DeviceClass, DeviceSelector, Driver, Name, PciAddress, PciFunction,
+    Claim, Component, Device, DeviceClass, DeviceSelector, Driver, Interrupt, Name, PciAddress, PciFunction,
     assign_devices,
 };
 use proptest::prelude::*;
@@ -17,7 +17,8 @@ fn function(device: u8, (vendor, id): (u16, u16), class: u32) -> PciFunction {
 
 fn component(selectors: &[DeviceSelector]) -> Component {
     let name = Name::new("probe").unwrap();
-    let devices = selectors.iter().map(|&select| Device { select, optional: false });
+    let devices =
+        selectors.iter().map(|&select| Device { select, optional: false, interrupt: Interrupt::Msix });
     Component { devices: devices.collect(), ..Component::new(name.clone(), name) }
 }
 

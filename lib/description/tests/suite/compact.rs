@@ -4,8 +4,8 @@ use crate::strategy::{any_description, valid_description};
 use crate::{breaches, encode};
 use description::{
     Amount, Capabilities, CmdLine, Component, ComponentSet, DecodeError, Description, Device, DeviceSelector,
-    Guest, Host, Item, Limits, MAX_COMPONENTS, MAX_DEVICES, MAX_GUESTS, MAX_SHARED, Name, Path, PciAddress,
-    Problem, Shared, Source,
+    Guest, Host, Interrupt, Item, Limits, MAX_COMPONENTS, MAX_DEVICES, MAX_GUESTS, MAX_SHARED, Name, Path,
+    PciAddress, Problem, Shared, Source,
 };
 use proptest::prelude::*;
 
@@ -66,6 +66,7 @@ fn largest() -> Description {
     let device = Device {
         select: DeviceSelector::Address(PciAddress { segment: !0, bus: !0, device: !0, function: !0 }),
         optional: true,
+        interrupt: Interrupt::Poll,
     };
     let mut component = Component::new(name.clone(), name.clone());
     for pages in [
@@ -167,7 +168,8 @@ fn rules_hold_for_what_no_text_can_say() {
     let mut description = sound();
     let address = PciAddress { segment: 0, bus: 0, device: 32, function: 0 };
     description.components[0].dma_pages = 1;
-    let device = Device { select: DeviceSelector::Address(address), optional: false };
+    let device =
+        Device { select: DeviceSelector::Address(address), optional: false, interrupt: Interrupt::Msix };
     description.components[0].devices.push(device).unwrap();
     assert!(matches!(breaches(&description)[..], [(_, Problem::Impossible { .. })]));
 }

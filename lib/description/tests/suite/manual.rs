@@ -79,7 +79,7 @@ fn every_key_of_devices_and_guests_is_told() {
     let component = "[[component]]\nname = \"a\"\ncapabilities = [\"guests\"]\n";
     let devices = known_in(&format!("{component}devices = [{{ zzzzzzzzzzzz = 1 }}]"));
     let selectors = keys(&rows("\n### Devices\n", "\n### "));
-    let others = ["nth", "optional"].map(String::from);
+    let others = ["nth", "optional", "interrupt"].map(String::from);
     assert!(MANUAL.contains("`nth = 1`") && MANUAL.contains("`optional = true`"));
     assert_eq!(&selectors | &others.into(), devices);
 

@@ -2,8 +2,8 @@
 
 use description::{
     Capabilities, Component, ComponentSet, Console, Description, Device, DeviceClass, DeviceSelector, Driver,
-    Guest, Host, Limits, MAX_COMPONENTS, MAX_DEVICES, MAX_GUESTS, MAX_SHARED, Name, PciAddress, Policy,
-    Shared, Source,
+    Guest, Host, Interrupt, Limits, MAX_COMPONENTS, MAX_DEVICES, MAX_GUESTS, MAX_SHARED, Name, PciAddress,
+    Policy, Shared, Source,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -44,7 +44,8 @@ fn selector() -> impl Strategy<Value = DeviceSelector> {
 }
 
 fn device() -> impl Strategy<Value = Device> {
-    (selector(), any::<bool>()).prop_map(|(select, optional)| Device { select, optional })
+    (selector(), any::<bool>(), select(&Interrupt::NAMES))
+        .prop_map(|(select, optional, (_, interrupt))| Device { select, optional, interrupt })
 }
 
 fn policy() -> impl Strategy<Value = Policy> {

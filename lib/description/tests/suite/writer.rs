@@ -1,8 +1,8 @@
 //! The text of a description, with every key written out.
 
 use description::{
-    Capabilities, Component, Console, Description, Device, DeviceClass, DeviceSelector, Driver, Policy, Rung,
-    Source,
+    Capabilities, Component, Console, Description, Device, DeviceClass, DeviceSelector, Driver, Interrupt,
+    Policy, Rung, Source,
 };
 use std::fmt::Write;
 
@@ -100,7 +100,8 @@ fn device(device: &Device) -> String {
             format!("class = {}, nth = {nth}", quoted(named(&DeviceClass::NAMES, class)))
         }
     };
-    format!("{{ {select}, optional = {} }}", device.optional)
+    let interrupt = quoted(named(&Interrupt::NAMES, device.interrupt));
+    format!("{{ {select}, optional = {}, interrupt = {interrupt} }}", device.optional)
 }
 
 fn line(text: &mut String, key: &str, value: impl std::fmt::Display) {

@@ -5,6 +5,7 @@ use super::config::{COMMAND, INTERRUPT_LINE, INTERRUPT_PIN, command};
 use crate::books::Books;
 use crate::component::Component;
 use crate::life::{Doing, RepairError};
+use description::Interrupt;
 use heapless::Vec;
 use kernel::control::Control;
 use uk_abi::device_info::IrqKind;
@@ -37,33 +38,43 @@ pub fn give(component: &mut Component, control: &Control, books: &mut Books) -> 
                 .allow_registers(domid, range.first, range.pages)
                 .doing("allowing a device's registers")?;
         }
-        let (kind, pirqs) = route(device, domid, control);
+        let allowed = component.description.devices[device.place()].interrupt;
+        let (kind, pirqs) = route(device, allowed, domid, control);
         device.set_interrupts(kind as u32, &pirqs);
         device.record(books);
     }
     Ok(())
 }
 
-/// Routes a device's interrupt to `domid` in the best way that Xen allows. Without an IOMMU that is no
-/// message: a device could send any.
-fn route(device: &Device, domid: Domid, control: &Control) -> (IrqKind, Vec<u32, VECTORS>) {
+/// Routes a device's interrupt to `domid` in the best way that Xen allows, and the description with `allowed`. Without an
+/// IOMMU that is no message: a device could send any.
+fn route(
+    device: &Device,
+    allowed: Interrupt,
+    domid: Domid,
+    control: &Control,
+) -> (IrqKind, Vec<u32, VECTORS>) {
     let (bdf, capabilities) = (device.bdf, &device.capabilities);
     let one = |pirq| Vec::from_iter([pirq]);
     if device.contained {
-        if let Some(msix) = &capabilities.msix {
+        if allowed <= Interrupt::Msix
+            && let Some(msix) = &capabilities.msix
+        {
             let table = device.info.bars.get(msix.table.0).map_or(0, |bar| bar.machine);
             if let Ok(pirq) = control.map_message(domid, bdf.for_xen(), 0, table) {
                 return (IrqKind::Msix, one(pirq));
             }
         }
-        if capabilities.msi.is_some()
+        if allowed <= Interrupt::Msi
+            && capabilities.msi.is_some()
             && let Ok(pirq) = control.map_message(domid, bdf.for_xen(), 0, 0)
         {
             return (IrqKind::Msi, one(pirq));
         }
     }
     let line = bdf.read8(INTERRUPT_LINE);
-    if bdf.read8(INTERRUPT_PIN) != 0
+    if allowed <= Interrupt::Line
+        && bdf.read8(INTERRUPT_PIN) != 0
         && LINES.contains(&line)
         && let Ok(pirq) = control.map_line(domid, line.into())
     {

@@ -226,6 +226,11 @@ impl Device {
         device
     }
 
+    /// Its place among the devices of its component.
+    fn place(&self) -> usize {
+        self.key as usize % MAX_DEVICES
+    }
+
     /// The ids of vendor (low half) and device.
     fn ids(&self) -> u32 {
         u32::from(self.info.device) << 16 | u32::from(self.info.vendor)
