@@ -7,8 +7,12 @@
 //! ```
 
 use alloc::{borrow::ToOwned, string::String};
+use core::{fmt, str::FromStr};
 
-use crate::{Mistake, Reason, text::Text};
+use crate::{
+    Mistake, Reason,
+    text::{Place, Text},
+};
 
 /// A disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -178,6 +182,31 @@ impl Disk {
             }
         }
         Ok(())
+    }
+}
+
+/// A value on its own, as an operator types it.
+impl FromStr for Disk {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        Self::read(&Text { place: Place { line: 1, column: 1 }, text: text.to_owned() })
+    }
+}
+
+/// A value that says the same, by name.
+impl fmt::Display for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "vdev={}, access={}", self.vdev, if self.read_only { "ro" } else { "rw" })?;
+        if self.cdrom {
+            f.write_str(", devtype=cdrom")?;
+        }
+        match self.discard {
+            Some(true) => f.write_str(", discard")?,
+            Some(false) => f.write_str(", no-discard")?,
+            None => {}
+        }
+        self.target.as_ref().map_or(Ok(()), |target| write!(f, ", target={target}"))
     }
 }
 

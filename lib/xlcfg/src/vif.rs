@@ -1,8 +1,12 @@
 //! Network interfaces: values of `vif`, as in xl-network-configuration(5).
 
 use alloc::{borrow::ToOwned, string::String};
+use core::{fmt, str::FromStr};
 
-use crate::{Mistake, Reason, text::Text};
+use crate::{
+    Mistake, Reason,
+    text::{Place, Text},
+};
 
 /// Why other options of an interface are refused.
 const REFUSED: [(&str, &str); 9] = [
@@ -64,6 +68,33 @@ impl Vif {
             }
         }
         Ok(vif)
+    }
+}
+
+/// A value on its own, as an operator types it.
+impl FromStr for Vif {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        Self::read(&Text { place: Place { line: 1, column: 1 }, text: text.to_owned() })
+    }
+}
+
+/// A value that says the same.
+impl fmt::Display for Vif {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("type=vif")?;
+        if let Some([a, b, c, d, e, g]) = self.mac {
+            write!(f, ", mac={a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")?;
+        }
+        if let Some(bridge) = &self.bridge {
+            write!(f, ", bridge={bridge}")?;
+        }
+        if let Some(ip) = &self.ip {
+            write!(f, ", ip={ip}")?;
+        }
+        // The finest unit that there is.
+        self.rate.map_or(Ok(()), |rate| write!(f, ", rate={}Kb/s", rate / 125))
     }
 }
 

@@ -137,6 +137,7 @@ fn a_disk_may_be_written_in_all_its_forms() {
         ("/d,,xvdaa15", Disk { vdev: "xvdaa15".into(), ..plain("/d") }),
     ];
     for (text, expected) in cases {
+        assert_eq!(expected.to_string().parse(), Ok(expected.clone()), "{expected}");
         assert_eq!(config(&format!("disk = ['{text}']")).disks, [expected], "{text}");
     }
 }
@@ -153,6 +154,7 @@ fn an_interface_may_say_anything_or_nothing() {
         ("rate=1Gb/s", Vif { rate: Some(125_000_000), ..Vif::default() }),
     ];
     for (text, expected) in cases {
+        assert_eq!(expected.to_string().parse(), Ok(expected.clone()), "{expected}");
         assert_eq!(config(&format!("vif = ['{text}']")).vifs, [expected], "{text}");
     }
     assert!(config("vif = []").vifs.is_empty());

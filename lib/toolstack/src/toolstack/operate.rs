@@ -1,0 +1,266 @@
+//! Doing what the operator wants.
+
+use super::Toolstack;
+use super::advance::{DEVICE_PATIENCE_US, add_device, device_name};
+use crate::Uuid;
+use crate::changes::Changes;
+use crate::command::{Command, Order};
+use crate::journal::{self, DeviceId, DeviceRecord, Record};
+use crate::layout::{self, Kind};
+use crate::phase::{Event, Phase, Wish};
+use crate::vm::{Vm, devices_of};
+use crate::world::World;
+use alloc::string::String;
+use alloc::vec::Vec;
+use thiserror::Error;
+use xenstore_session::Error;
+
+/// Why something that the operator wants is not done.
+#[derive(Debug, Error)]
+pub enum Refused {
+    /// There is no such VM.
+    #[error("there is no VM {0}")]
+    NoVm(String),
+    /// There is a VM of this name.
+    #[error("there is a VM {0} already")]
+    NameTaken(String),
+    /// The VM is in a phase in which that means nothing.
+    #[error("{name} is {phase}: it cannot be asked for that now")]
+    Phase {
+        /// Which.
+        name: String,
+        /// Where it is.
+        phase: Phase,
+    },
+    /// More than the VM may have.
+    #[error("{asked} {what} are asked for, {most} is the most")]
+    TooMuch {
+        /// Of what.
+        what: &'static str,
+        /// How much.
+        asked: u64,
+        /// The most.
+        most: u64,
+    },
+    /// There is such a device.
+    #[error("{0} has this device already")]
+    DeviceTaken(String),
+    /// There is no such device.
+    #[error("{0} has no such device")]
+    NoDevice(String),
+    /// Nobody serves such devices.
+    #[error("no unikernel of this host serves {0}s")]
+    NoBackend(Kind),
+    /// The configuration cannot be used.
+    #[error("{0} has no configuration that can be used")]
+    Config(String),
+    /// XenStore's.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl<W: World> Toolstack<'_, W> {
+    /// Does what the operator wants, or begins to. What is refused, and why, is said in the log.
+    ///
+    /// # Errors
+    /// XenStore's.
+    pub async fn operate(&mut self, command: Command) -> Result<(), Error> {
+        let done = match command {
+            Command::List => {
+                for (name, phase, domid) in self.list() {
+                    log::info!(
+                        "{name}: {phase}{}",
+                        domid.map_or(String::new(), |domid| alloc::format!(", {domid}"))
+                    );
+                }
+                log::info!("{} VMs", self.vms.len());
+                Ok(())
+            }
+            Command::Create { guest, name } => return self.create(&guest, name, false).await,
+            Command::On { name, order } => match self.find(&name) {
+                Some(index) => self.order(index, order).await,
+                None => Err(Refused::NoVm(name)),
+            },
+        };
+        match done {
+            Ok(()) => Ok(()),
+            Err(Refused::Store(error)) => Err(error),
+            Err(refused) => {
+                log::error!("refused: {refused}");
+                Ok(())
+            }
+        }
+    }
+
+    /// Makes a VM from a guest of the description. With `at_start`, it is noted that this was done.
+    pub(super) async fn create(
+        &mut self,
+        guest: &str,
+        name: Option<String>,
+        at_start: bool,
+    ) -> Result<(), Error> {
+        let mut changes = Changes::new();
+        if at_start {
+            journal::enter_started(guest, &mut changes);
+        }
+        match self.new_vm(guest, name) {
+            Ok(vm) => {
+                vm.record.enter(&mut changes);
+                changes.commit(&mut self.session).await?;
+                log::info!("{}: {}", vm.record.name, vm.record.phase);
+                self.vms.push(vm);
+                Ok(())
+            }
+            Err(refused) => {
+                log::error!("refused: {refused}");
+                changes.commit(&mut self.session).await
+            }
+        }
+    }
+
+    fn new_vm<'v>(&mut self, guest: &str, name: Option<String>) -> Result<Vm<'v>, Refused> {
+        let config = self.config(guest).ok_or_else(|| Refused::Config(guest.into()))?;
+        let is_another = name.is_some();
+        let name = name.unwrap_or_else(|| config.name.clone());
+        if self.find(&name).is_some() {
+            return Err(Refused::NameTaken(name));
+        }
+        let devices = devices_of(&config).ok_or_else(|| Refused::Config(guest.into()))?;
+        for (kind, _) in devices.keys() {
+            self.backend(*kind)?;
+        }
+        // A UUID is given once.
+        let configured = config
+            .uuid
+            .map(Uuid)
+            .filter(|uuid| !is_another && self.vms.iter().all(|vm| vm.record.uuid != *uuid));
+        let uuid = configured.unwrap_or_else(|| self.make_up_uuid(&name));
+        let (phase, domain, leaving) = (Phase::Building, None, Vec::new());
+        let record = Record { uuid, name, guest: guest.into(), phase, domain, devices, leaving };
+        Ok(Vm::new(record, config))
+    }
+
+    fn backend(&self, kind: Kind) -> Result<(), Refused> {
+        let backend = match kind {
+            Kind::Vif => self.host.net,
+            Kind::Vbd => self.host.disk,
+        };
+        backend.map(|_| ()).ok_or(Refused::NoBackend(kind))
+    }
+
+    async fn order(&mut self, index: usize, order: Order) -> Result<(), Refused> {
+        match order {
+            Order::Destroy => self.asked(index, Event::Destroy, Changes::new()).await,
+            Order::Stop { wish, patience_us } => {
+                let mut changes = Changes::new();
+                let what = match wish {
+                    Wish::PowerOff => "poweroff",
+                    Wish::Reboot => "reboot",
+                };
+                if let Some(domid) = self.vms[index].domid() {
+                    layout::ask_guest(domid, what, &mut changes);
+                }
+                let deadline_us = self.world.now_us().saturating_add(patience_us);
+                self.asked(index, Event::Stop { wish, deadline_us }, changes).await
+            }
+            Order::Pause => self.pause(index, Event::Pause, false).await,
+            Order::Unpause => self.pause(index, Event::Unpause, true).await,
+            Order::Balloon(mib) => self.balloon(index, mib).await,
+            Order::Vcpus(count) => self.set_vcpus(index, count).await,
+            Order::AttachVif(vif) => {
+                let id = (Kind::Vif, self.vms[index].free_vif());
+                self.attach(index, id, DeviceRecord::Vif(vif)).await
+            }
+            Order::AttachDisk(disk) => {
+                let number = layout::vbd_number(&disk.vdev);
+                let number = number.ok_or_else(|| Refused::NoDevice(self.vms[index].record.name.clone()))?;
+                self.attach(index, (Kind::Vbd, number), DeviceRecord::Vbd(disk)).await
+            }
+            Order::Detach(kind, id) => self.detach(index, (kind, id)).await,
+        }
+    }
+
+    /// Enters what the operator's wish leads to.
+    async fn asked(&mut self, index: usize, event: Event, changes: Changes) -> Result<(), Refused> {
+        let Record { name, phase, .. } = &self.vms[index].record;
+        if phase.after(event).is_none() {
+            return Err(Refused::Phase { name: name.clone(), phase: *phase });
+        }
+        Ok(self.enter_with(index, event, changes).await?)
+    }
+
+    async fn pause(&mut self, index: usize, event: Event, run: bool) -> Result<(), Refused> {
+        self.asked(index, event, Changes::new()).await?;
+        if let Some(domid) = self.vms[index].domid()
+            && let Err(refusal) = self.make_it_run(domid, run).await
+        {
+            log::error!("{}: {domid}: {refusal}", self.vms[index].record.name);
+        }
+        Ok(())
+    }
+
+    /// The VM's domain, if it is one that can be asked for something.
+    fn live_domain(&self, index: usize) -> Result<xen_abi::Domid, Refused> {
+        let vm = &self.vms[index];
+        let is_live = matches!(vm.record.phase, Phase::Running | Phase::Paused);
+        vm.domid()
+            .filter(|_| is_live)
+            .ok_or_else(|| Refused::Phase { name: vm.record.name.clone(), phase: vm.record.phase })
+    }
+
+    async fn balloon(&mut self, index: usize, mib: u64) -> Result<(), Refused> {
+        let domid = self.live_domain(index)?;
+        let most = self.vms[index].config.most_memory_mib;
+        if mib > most {
+            return Err(Refused::TooMuch { what: "MiB", asked: mib, most });
+        }
+        let mut changes = Changes::new();
+        layout::balloon(domid, mib << 10, &mut changes);
+        Ok(changes.commit(&mut self.session).await?)
+    }
+
+    async fn set_vcpus(&mut self, index: usize, count: u32) -> Result<(), Refused> {
+        let domid = self.live_domain(index)?;
+        let most = self.vms[index].config.most_vcpus;
+        if count == 0 || count > most {
+            return Err(Refused::TooMuch { what: "vCPUs", asked: count.into(), most: most.into() });
+        }
+        let mut changes = Changes::new();
+        layout::vcpus(domid, count, most, &mut changes);
+        Ok(changes.commit(&mut self.session).await?)
+    }
+
+    async fn attach(&mut self, index: usize, id: DeviceId, device: DeviceRecord) -> Result<(), Refused> {
+        self.live_domain(index)?;
+        self.backend(id.0)?;
+        let vm = &mut self.vms[index];
+        if vm.record.devices.contains_key(&id) || vm.record.leaving.contains(&id) {
+            return Err(Refused::DeviceTaken(vm.record.name.clone()));
+        }
+        let mut changes = Changes::new();
+        if let Some(ends) = vm.device(id, &self.host) {
+            add_device(&ends, &device, vm.record.uuid.mac(id.1), &mut changes);
+        }
+        vm.record.enter_device(id, &device, &mut changes);
+        vm.record.devices.insert(id, device);
+        changes.commit(&mut self.session).await?;
+        log::info!("{}: has {}", vm.record.name, device_name(id));
+        Ok(())
+    }
+
+    async fn detach(&mut self, index: usize, id: DeviceId) -> Result<(), Refused> {
+        self.live_domain(index)?;
+        let vm = &mut self.vms[index];
+        if vm.record.devices.remove(&id).is_none() {
+            return Err(Refused::NoDevice(vm.record.name.clone()));
+        }
+        let mut changes = Changes::new();
+        if let Some(ends) = vm.device(id, &self.host) {
+            ends.close(&mut changes);
+        }
+        vm.record.enter_leaving(id, &mut changes);
+        vm.record.leaving.push(id);
+        vm.leaving.insert(id, self.world.now_us() + DEVICE_PATIENCE_US);
+        Ok(changes.commit(&mut self.session).await?)
+    }
+}
