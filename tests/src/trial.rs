@@ -138,7 +138,9 @@ impl Trial {
             }
             (Fault::RogueDma, Probe) | (Fault::CrashLoop | Fault::CrashAtBoot, Net | Disk) => return None,
             // The uk itself repairs its parts; tests of the network and of disks have trials of their own for that.
-            (Fault::DriverCrash | Fault::DriverHang | Fault::BackendCrash | Fault::BackendHang, _) => return None,
+            (Fault::DriverCrash | Fault::DriverHang | Fault::BackendCrash | Fault::BackendHang, _) => {
+                return None;
+            }
         })
     }
 

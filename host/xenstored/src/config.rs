@@ -1,7 +1,7 @@
 //! From the command line to what the engine is told.
 
 use xen_abi::Domid;
-use xenstore::{Config, Quota, Quotas, Version};
+use xenstore::{Config, Existence, Quota, Quotas, Version};
 
 use crate::cli::{OptionError, Options};
 
@@ -21,11 +21,11 @@ const QUOTAS: [(&str, Quota); 9] = [
 const KNOWN: &str = "transaction-nodes, memory, nodes, node-permissions, node-size, outstanding, path-length, \
                      transactions and watches";
 
-/// The engine's configuration.
+/// The engine's configuration, for a store whose hashes have this seed.
 ///
 /// # Errors
 /// A quota that does not exist.
-pub fn engine(options: &Options, seed: u64) -> Result<Config, OptionError> {
+pub fn engine(options: &Options, seed: u64, existence: Existence) -> Result<Config, OptionError> {
     let mut quotas = Quotas::default();
     let single = [
         (options.entry_nb, Quota::Nodes),
@@ -60,5 +60,5 @@ pub fn engine(options: &Options, seed: u64) -> Result<Config, OptionError> {
     let path = quotas.get(Quota::PathLength).min(xenstore::wire::RELATIVE_PATH_MAX);
     quotas.set(Quota::PathLength, path as u32);
     let privileged = options.priv_domid.into_iter().map(Domid).collect();
-    Ok(Config { quotas, seed, version: Version::default(), privileged, ..Config::default() })
+    Ok(Config { quotas, seed, version: Version::default(), privileged, existence })
 }

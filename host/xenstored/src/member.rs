@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use crate::account;
 use crate::cli::Options;
 use crate::config;
-use crate::run::{RunError, Wanted, hypervisor};
+use crate::run::{RunError, Wanted, existence, hypervisor};
 use crate::server::{Home, Server};
 use crate::socket::{Doubt, Sockets};
 use crate::state::{Memories, Memory, random};
@@ -48,7 +48,7 @@ pub fn run(options: &Options, index: u8) -> Result<(), RunError> {
     let line = Line::new(standard_input.wanted("the supervisor")?);
     let Some((files, seed)) = memories(&line)? else { return Ok(()) };
     let memories = Memories::map(files, index, options.replicas)?;
-    let store = config::engine(options, seed)?;
+    let store = config::engine(options, seed, existence(options)?)?;
     let mut member = Member { options, line, memories, store, replica: None, following: false };
     match member.follow_until_told()? {
         Turn::Stop => Ok(()),

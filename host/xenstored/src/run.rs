@@ -6,14 +6,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use replica::master::{Config, Master};
 use tracing::{error, info, warn};
+use xenstore::Existence;
 
 use crate::cli::{OptionError, Options};
 use crate::config;
-use crate::domains::{Hypervisor, Xen, XenOfFiles};
+use crate::domains::{CensusOfFiles, Hypervisor, Xen, XenCensus, XenOfFiles};
 use crate::paths::Paths;
 use crate::pid_file::PidFile;
 use crate::server::{Home, Server};
@@ -100,7 +102,7 @@ fn with(options: &Options) -> Result<ExitCode, RunError> {
         println!("{}", std::process::id());
     }
     // Before anything is begun: an option that makes no sense.
-    config::engine(options, 0)?;
+    config::engine(options, 0, Existence::Assumed)?;
     options.watch_event_timeout()?;
     let vault = u64::from(options.state_size) << 20;
     let state = StateFiles::open(&paths.state, options.replicas, vault, options.no_recovery)?;
@@ -141,7 +143,7 @@ fn serve_alone(
     signals: Signals,
     ready: Ready,
 ) -> Result<(), RunError> {
-    let store = config::engine(options, state.seed()?)?;
+    let store = config::engine(options, state.seed()?, existence(options)?)?;
     let files = state.files().iter().map(|file| file.try_clone_to_owned()).collect::<io::Result<_>>();
     let memories = Memories::map(files.wanted("the files of the store")?, 0, 1)?;
     let config = Config { store, seed: random() };
@@ -169,6 +171,17 @@ pub(crate) fn hypervisor(options: &Options) -> Result<Option<Box<dyn Hypervisor>
         return Ok(None);
     }
     Ok(Some(Box::new(Xen::open().wanted("Xen's devices")?)))
+}
+
+/// How the engine is to know which domains exist. Without a hypervisor there is nobody to be asked.
+pub(crate) fn existence(options: &Options) -> Result<Existence, RunError> {
+    Ok(if let Some(folder) = &options.xen_of_files {
+        Existence::Asked(Arc::new(CensusOfFiles::new(folder)))
+    } else if options.no_domain_init || !Xen::is_here() {
+        Existence::Assumed
+    } else {
+        Existence::Asked(Arc::new(XenCensus::open().wanted("Xen's devices")?))
+    })
 }
 
 /// The socket, in place of one that a daemon before has left.

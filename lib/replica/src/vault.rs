@@ -49,6 +49,10 @@ const STRIDES: usize = 16;
 /// costs a step two fifths more, and the largest that fits takes three tenths.
 const PACE: usize = 4;
 
+/// Words of steps, for each word of the state, after which a pass is due: what is to be read at a start stays in
+/// proportion to what it is worth.
+const STALE: usize = 4;
+
 /// Words that are kept for steps that make the state smaller: those of some large records.
 const RESERVE: usize = 2048;
 
@@ -238,7 +242,10 @@ impl<W: Words> Vault<W> {
             let at = position;
             match self.entry_at(&log, &mut position, &mut payload) {
                 Some(Entry::Frame { kind, stamp }) => {
-                    opened.complete |= kind == Kind::PassEnd;
+                    if kind == Kind::PassEnd {
+                        opened.complete = true;
+                        self.after_pass = position as usize;
+                    }
                     if matches!(kind, Kind::Step | Kind::PassEnd) {
                         opened.stamp = opened.stamp.max(stamp);
                     }
@@ -278,9 +285,11 @@ impl<W: Words> Vault<W> {
 
     /// Whether a pass should begin.
     pub fn needs_pass(&self) -> bool {
-        // Not again at once when the state is nearly all that there is.
         let won = self.active.map_or(0, |log| log.tail) - self.after_pass;
-        self.pass.is_none() && self.room() < self.capacity() / 8 && won >= self.capacity() / 32
+        // Not again at once when the state is nearly all that there is.
+        self.pass.is_none()
+            && won >= self.capacity() / 32
+            && (self.room() < self.capacity() / 8 || won >= STALE * self.after_pass)
     }
 
     /// Words below which [`room`](Self::room) should not fall but for steps that make the state smaller.

@@ -1,6 +1,8 @@
 //! What an engine is told when it is made.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use xen_abi::Domid;
 
@@ -18,14 +20,24 @@ pub enum Version {
     Xen4_22,
 }
 
+/// Which domains there are: what a host answers when a request names one that the engine does not know. No event tells
+/// that a domain has come into being, so it can only be asked at that moment.
+pub trait Census: fmt::Debug + Send + Sync {
+    /// Whether the domain exists, dying ones included.
+    fn exists(&self, domid: Domid) -> bool;
+
+    /// Whether the domain's ring can be served.
+    fn has_ring(&self, domid: Domid) -> bool;
+}
+
 /// How the engine knows whether a domain exists that nobody has introduced yet: SET_PERMS may name it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub enum Existence {
-    /// Every number that a domain can have is taken to exist.
+    /// Every number that a domain can have is taken to exist, with a ring.
     #[default]
     Assumed,
-    /// Those exist that the host has told of ([`domain_exists`](crate::Engine::domain_exists)).
-    Told,
+    /// The host is asked.
+    Asked(Arc<dyn Census>),
 }
 
 /// What an engine is told when it is made.

@@ -1,6 +1,6 @@
 //! What is known of domains.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 
 use xen_abi::Domid;
 
@@ -20,7 +20,6 @@ pub(crate) struct Domains {
     key: Key,
     domains: BTreeMap<Domid, Domain>,
     existence: Existence,
-    told: BTreeSet<Domid>,
     /// The sum of all domains' digests.
     digest: u64,
 }
@@ -37,9 +36,14 @@ fn digest_of(key: Key, domid: Domid, facts: &DomainFacts) -> u64 {
     key.numbers(2, &fields)
 }
 
+/// The number as that of a domain, if one can have it.
+fn ordinary(domid: u32) -> Option<Domid> {
+    u16::try_from(domid).ok().map(Domid).filter(|domid| domid.is_ordinary())
+}
+
 impl Domains {
     pub(crate) fn new(key: Key, existence: Existence) -> Self {
-        Self { key, domains: BTreeMap::new(), existence, told: BTreeSet::new(), digest: 0 }
+        Self { key, domains: BTreeMap::new(), existence, digest: 0 }
     }
 
     pub(crate) fn digest(&self) -> u64 {
@@ -101,22 +105,23 @@ impl Domains {
 
     /// Whether a domain exists, as far as the engine can know.
     pub(crate) fn exists(&self, domid: u32) -> bool {
-        let Some(domid) = u16::try_from(domid).ok().map(Domid).filter(|domid| domid.is_ordinary()) else {
-            return false;
-        };
+        let Some(domid) = ordinary(domid) else { return false };
         domid == Domid::DOM0
             || self.domains.contains_key(&domid)
-            || self.existence == Existence::Assumed
-            || self.told.contains(&domid)
+            || match &self.existence {
+                Existence::Assumed => true,
+                Existence::Asked(census) => census.exists(domid),
+            }
     }
 
-    /// The host tells whether a domain exists.
-    pub(crate) fn tell(&mut self, domid: Domid, exists: bool) {
-        if exists {
-            self.told.insert(domid);
-        } else {
-            self.told.remove(&domid);
-        }
+    /// Whether a domain's ring can be served: it is already, or the host says so.
+    pub(crate) fn has_ring(&self, domid: u32) -> bool {
+        let Some(domid) = ordinary(domid) else { return false };
+        self.domains.get(&domid).is_some_and(|domain| domain.facts.introduced)
+            || match &self.existence {
+                Existence::Assumed => true,
+                Existence::Asked(census) => census.has_ring(domid),
+            }
     }
 
     /// Whether a permission for a domain that was written at this generation still means the same domain.

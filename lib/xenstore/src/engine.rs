@@ -70,7 +70,7 @@ impl Engine {
             store: Store::new(key),
             specials: Specials::new(key),
             watches: Watches::new(key),
-            domains: Domains::new(key, config.existence),
+            domains: Domains::new(key, config.existence.clone()),
             connections: BTreeMap::new(),
             open: 0,
             others: 0,

@@ -8,13 +8,14 @@
 
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use support::{Received, World};
 use xen_abi::Domid;
 use xenstore::wire::Kind;
-use xenstore::{Config, ConnectionId, Existence, Quota, Version};
+use xenstore::{Census, Config, ConnectionId, Existence, Quota, Version};
 
 const KINDS: [(&str, Kind); 21] = [
     ("CONTROL", Kind::Control),
@@ -40,8 +41,33 @@ const KINDS: [(&str, Kind); 21] = [
     ("DIRECTORY_PART", Kind::DirectoryPart),
 ];
 
+/// The domains that exist, as a script has told.
+#[derive(Debug, Default)]
+struct Existing(Mutex<BTreeSet<Domid>>);
+
+impl Existing {
+    fn tell(&self, domid: Domid, exists: bool) {
+        let mut known = self.0.lock().expect("nobody panics meanwhile");
+        if exists {
+            known.insert(domid)
+        } else {
+            known.remove(&domid)
+        };
+    }
+}
+
+impl Census for Existing {
+    fn exists(&self, domid: Domid) -> bool {
+        self.0.lock().expect("nobody panics meanwhile").contains(&domid)
+    }
+
+    fn has_ring(&self, domid: Domid) -> bool {
+        self.exists(domid)
+    }
+}
+
 /// Everything before the first request: what the engine is told when it is made.
-fn settings(script: &str) -> Config {
+fn settings(script: &str, existing: &Arc<Existing>) -> Config {
     let mut config = Config::default();
     for line in script.lines().filter(|line| !line.contains("> ")) {
         match line.split_whitespace().collect::<Vec<_>>()[..] {
@@ -53,7 +79,9 @@ fn settings(script: &str) -> Config {
                     other => panic!("no version {other}"),
                 }
             }
-            ["only", "known", "domains", "exist"] => config.existence = Existence::Told,
+            ["only", "known", "domains", "exist"] => {
+                config.existence = Existence::Asked(existing.clone());
+            }
             ["privileged", domid] => config.privileged.push(Domid(domid.parse().expect("a domid"))),
             ["quota", name, value] => {
                 let quota = Quota::ALL.into_iter().find(|quota| quota.name() == name).expect("a quota");
@@ -125,7 +153,7 @@ fn written(received: &Received, names: &BTreeMap<ConnectionId, String>) -> Strin
     }
 }
 
-fn perform(world: &mut World, who: &str, what: &str) -> Vec<Received> {
+fn perform(world: &mut World, existing: &Existing, who: &str, what: &str) -> Vec<Received> {
     if who != "host" {
         let (kind, text) = what.split_once(' ').unwrap_or((what, ""));
         let number = match KINDS.iter().find(|(name, _)| *name == kind) {
@@ -144,10 +172,13 @@ fn perform(world: &mut World, who: &str, what: &str) -> Vec<Received> {
     let domid = Domid(domid.parse().expect("a domid"));
     let result = match what {
         "exists" => {
-            world.engine.domain_exists(domid);
+            existing.tell(domid, true);
             Ok(())
         }
-        "died" => world.engine.domain_died(domid, &mut world.effects),
+        "died" => {
+            existing.tell(domid, false);
+            world.engine.domain_died(domid, &mut world.effects)
+        }
         "shutdown" => world.engine.domain_shutdown(domid, &mut world.effects),
         "introduce" => world.engine.introduce(domid, 0, 1, &mut world.effects),
         "closes" => {
@@ -163,7 +194,8 @@ fn perform(world: &mut World, who: &str, what: &str) -> Vec<Received> {
 /// Runs a script, and answers with what went otherwise.
 fn run(script: &str, name: &str) -> Vec<String> {
     let mut wrong = Vec::new();
-    let mut world = World::new(settings(script));
+    let existing = Arc::default();
+    let mut world = World::new(settings(script, &existing));
     let mut names = BTreeMap::new();
     for (number, name) in [(1, "dom0"), (2, "other"), (3, "reader")] {
         names.insert(world.connect(number, name == "reader"), name.to_owned());
@@ -174,7 +206,7 @@ fn run(script: &str, name: &str) -> Vec<String> {
     let mut lines = script.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).peekable();
     while let Some((number, line)) = lines.next() {
         let Some((who, what)) = line.split_once("> ").filter(|_| !line.starts_with('#')) else { continue };
-        let received = perform(&mut world, who, what);
+        let received = perform(&mut world, &existing, who, what);
         let answers: Vec<String> = received.iter().map(|received| written(received, &names)).collect();
         let mut expected = Vec::new();
         while let Some((_, answer)) = lines.next_if(|(_, line)| line.contains("< ") && !line.starts_with('#'))

@@ -115,18 +115,13 @@ pub const DIFFERENCES: &[Difference] = &[
         let explains = !theirs.is_success() && requests.iter().any(lacks_its_path);
         explains.then_some(Answer)
     }),
+    from_c("special-permissions", |case| {
+        let is_refused = |request: &Request, ours: &Heard, theirs: &Heard| {
+            request.is(Kind::SetPerms) && is_special(request) && ours.is_error() && !theirs.is_success()
+        };
+        on_request(case, is_refused, Answer)
+    }),
     from_c("control", |case| on_request(case, |request, _, _| request.is(Kind::Control), Answer)),
-    from_c("unknown-domain", |case| {
-        let Case::Reply { request, .. } = case else { return None };
-        let names_a_domain = request.is(Kind::SetPerms) || request.is(Kind::Introduce);
-        // What a refused request has read does not count at the transaction's end.
-        let in_transaction = request.transaction != Transaction::None;
-        names_a_domain.then(|| if in_transaction { Store } else { consequence(case) })
-    }),
-    from_c("owners-that-die", |case| {
-        let Case::Reply { request, theirs, .. } = case else { return None };
-        (request.is(Kind::TransactionEnd) && theirs.said() == b"ENOMEM\0").then_some(Store)
-    }),
     from_c("identical-events", |case| match case {
         Case::Events { step, ours, theirs, surplus, missing, .. } if step.action.requests().len() > 1 => {
             let known = missing.iter().all(|heard| ours.contains(heard));

@@ -22,6 +22,7 @@ use linux::evtchn::LocalPort;
 use linux::shared::SharedMemory;
 use rustix::fs::OFlags;
 use xen_abi::Domid;
+use xenstore::Census;
 
 use super::{DomainState, Event, Hypervisor, RingPage};
 use crate::account;
@@ -39,6 +40,46 @@ pub struct XenOfFiles {
     events_out: File,
 }
 
+/// Which domains there are in the folder.
+#[derive(Debug)]
+pub struct CensusOfFiles {
+    folder: PathBuf,
+}
+
+impl CensusOfFiles {
+    /// Of this folder.
+    pub fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+}
+
+impl Census for CensusOfFiles {
+    fn exists(&self, domid: Domid) -> bool {
+        state_of(&self.folder, domid).is_ok()
+    }
+
+    fn has_ring(&self, domid: Domid) -> bool {
+        self.exists(domid) && page_of(&self.folder, domid).is_ok()
+    }
+}
+
+fn page_of(folder: &Path, domid: Domid) -> io::Result<RingPage> {
+    let file = OpenOptions::new().read(true).write(true).open(folder.join(format!("page-{}", domid.0)))?;
+    Ok(RingPage::Mapped(SharedMemory::map(&file, PAGE)?))
+}
+
+fn state_of(folder: &Path, domid: Domid) -> io::Result<DomainState> {
+    match std::fs::read_to_string(folder.join(format!("state-{}", domid.0))) {
+        Ok(text) if text == "dying" => Ok(DomainState::Dying),
+        Ok(text) if text == "shutdown" || text == "crashed" => Ok(DomainState::Shutdown),
+        Ok(_) => Ok(DomainState::Running),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && domid == Domid(0) => {
+            Ok(DomainState::Running)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 impl XenOfFiles {
     /// Opens the FIFOs.
     ///
@@ -53,24 +94,6 @@ impl XenOfFiles {
         };
         let (events_in, events_out) = (open("events-in")?, open("events-out")?);
         Ok(Self { folder: folder.to_owned(), events_in, events_out })
-    }
-
-    fn page(&self, domid: Domid) -> io::Result<RingPage> {
-        let path = self.folder.join(format!("page-{}", domid.0));
-        let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(RingPage::Mapped(SharedMemory::map(&file, PAGE)?))
-    }
-
-    fn state_of(&self, domid: Domid) -> io::Result<DomainState> {
-        match std::fs::read_to_string(self.folder.join(format!("state-{}", domid.0))) {
-            Ok(text) if text == "dying" => Ok(DomainState::Dying),
-            Ok(text) if text == "shutdown" || text == "crashed" => Ok(DomainState::Shutdown),
-            Ok(_) => Ok(DomainState::Running),
-            Err(error) if error.kind() == io::ErrorKind::NotFound && domid == Domid(0) => {
-                Ok(DomainState::Running)
-            }
-            Err(error) => Err(error),
-        }
     }
 }
 
@@ -106,7 +129,7 @@ impl Hypervisor for XenOfFiles {
     }
 
     fn bind(&mut self, domid: Domid, remote_port: u32) -> io::Result<LocalPort> {
-        self.state_of(domid)?;
+        state_of(&self.folder, domid)?;
         Ok(LocalPort(remote_port))
     }
 
@@ -115,22 +138,22 @@ impl Hypervisor for XenOfFiles {
     }
 
     fn map(&mut self, domid: Domid) -> io::Result<RingPage> {
-        self.page(domid)
+        page_of(&self.folder, domid)
     }
 
     fn own_ring(&mut self) -> io::Result<(RingPage, u32)> {
         let text = std::fs::read_to_string(self.folder.join("port"))?;
         let port = text.trim().parse().map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
-        Ok((self.page(Domid(0))?, port))
+        Ok((page_of(&self.folder, Domid(0))?, port))
     }
 
     fn states(&mut self) -> io::Result<BTreeMap<Domid, DomainState>> {
-        let mut states = BTreeMap::from([(Domid(0), self.state_of(Domid(0))?)]);
+        let mut states = BTreeMap::from([(Domid(0), state_of(&self.folder, Domid(0))?)]);
         for entry in std::fs::read_dir(&self.folder)? {
             let name = entry?.file_name();
             let domid = name.to_str().and_then(|name| name.strip_prefix("state-")?.parse().ok()).map(Domid);
             if let Some(domid) = domid {
-                states.insert(domid, self.state_of(domid)?);
+                states.insert(domid, state_of(&self.folder, domid)?);
             }
         }
         Ok(states)

@@ -4,6 +4,9 @@
 mod files;
 mod xen;
 
+pub use files::{CensusOfFiles, XenOfFiles};
+pub use xen::{Xen, XenCensus};
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
@@ -14,9 +17,6 @@ use linux::gntdev::GrantedPage;
 use linux::shared::SharedMemory;
 use ring::Page;
 use xen_abi::Domid;
-
-pub use files::XenOfFiles;
-pub use xen::Xen;
 
 /// What the daemon asks of the hypervisor.
 pub trait Hypervisor: fmt::Debug {

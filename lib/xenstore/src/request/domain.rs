@@ -21,7 +21,7 @@ impl Engine {
             return Err(Errno::Invalid.into());
         };
         let (domid, gfn, port) = (number(domid), strtol(gfn, 10).0 as u64, number(port));
-        if port == 0 || !self.domains.exists(domid) {
+        if port == 0 || !self.domains.has_ring(domid) {
             return Err(Errno::Invalid.into());
         }
         self.introduce(Domid(domid as u16), gfn, port, request.effects)?;
@@ -135,20 +135,13 @@ impl Engine {
         Ok(())
     }
 
-    /// The host tells that a domain has come into being: permissions may name it.
-    pub fn domain_exists(&mut self, domid: Domid) {
-        self.domains.tell(domid, true);
-    }
-
     /// The host tells that a domain is gone: what it owns is removed, and watchers of `@releaseDomain` hear of it if
     /// it was served.
     ///
     /// # Errors
     /// Something does not match its digest; nothing has been done.
     pub fn domain_died(&mut self, domid: Domid, effects: &mut Effects) -> Result<(), Damage> {
-        self.release(domid, effects)?;
-        self.domains.tell(domid, false);
-        Ok(())
+        self.release(domid, effects)
     }
 
     /// The host tells that a domain has shut down or crashed: watchers of `@releaseDomain` hear of it, once.

@@ -85,14 +85,20 @@ impl Engine {
         Ok(())
     }
 
-    /// No domain may come to own more nodes than its quota allows.
+    /// No domain may come to own more nodes than its quota allows, and each must still exist.
     fn check_balance(&self, transaction: &Transaction) -> Result<(), Errno> {
         let limit = self.quotas.get(Quota::Nodes) as i64;
-        let exceeds = |&(owner, more): &(xen_abi::Domid, i32)| {
-            self.is_unprivileged(owner) && self.store.account(owner).nodes as i64 + i64::from(more) >= limit
-        };
         let checked = transaction.created > 0 && transaction.is_unprivileged;
-        if checked && transaction.balance.iter().any(exceeds) { Err(Errno::Space) } else { Ok(()) }
+        for &(owner, more) in &transaction.balance {
+            if !self.domains.exists(u32::from(owner.0)) {
+                return Err(Errno::Memory);
+            }
+            let nodes = self.store.account(owner).nodes as i64 + i64::from(more);
+            if checked && self.is_unprivileged(owner) && nodes >= limit {
+                return Err(Errno::Space);
+            }
+        }
+        Ok(())
     }
 
     /// What has been touched must still be as it was, and whole if it is to be changed.
