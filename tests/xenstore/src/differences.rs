@@ -133,6 +133,10 @@ pub const DIFFERENCES: &[Difference] = &[
         Case::Silent { targeted, .. } => targeted.then_some(Store),
         _ => None,
     }),
+    from_c("root-that-dies", |case| match case {
+        Case::Silent { step, .. } => step.action.requests().iter().any(gives_the_root_away).then_some(Store),
+        _ => None,
+    }),
     from_ocaml("event-order", |case| matches!(case, Case::Order { .. }).then_some(Answer)),
     from_ocaml("root", |case| match case {
         Case::Reply { request, .. } => request.payload.starts_with(b"/\0").then(|| consequence(case)),
@@ -276,6 +280,12 @@ fn lacks_its_path(request: &Request) -> bool {
 /// The strings of a payload; `None` if it does not end with a zero byte.
 fn strings(payload: &[u8]) -> Option<Vec<&[u8]>> {
     Some(payload.strip_suffix(b"\0")?.split(|byte| *byte == 0).collect())
+}
+
+/// Whether a request makes a guest the owner of the root node.
+fn gives_the_root_away(request: &Request) -> bool {
+    let owner = strings(&request.payload).and_then(|list| list.get(1).and_then(|owner| owner.get(1..)));
+    request.is(Kind::SetPerms) && request.payload.starts_with(b"/\0") && owner != Some(b"0")
 }
 
 /// Whether a request is about one of the special watches.
