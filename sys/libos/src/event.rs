@@ -66,6 +66,11 @@ impl Event {
         poll_fn(|context| poll_fired(self.port, context)).await;
     }
 
+    /// Whether there was an event since the last look; if not, `context` is woken by the next.
+    pub fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
+        poll_fired(self.port, context)
+    }
+
     /// Sends an event to the other end.
     ///
     /// # Errors
@@ -73,6 +78,13 @@ impl Event {
     pub fn notify(&self) -> pv::Result {
         send(self.port)
     }
+}
+
+/// The port of this domain that an earlier life has bound to `there` of `domid`: whoever was at the other end then is there still.
+pub fn bound_to(domid: Domid, there: Port) -> Option<Port> {
+    let ports = (1..MAX_PORTS as u32).map(Port);
+    let mut states = ports.map_while(|port| Some((port, status(Domid::SELF, port).ok()?.state())));
+    states.find(|(_, state)| *state == Some(PortState::Interdomain(domid, there))).map(|(port, _)| port)
 }
 
 /// Whether there was an event on `port`, which is awaited; if not, `context` is woken by the next.
@@ -112,11 +124,8 @@ pub(crate) fn forget(port: Port) {
 /// # Errors
 /// [`BindError`].
 pub fn connect(domid: Domid, there: Port) -> Result<Event, BindError> {
-    let ports = (1..MAX_PORTS as u32).map(Port);
-    let mut states = ports.map_while(|port| Some((port, status(Domid::SELF, port).ok()?.state())));
-    let bound = Some(PortState::Interdomain(domid, there));
-    let port = match states.find(|(_, state)| *state == bound) {
-        Some((port, _)) => port,
+    let port = match bound_to(domid, there) {
+        Some(port) => port,
         None => bind_interdomain(domid, there).map_err(BindError::Xen)?,
     };
     Event::listen(port).map_err(BindError::Ports)

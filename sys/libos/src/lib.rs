@@ -6,7 +6,7 @@
 //!   event  time  grant  log  recovery  health
 //!   kept, channel --  memory and events shared with other unikernels
 //!   store         --  a session with XenStore over such memory
-//!   virtio, nic   --  network cards and disks, on dma memory and interrupt
+//!   virtio        --  network cards (nic) and disks (block), on dma memory and interrupt
 //!   contain       --  parts whose crash is not the program's
 //!   start, trap   --  from root's boot info to main; from a fault to a crash report
 //! ```
@@ -19,6 +19,7 @@
 
 extern crate alloc;
 
+pub mod block;
 pub mod channel;
 pub mod clock;
 pub mod contain;

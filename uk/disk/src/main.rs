@@ -1,11 +1,9 @@
 //! The disk unikernel: drives one disk, and checks without end that it keeps what was written.
-//!
-//! It writes numbered blocks to the scratch area that its arguments name (`scratch=2048+2048`: so many
-//! sectors from the first on) and reads each back. The number of the last good one is in the recovery
-//! box, so that a new life checks what the last one has written. Without arguments it writes nothing.
 
 #![no_std]
 #![no_main]
+
+extern crate alloc;
 
 mod arguments;
 mod pattern;
@@ -13,10 +11,11 @@ mod self_test;
 
 use core::convert::Infallible;
 use libos::futures::select::{Either, select};
+use libos::interrupt::Interrupt;
 use libos::uk_abi::fault::Fault;
-use libos::virtio::{self, Disk};
+use libos::virtio;
 use libos::xen_abi::MachineAddr;
-use libos::{Spawner, Uk, fault};
+use libos::{Spawner, Uk, block, fault};
 use self_test::SelfTest;
 
 libos::main!(main);
@@ -27,17 +26,21 @@ async fn main(_spawner: Spawner, uk: Uk) {
         Ok(scratch) => scratch,
         Err(error) => panic!("{error}"),
     };
-    let disk = match uk.devices().find_map(Disk::new) {
-        Some(Ok(disk)) => disk,
-        Some(Err(error)) => panic!("the disk cannot be driven: {error}"),
+    let found = uk.devices().find_map(|device| Some((device, block::drive(device)?)));
+    let (disk, interrupt) = match found {
+        Some((device, disk)) => match disk.and_then(|disk| Ok((disk, Interrupt::of(device)?))) {
+            Ok(found) => found,
+            Err(error) => panic!("the disk cannot be driven: {error}"),
+        },
         None => return log::warn!("there is no disk that this program drives"),
     };
-    log::info!("{} sectors on a disk that interrupts by {:?}", disk.sectors(), disk.irq_kind());
+    let facts = *disk.facts();
+    log::info!("{} sectors on a disk that interrupts by {:?}", facts.sectors, interrupt.kind());
     let Some(scratch) = scratch else { return };
-    if scratch.end > disk.sectors() || disk.is_read_only() {
+    if scratch.end > facts.sectors || facts.read_only {
         panic!("the disk has no sectors {scratch:?} to write to");
     }
-    let mut test = SelfTest::new(&uk, disk, scratch);
+    let mut test = SelfTest::new(&uk, disk, interrupt, scratch);
     match select(test.run(), have_faults()).await {
         Either::First(error) => panic!("{error}"),
         Either::Second(never) => match never {},

@@ -1,11 +1,15 @@
 //! Writing numbered blocks and reading them back.
 
+use alloc::boxed::Box;
 use crate::pattern::{self, BLOCK};
+use core::fmt;
 use core::ops::Range;
+use core::sync::atomic::Ordering::Relaxed;
+use libos::block::{self, Command, DmaPage, Driver, Outcome, SECTOR, Span};
+use libos::interrupt::Interrupt;
 use libos::recovery_box::Record;
 use libos::time::{Duration, Timer};
 use libos::uk_abi::health::HealthPage;
-use libos::virtio::{DeviceError, Disk, SECTOR};
 use libos::{Records, Uk, fault};
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +30,7 @@ mod word {
     pub const LOST: usize = 4;
 }
 
-const SECTORS: u64 = (BLOCK / SECTOR) as u64;
+const SECTORS: u64 = BLOCK as u64 / SECTOR as u64;
 
 /// Blocks of earlier lives that a life looks at.
 const INHERITED_MAX: u64 = 16;
@@ -50,9 +54,26 @@ impl Record for Sequence {
     const VERSION: u16 = 1;
 }
 
+/// A request that the disk has failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// Its first sector.
+    sector: u64,
+    outcome: Outcome,
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a request at sector {} has ended as {:?}", self.sector, self.outcome)
+    }
+}
+
 /// The self-test of a disk.
 pub struct SelfTest {
-    disk: Disk,
+    disk: Box<dyn Driver>,
+    interrupt: Interrupt,
+    /// The block on its way.
+    page: DmaPage,
     /// Sectors that may be written to.
     scratch: Range<u64>,
     records: Records<4, 32>,
@@ -64,8 +85,13 @@ impl SelfTest {
     /// A test that goes on where the last life has ended.
     ///
     /// # Panics
-    /// If the description gives no room for the recovery box, or for a single block.
-    pub fn new(uk: &Uk, disk: Disk, scratch: Range<u64>) -> Self {
+    /// If the description gives no room for the recovery box, or for a single block in memory or in the scratch area.
+    pub fn new(
+        uk: &Uk,
+        disk: Box<dyn Driver>,
+        interrupt: Interrupt,
+        scratch: Range<u64>,
+    ) -> Self {
         assert!(scratch.end - scratch.start >= SECTORS, "the scratch area has no room for a block");
         let (records, found) = match uk.recovery_box() {
             Ok(opened) => opened,
@@ -73,14 +99,15 @@ impl SelfTest {
         };
         let sequence: Sequence = records.get(0).ok().flatten().unwrap_or_default();
         log::info!("goes on after block {}, box: {found}", sequence.last);
-        Self { disk, scratch, records, sequence, health: uk.health() }
+        let Some(page) = DmaPage::new() else { panic!("there is no DMA memory for a block") };
+        Self { disk, interrupt, page, scratch, records, sequence, health: uk.health() }
     }
 
     /// Tests without end.
     ///
     /// # Errors
-    /// [`DeviceError`]: a request that the disk has failed.
-    pub async fn run(&mut self) -> DeviceError {
+    /// [`Failed`].
+    pub async fn run(&mut self) -> Failed {
         match self.inherit().await {
             Ok(()) => {}
             Err(error) => return error,
@@ -97,7 +124,7 @@ impl SelfTest {
     }
 
     /// Looks at what earlier lives have written.
-    async fn inherit(&mut self) -> Result<(), DeviceError> {
+    async fn inherit(&mut self) -> Result<(), Failed> {
         let last = self.sequence.last;
         // The next block, which may be half written, has taken the place of the oldest.
         let kept = (self.blocks() - 1).min(INHERITED_MAX).min(last);
@@ -118,11 +145,16 @@ impl SelfTest {
     ///
     /// # Panics
     /// If it is not what was written: this life ends, and the disk is reset.
-    async fn one(&mut self) -> Result<(), DeviceError> {
+    async fn one(&mut self) -> Result<(), Failed> {
         let number = self.sequence.last + 1;
         let sector = self.sector(number);
         self.health.accept(REQUESTS, 1);
-        self.disk.write(sector, BLOCK, |block| pattern::fill(block, number)).await?;
+        let mut block = [0; BLOCK];
+        pattern::fill(&mut block, number);
+        for (word, bytes) in self.page.iter().zip(block.as_chunks().0) {
+            word.store(u64::from_le_bytes(*bytes), Relaxed);
+        }
+        self.transfer(sector, |sector, spans| Command::Write(sector, spans)).await?;
         self.health.complete(REQUESTS, 1);
         let differences = self.differences(number).await?;
         if differences > 0 {
@@ -137,16 +169,45 @@ impl SelfTest {
     }
 
     /// Reads block `number`; answers how many of its words are not what they should be.
-    async fn differences(&mut self, number: u64) -> Result<usize, DeviceError> {
+    async fn differences(&mut self, number: u64) -> Result<usize, Failed> {
         let sector = self.sector(number);
         self.health.accept(REQUESTS, 1);
         while fault::work_is_stuck() {
             Timer::after(PAUSE).await;
         }
-        let block = self.disk.read(sector, BLOCK).await?;
-        let differences = pattern::differences(block, number);
+        // What the disk does not write there must not look as if it had.
+        self.page.iter().for_each(|word| word.store(0, Relaxed));
+        self.transfer(sector, |sector, spans| Command::Read(sector, spans)).await?;
+        let mut block = [0; BLOCK];
+        for (word, bytes) in self.page.iter().zip(block.as_chunks_mut().0) {
+            *bytes = word.load(Relaxed).to_le_bytes();
+        }
+        let differences = pattern::differences(&block, number);
         self.health.complete(REQUESTS, 1);
         Ok(differences)
+    }
+
+    /// Has the disk read or write the block in the page, and waits until it has.
+    async fn transfer(
+        &mut self,
+        sector: u64,
+        command: for<'a> fn(u64, &'a [Span]) -> Command<'a>,
+    ) -> Result<(), Failed> {
+        let span = self.page.span(0, BLOCK as u32);
+        // Nothing else is under way, so there is room.
+        let _ = self.disk.submit(sector, &command(sector, span.as_slice()));
+        self.disk.kick();
+        loop {
+            match self.disk.completion() {
+                Some((_, Outcome::Done)) => return Ok(()),
+                Some((_, outcome)) => return Err(Failed { sector, outcome }),
+                None if self.disk.is_stopped() => return Err(Failed { sector, outcome: Outcome::Aborted }),
+                None => {
+                    self.interrupt.wait().await;
+                    block::acknowledge(&mut *self.disk, &self.interrupt);
+                }
+            }
+        }
     }
 
     /// Blocks that there is room for.

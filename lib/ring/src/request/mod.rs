@@ -163,6 +163,11 @@ impl<'a, P: Protocol> Ring<'a, P> {
         self.rsp_prod().load(Relaxed)
     }
 
+    /// How many requests the frontend has shown, as the ring says: it can say anything.
+    pub fn asked(&self) -> u32 {
+        self.req_prod().load(Relaxed)
+    }
+
     /// The words of the slot at `index`.
     fn words(&self, index: u32, count: usize) -> impl Iterator<Item = &'a AtomicU32> {
         let first = HEADER_WORDS + (index & (self.slots - 1)) as usize * Self::SLOT_WORDS;

@@ -1,8 +1,10 @@
 //! Copying to and from granted pages, many copies in one hypercall. A copy holds the page only while Xen copies: whoever
 //! granted it can end the grant, or be rebuilt, at any other time.
 
+use crate::block::DmaPage;
 use crate::dma::machine_address;
 use crate::grant::{CopyError, Refusal};
+use alloc::vec::Vec as List;
 use core::marker::PhantomData;
 use heapless::Vec;
 use uk_abi::layout::PAGE_SIZE;
@@ -115,5 +117,58 @@ impl<'a, const N: usize> CopyBatch<'a, N> {
             pieces.iter().try_for_each(|piece| GrantStatus::check(piece.status))
         };
         Ok(self.ends.iter().map(outcome).collect())
+    }
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From the granted page.
+    In,
+    /// To it.
+    Out,
+}
+
+/// A copy between a granted page and one that devices use.
+#[derive(Clone, Copy, Debug)]
+pub struct PageCopy<'a> {
+    /// The granted page, and where in it.
+    pub remote: Remote,
+    /// The other page.
+    pub page: &'a DmaPage,
+    /// Where in it, in bytes.
+    pub offset: u16,
+    /// How many bytes.
+    pub bytes: u16,
+    /// Which way.
+    pub way: Way,
+}
+
+/// Room for the operations of many copies, kept from one time to the next.
+#[derive(Debug, Default)]
+pub struct CopyRoom(List<GrantCopy>);
+
+impl CopyRoom {
+    /// Makes the copies, all in one go. Bytes that are not within their pages are refused by Xen.
+    ///
+    /// # Errors
+    /// Xen's, for all of them.
+    pub fn copy<'a>(&mut self, copies: impl Iterator<Item = PageCopy<'a>>) -> pv::Result {
+        self.0.clear();
+        self.0.extend(copies.map(|copy| {
+            let remote = (CopyPlace::Grant(copy.remote.domid, copy.remote.reference), copy.remote.offset);
+            let local = (CopyPlace::Frame(copy.page.machine_address().mfn()), copy.offset);
+            match copy.way {
+                Way::In => GrantCopy::new(remote, local, copy.bytes),
+                Way::Out => GrantCopy::new(local, remote, copy.bytes),
+            }
+        }));
+        // SAFETY: the local pages are used by nobody but by atomics, and no copy leaves its page.
+        unsafe { pv::grant::copy(&mut self.0) }
+    }
+
+    /// Says of each of the copies that were made last, in their order, how it went.
+    pub fn outcomes(&self) -> impl Iterator<Item = Result<(), Refusal>> {
+        self.0.iter().map(|done| GrantStatus::check(done.status))
     }
 }

@@ -1,14 +1,20 @@
 //! Pages of other domains, mapped in the grant window.
+//!
+//! A page of the window that was once mapped always has memory behind it: when a mapping ends, a blank page of this domain takes
+//! its place. So whoever still has a reference to it reads and writes nothing of anybody's.
 
+use crate::block::Span;
+use crate::dma::machine_address;
 use crate::grant::book::{self, Entry, Who};
 use crate::grant::{Access, MapError, Page};
 use crate::start;
 use core::ops::Deref;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use uk_abi::layout::{GRANT_WINDOW_MAX_PAGES, GRANT_WINDOW_VA, PAGE_SIZE};
 use xen_abi::grant_table::{GrantError as Refusal, GrantStatus, MapFlags, MapGrantRef, UnmapGrantRef};
+use xen_abi::mmu::{Pte, PteFlags};
 use xen_abi::types::GrantHandle;
-use xen_abi::{Domid, GrantRef};
+use xen_abi::{Domid, GrantRef, MachineAddr, VirtAddr};
 
 /// The first page of the window for mappings. The one before it has this domain's grant table.
 const FIRST: usize = 1;
@@ -16,6 +22,15 @@ const FIRST: usize = 1;
 /// The pages that this life has handles for.
 static OWNED: [AtomicBool; GRANT_WINDOW_MAX_PAGES] =
     [const { AtomicBool::new(false) }; GRANT_WINDOW_MAX_PAGES];
+
+/// What lies behind a page of the window whose mapping has ended.
+#[repr(align(4096))]
+struct Blank(Page);
+
+static BLANK: Blank = Blank([const { AtomicU64::new(0) }; PAGE_SIZE / 8]);
+
+const BLANK_FLAGS: PteFlags =
+    PteFlags::PRESENT.union(PteFlags::USER).union(PteFlags::WRITABLE).union(PteFlags::NX);
 
 /// The pages of the window for mappings.
 fn pages() -> core::ops::Range<usize> {
@@ -55,8 +70,8 @@ pub(super) fn settle() {
 /// The mappings of the last life, each once. What is dropped of them is unmapped.
 pub fn inherited_mappings() -> impl Iterator<Item = MappedPage> {
     book::used().filter_map(|page| match book::read(page) {
-        Ok(Entry::Mapped(who, handle)) if !OWNED[page].swap(true, Relaxed) => {
-            Some(MappedPage { page, who, handle })
+        Ok(Entry::Mapped(who, handle, frame)) if !OWNED[page].swap(true, Relaxed) => {
+            Some(MappedPage { page, who, handle, frame })
         }
         _ => None,
     })
@@ -69,6 +84,8 @@ pub struct MappedPage {
     page: usize,
     who: Who,
     handle: GrantHandle,
+    /// Where the machine has it.
+    frame: MachineAddr,
 }
 
 impl MappedPage {
@@ -99,17 +116,9 @@ impl MappedPage {
             book::write(page, Entry::Free);
             return Err(error);
         }
-        book::write(page, Entry::Mapped(who, op.handle));
+        book::write(page, Entry::Mapped(who, op.handle, op.dev_bus_addr));
         OWNED[page].store(true, Relaxed);
-        Ok(Self { page, who, handle: op.handle })
-    }
-
-    /// Its words, for those that outlive this handle. Its address is the grant window's for ever: once it is unmapped, a
-    /// use ends this life, or is one of what another domain has granted and this one has mapped there since.
-    pub fn words(&self) -> &'static Page {
-        // SAFETY: nothing but granted pages is ever mapped there, used by atomics on all sides; where none is, the access
-        // traps.
-        unsafe { &*(address(self.page) as *const Page) }
+        Ok(Self { page, who, handle: op.handle, frame: op.dev_bus_addr })
     }
 
     /// Who has granted it.
@@ -126,6 +135,19 @@ impl MappedPage {
     pub const fn access(&self) -> Access {
         self.who.access
     }
+
+    /// Its words, which can be kept for longer than the mapping: after that they are those of a blank page, or of what is mapped
+    /// there next.
+    pub fn words(&self) -> &'static Page {
+        // SAFETY: a page of the window that was mapped keeps memory behind it, used by atomics on all sides.
+        unsafe { &*(address(self.page) as *const Page) }
+    }
+
+    /// Bytes of it, for a device; none if they are not within the page, or the page may only be read.
+    pub fn span(&self, offset: u32, bytes: u32) -> Option<Span> {
+        let writable = self.who.access == Access::ReadWrite;
+        Span::within(self.frame, offset, bytes).filter(|_| writable)
+    }
 }
 
 impl Deref for MappedPage {
@@ -141,12 +163,27 @@ impl Drop for MappedPage {
         book::write(self.page, Entry::Unmapping(self.who, self.handle));
         match unmap(self.page, self.who, self.handle) {
             Ok(()) => {
+                cover(self.page);
                 book::write(self.page, Entry::Free);
                 OWNED[self.page].store(false, Relaxed);
             }
             // The page of the window stays in use; the next life tries again.
             Err(error) => log::error!("page {} of the grant window stays mapped: {error}", self.page),
         }
+    }
+}
+
+/// Puts the blank page where a mapping was.
+///
+/// # Panics
+/// If Xen refuses: what may still be referred to must not be without memory.
+fn cover(page: usize) {
+    // The blank page is one of the image, which lies in RAM.
+    let frame = machine_address(BLANK.0.as_ptr() as u64).unwrap_or(MachineAddr(0));
+    let entry = Pte::new(frame.mfn(), BLANK_FLAGS);
+    // SAFETY: nothing is mapped there any more, and the blank page is for this alone.
+    if let Err(error) = unsafe { pv::mmu::update_va_mapping(VirtAddr(address(page)), entry) } {
+        panic!("page {page} of the grant window is left without memory: {error}");
     }
 }
 

@@ -1,51 +1,75 @@
-//! A disk: sectors in, sectors out, one request at a time.
+//! A virtio disk (virtio 1.2, 5.2).
 
-use super::hal::UkHal;
+use super::queue::{Buffer, Queue};
 use super::transport::UkTransport;
 use super::{DeviceError, is};
-use crate::dma::DmaBuffer;
-use crate::interrupt::Interrupt;
-use alloc::boxed::Box;
-use uk_abi::device_info::{DeviceInfo, IrqKind};
+use crate::block::{Busy, Command, Discard, DmaPage, Driver, Facts, Outcome, SECTOR, Span};
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::Relaxed;
+use uk_abi::device_info::DeviceInfo;
 use uk_abi::layout::PAGE_SIZE;
-use virtio_drivers::device::blk::{BlkReq, BlkResp, VirtIOBlk};
-use virtio_drivers::transport::DeviceType;
+use virtio_drivers::transport::{DeviceStatus, DeviceType, Transport};
+use xen_abi::MachineAddr;
 
-/// Bytes in a sector, the unit of addresses.
-pub const SECTOR: usize = 512;
-
-/// Bytes in a request at most.
-pub const BLOCK_MAX: usize = 128 * SECTOR;
-
-/// What the disk is asked to do with the data.
-#[derive(Clone, Copy)]
-enum Direction {
-    Read,
-    Write,
+/// Features, by their bits.
+mod feature {
+    pub const SEG_MAX: u64 = 1 << 2;
+    pub const READ_ONLY: u64 = 1 << 5;
+    pub const BLOCK_SIZE: u64 = 1 << 6;
+    pub const FLUSH: u64 = 1 << 9;
+    pub const TOPOLOGY: u64 = 1 << 10;
+    pub const DISCARD: u64 = 1 << 13;
+    pub const EVENT_INDEX: u64 = 1 << 29;
+    pub const VERSION_1: u64 = 1 << 32;
+    pub const ALL: u64 =
+        SEG_MAX | READ_ONLY | BLOCK_SIZE | FLUSH | TOPOLOGY | DISCARD | EVENT_INDEX | VERSION_1;
 }
 
-/// What goes before and after the data of a request. So aligned it lies within one page.
-#[derive(Default)]
-#[repr(C, align(32))]
-struct Envelope {
-    request: BlkReq,
-    response: BlkResp,
+/// Offsets in the device's configuration.
+mod config {
+    pub const CAPACITY: usize = 0;
+    pub const SEG_MAX: usize = 12;
+    pub const BLOCK_SIZE: usize = 20;
+    /// The logarithm of blocks in a physical block.
+    pub const PHYSICAL_EXPONENT: usize = 24;
+    pub const MAX_DISCARD_SECTORS: usize = 36;
+    pub const DISCARD_ALIGNMENT: usize = 44;
 }
 
-const _: () = assert!(size_of::<Envelope>() == align_of::<Envelope>());
+/// What a request begins with says what it is.
+mod kind {
+    pub const IN: u32 = 0;
+    pub const OUT: u32 = 1;
+    pub const FLUSH: u32 = 4;
+    pub const DISCARD: u32 = 11;
+}
+
+/// What goes before and after the data of a request, by the head of its chain: 16 bytes that say what, 16 of what to discard, and
+/// the status.
+const ENVELOPE: usize = 64;
+const DISCARD: u32 = 16;
+const STATUS: u32 = 32;
+const ENVELOPES: usize = PAGE_SIZE / ENVELOPE;
+
+/// Spans of the largest request.
+const MAX_SPANS: usize = 64;
+
+/// What the device is when nobody has touched the status yet.
+const NO_STATUS: u64 = 0xff;
 
 /// A virtio disk.
 pub struct Disk {
-    raw: VirtIOBlk<UkHal, UkTransport>,
-    data: DmaBuffer,
-    envelope: Box<Envelope>,
-    /// The request that the disk has, with its token and length: whoever asked may have stopped waiting.
-    pending: Option<(u16, Direction, usize)>,
-    interrupt: Interrupt,
+    transport: UkTransport,
+    queue: Queue,
+    envelopes: Vec<DmaPage>,
+    /// The names of what the device has, by the heads of chains.
+    names: Vec<u64>,
+    facts: Facts,
+    broken: bool,
 }
 
 impl Disk {
-    /// Sets `device` up; none if it is no such disk.
+    /// Resets `device` and sets it up; none if it is no such disk.
     ///
     /// # Errors
     /// [`DeviceError`].
@@ -54,97 +78,171 @@ impl Disk {
     }
 
     fn set_up(device: &'static DeviceInfo) -> Result<Self, DeviceError> {
-        let interrupt = Interrupt::of(device)?;
-        let raw = VirtIOBlk::new(UkTransport::new(device)?).map_err(DeviceError::Virtio)?;
-        let data = DmaBuffer::new(BLOCK_MAX / PAGE_SIZE).ok_or(DeviceError::Memory)?;
-        Ok(Self { raw, data, envelope: Box::default(), pending: None, interrupt })
-    }
-
-    /// Sectors that it has.
-    pub fn sectors(&self) -> u64 {
-        self.raw.capacity()
-    }
-
-    /// Whether it can only be read.
-    pub fn is_read_only(&self) -> bool {
-        self.raw.readonly()
-    }
-
-    /// How it interrupts.
-    pub fn irq_kind(&self) -> IrqKind {
-        self.interrupt.kind()
-    }
-
-    /// Reads `len` bytes from `sector` on.
-    ///
-    /// # Errors
-    /// [`DeviceError`].
-    pub async fn read(&mut self, sector: u64, len: usize) -> Result<&[u8], DeviceError> {
-        // What the disk does not write there must not look as if it had.
-        self.transfer(Direction::Read, sector, len, |data| data.fill(0)).await?;
-        Ok(&self.data[..len])
-    }
-
-    /// Writes `len` bytes, which `fill` gives, from `sector` on.
-    ///
-    /// # Errors
-    /// [`DeviceError`].
-    pub async fn write(
-        &mut self,
-        sector: u64,
-        len: usize,
-        fill: impl FnOnce(&mut [u8]),
-    ) -> Result<(), DeviceError> {
-        self.transfer(Direction::Write, sector, len, fill).await
-    }
-
-    async fn transfer(
-        &mut self,
-        direction: Direction,
-        sector: u64,
-        len: usize,
-        fill: impl FnOnce(&mut [u8]),
-    ) -> Result<(), DeviceError> {
-        if len == 0 || len > BLOCK_MAX || !len.is_multiple_of(SECTOR) {
-            return Err(DeviceError::Request);
+        let mut transport = UkTransport::new(device)?;
+        transport.reset()?;
+        let begun = DeviceStatus::ACKNOWLEDGE | DeviceStatus::DRIVER;
+        transport.set_status(begun);
+        let features = transport.read_device_features() & feature::ALL;
+        transport.write_driver_features(features);
+        transport.set_status(begun | DeviceStatus::FEATURES_OK);
+        if !transport.get_status().contains(DeviceStatus::FEATURES_OK) {
+            return Err(DeviceError::Features { features });
         }
-        // What somebody has stopped waiting for still uses the buffer; how it ends is nobody's concern.
-        let _ = self.finish().await;
-        let data = &mut self.data[..len];
-        fill(data);
-        let Envelope { request, response } = &mut *self.envelope;
-        // SAFETY: the disk has all three until `finish` takes them back; every other use of them waits for
-        // that.
-        let token = unsafe {
-            match direction {
-                Direction::Read => self.raw.read_blocks_nb(sector as usize, request, data, response),
-                Direction::Write => self.raw.write_blocks_nb(sector as usize, request, data, response),
+        let facts = facts(&transport, features)?;
+        let queue = Queue::new(&mut transport, 0, features & feature::EVENT_INDEX != 0)?;
+        let pages = queue.size().div_ceil(ENVELOPES);
+        let envelopes: Option<_> = (0..pages).map(|_| DmaPage::new()).collect();
+        let envelopes = envelopes.ok_or(DeviceError::Memory)?;
+        let names = (0..queue.size()).map(|_| 0).collect();
+        transport.set_status(begun | DeviceStatus::FEATURES_OK | DeviceStatus::DRIVER_OK);
+        let max_spans = facts.max_spans.min(queue.size() - 2).min(MAX_SPANS);
+        Ok(Self { transport, queue, envelopes, names, facts: Facts { max_spans, ..facts }, broken: false })
+    }
+
+    fn envelope(&self, head: u16) -> Envelope<'_> {
+        let head = usize::from(head);
+        Envelope { page: &self.envelopes[head / ENVELOPES], first: head % ENVELOPES * ENVELOPE }
+    }
+}
+
+impl Driver for Disk {
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn submit(&mut self, name: u64, command: &Command<'_>) -> Result<(), Busy> {
+        let (kind, sector, spans, writes) = match *command {
+            Command::Read(sector, spans) => (kind::IN, sector, spans, true),
+            Command::Write(sector, spans) => (kind::OUT, sector, spans, false),
+            Command::Flush => (kind::FLUSH, 0, &[][..], false),
+            Command::Discard(..) => (kind::DISCARD, 0, &[][..], false),
+        };
+        let discard = matches!(command, Command::Discard(..));
+        let count = spans.len() + 2 + usize::from(discard);
+        let head = self.queue.next_head().filter(|_| self.queue.room() >= count && !self.broken);
+        let head = head.ok_or(Busy)?;
+        let envelope = self.envelope(head);
+        envelope.begin(kind, sector, command);
+        let part = |offset, bytes, for_device| Buffer { address: envelope.at(offset), bytes, for_device };
+        let before = [part(0, 16, false), part(DISCARD, 16, false)];
+        let after = part(STATUS, 1, true);
+        let before = &before[..1 + usize::from(discard)];
+        let data = |place: usize| match place.checked_sub(before.len()) {
+            None => before[place],
+            Some(place) => spans.get(place).map_or(after, |span: &Span| Buffer::of(span, writes)),
+        };
+        self.queue.add((0..count).map(data));
+        self.names[usize::from(head)] = name;
+        Ok(())
+    }
+
+    fn kick(&mut self) {
+        self.queue.kick(&mut self.transport);
+    }
+
+    fn completion(&mut self) -> Option<(u64, Outcome)> {
+        if self.broken {
+            return None;
+        }
+        let head = match self.queue.take() {
+            Ok(head) => head?,
+            Err(broken) => {
+                log::error!("the disk breaks the protocol: {broken:?}");
+                self.broken = true;
+                return None;
             }
         };
-        self.pending = Some((token.map_err(DeviceError::Failed)?, direction, len));
-        self.finish().await
+        let outcome = match self.envelope(head).status() {
+            0 => Outcome::Done,
+            1 => Outcome::Failed,
+            2 => Outcome::Unsupported,
+            _ => Outcome::Aborted,
+        };
+        Some((self.names[usize::from(head)], outcome))
     }
 
-    /// Waits for the request that the disk has.
-    async fn finish(&mut self) -> Result<(), DeviceError> {
-        let Some((token, direction, len)) = self.pending else { return Ok(()) };
-        while self.raw.peek_used() != Some(token) {
-            self.interrupt.wait().await;
-            if self.interrupt.kind() == IrqKind::Intx {
-                self.raw.ack_interrupt();
-                self.interrupt.done();
-            }
-        }
-        self.pending = None;
-        let data = &mut self.data[..len];
-        let Envelope { request, response } = &mut *self.envelope;
-        // SAFETY: these are the very buffers that the disk was given under this token.
-        let done = unsafe {
-            match direction {
-                Direction::Read => self.raw.complete_read_blocks(token, request, data, response),
-                Direction::Write => self.raw.complete_write_blocks(token, request, data, response),
-            }
-        };
-        done.map_err(DeviceError::Failed)
+    fn acknowledge(&mut self) {
+        self.transport.ack_interrupt();
     }
+
+    fn is_stopped(&self) -> bool {
+        self.broken || self.transport.status().is_stopped()
+    }
+}
+
+impl Drop for Disk {
+    /// # Panics
+    /// If the device does not end its reset: nobody may have its memory then, before root has stopped it.
+    fn drop(&mut self) {
+        if let Err(error) = self.transport.reset() {
+            panic!("{error}");
+        }
+    }
+}
+
+/// What goes before and after the data of one request.
+struct Envelope<'a> {
+    page: &'a DmaPage,
+    /// Its first byte in the page.
+    first: usize,
+}
+
+impl Envelope<'_> {
+    fn at(&self, offset: u32) -> MachineAddr {
+        self.page.machine_address() + (self.first as u64 + u64::from(offset))
+    }
+
+    fn store(&self, offset: u32, value: u64) {
+        self.page[(self.first + offset as usize) / 8].store(value, Relaxed);
+    }
+
+    fn begin(&self, kind: u32, sector: u64, command: &Command<'_>) {
+        self.store(0, u64::from(kind));
+        self.store(8, sector);
+        if let Command::Discard(sector, sectors) = *command {
+            self.store(DISCARD, sector);
+            // No flags: the sectors need not read as anything.
+            self.store(DISCARD + 8, sectors & u64::from(u32::MAX));
+        }
+        self.store(STATUS, NO_STATUS);
+    }
+
+    fn status(&self) -> u8 {
+        self.page[(self.first + STATUS as usize) / 8].load(Relaxed) as u8
+    }
+}
+
+/// What the device's configuration says, with `features` in use.
+fn facts(transport: &UkTransport, features: u64) -> Result<Facts, DeviceError> {
+    let has = |feature| features & feature != 0;
+    let word = |offset| transport.read_config_space::<u32>(offset).map_err(DeviceError::Virtio);
+    let sectors = u64::from(word(config::CAPACITY)?) | u64::from(word(config::CAPACITY + 4)?) << 32;
+    let sector_size = if has(feature::BLOCK_SIZE) { word(config::BLOCK_SIZE)? } else { SECTOR };
+    if !sector_size.is_power_of_two() || !(SECTOR..=PAGE_SIZE as u32).contains(&sector_size) {
+        return Err(DeviceError::SectorSize { found: sector_size });
+    }
+    let exponent = if has(feature::TOPOLOGY) {
+        transport.read_config_space::<u8>(config::PHYSICAL_EXPONENT).map_err(DeviceError::Virtio)?
+    } else {
+        0
+    };
+    // What no page can hold is no unit to align to here.
+    let physical = sector_size.checked_shl(exponent.into()).filter(|&size| size as usize <= PAGE_SIZE);
+    let discard = if has(feature::DISCARD) {
+        let granularity = word(config::DISCARD_ALIGNMENT)?.saturating_mul(SECTOR).max(sector_size);
+        Some(Discard { granularity, max_sectors: word(config::MAX_DISCARD_SECTORS)?.into() })
+    } else {
+        None
+    };
+    let max_spans = if has(feature::SEG_MAX) { word(config::SEG_MAX)? as usize } else { 1 };
+    Ok(Facts {
+        sectors,
+        sector_size,
+        physical_sector_size: physical.unwrap_or(sector_size),
+        read_only: has(feature::READ_ONLY),
+        has_cache: has(feature::FLUSH),
+        discard: discard.filter(|discard| discard.max_sectors > 0),
+        max_spans: max_spans.max(1),
+        takes_gaps: true,
+    })
 }

@@ -17,6 +17,14 @@ pub fn go_rogue(address: MachineAddr) {
     ROGUE.store(address.0, Relaxed);
 }
 
+/// What a device is told of data that lie at `address`.
+pub(super) fn told(address: MachineAddr) -> MachineAddr {
+    match ROGUE.load(Relaxed) {
+        0 => address,
+        rogue => MachineAddr(rogue),
+    }
+}
+
 /// This domain.
 #[derive(Debug)]
 pub struct UkHal;

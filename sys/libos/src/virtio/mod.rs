@@ -4,9 +4,10 @@ mod disk;
 mod hal;
 mod net;
 mod pci;
+mod queue;
 mod transport;
 
-pub use disk::{BLOCK_MAX, Disk, SECTOR};
+pub use disk::Disk;
 pub use hal::go_rogue;
 pub use net::Net;
 
@@ -31,8 +32,23 @@ pub enum DeviceError {
     Memory,
     /// It has failed a request.
     Failed(virtio_drivers::Error),
-    /// A request of no or too many bytes, or of part of a sector.
-    Request,
+    /// A queue whose size is none.
+    Queue {
+        /// How many descriptors it has.
+        size: u16,
+    },
+    /// It does not work with any features that are known here.
+    Features {
+        /// Those that it was asked for.
+        features: u64,
+    },
+    /// Its sectors are of a size that cannot be used.
+    SectorSize {
+        /// Their bytes.
+        found: u32,
+    },
+    /// It does not end its reset.
+    Reset,
 }
 
 impl core::fmt::Display for DeviceError {
@@ -43,7 +59,10 @@ impl core::fmt::Display for DeviceError {
             Self::Interrupt(error) => error.fmt(f),
             Self::Memory => f.write_str("there is too little DMA memory"),
             Self::Failed(error) => write!(f, "it failed a request: {error}"),
-            Self::Request => f.write_str("a request must be of 1 to 128 whole sectors"),
+            Self::Queue { size } => write!(f, "its queue has {size} descriptors"),
+            Self::Features { features } => write!(f, "it does not work with the features {features:#x}"),
+            Self::SectorSize { found } => write!(f, "its sectors are of {found} bytes"),
+            Self::Reset => f.write_str("it does not end its reset"),
         }
     }
 }

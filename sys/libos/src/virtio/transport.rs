@@ -49,6 +49,15 @@ impl UkTransport {
         Ok(Self { pci: pci.map_err(DeviceError::Pci)?, common, msix: device.irq_kind() == IrqKind::Msix })
     }
 
+    /// Resets the device, and waits until it has forgotten all that it was told.
+    ///
+    /// # Errors
+    /// [`DeviceError::Reset`].
+    pub fn reset(&mut self) -> core::result::Result<(), DeviceError> {
+        self.set_status(DeviceStatus::empty());
+        if self.pci.get_status().is_empty() { Ok(()) } else { Err(DeviceError::Reset) }
+    }
+
     /// The register that says how the device is.
     pub fn status(&self) -> Status {
         Status(self.common)

@@ -1,0 +1,218 @@
+//! A split virtqueue (virtio 1.2, 2.7): chains of buffers to the device, and back when it has used them.
+//!
+//! ```text
+//!   descriptors  address | length | flags, next       driver writes, device reads
+//!   available    idx, heads of chains                 driver writes, device reads
+//!   used         idx, heads and lengths               device writes, driver reads
+//! ```
+//!
+//! What the device writes is checked: a head that it was not given is a [`Broken`] promise, after which nothing it says counts.
+
+use super::DeviceError;
+use crate::block::Span;
+use crate::dma::DmaBuffer;
+use alloc::vec::Vec;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use core::sync::atomic::{AtomicU16, AtomicU64, fence};
+use uk_abi::layout::PAGE_SIZE;
+use virtio_drivers::transport::Transport;
+use xen_abi::MachineAddr;
+
+/// Chains continue in the descriptor that `next` names; the device writes the buffer.
+const NEXT: u64 = 1 << 32;
+const WRITE: u64 = 2 << 32;
+
+/// Halves of a page.
+const HALVES: usize = PAGE_SIZE / 2;
+
+/// The device has used what it was not given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Broken;
+
+/// A buffer, as the device is told of it.
+#[derive(Clone, Copy)]
+pub(super) struct Buffer {
+    pub(super) address: MachineAddr,
+    pub(super) bytes: u32,
+    /// Whether the device writes it; else it reads it.
+    pub(super) for_device: bool,
+}
+
+impl Buffer {
+    pub(super) fn of(span: &Span, for_device: bool) -> Self {
+        Self { address: super::hal::told(span.address()), bytes: span.bytes(), for_device }
+    }
+}
+
+/// Pages that the device shares, as words of one size: nobody looks at them but by atomics.
+struct Shared<T: 'static> {
+    buffer: DmaBuffer,
+    words: &'static [T],
+}
+
+impl<T> Shared<T> {
+    /// # Safety
+    /// `T` must be an atomic for which any bits are a value.
+    unsafe fn new(pages: usize) -> Option<Self> {
+        let buffer = DmaBuffer::new(pages)?;
+        let count = buffer.len() / size_of::<T>();
+        // SAFETY: the pages are the buffer's, which is never looked at as bytes and lives as long as this; a page is aligned
+        // for any word.
+        let words = unsafe { core::slice::from_raw_parts(buffer.as_ptr().cast(), count) };
+        Some(Self { buffer, words })
+    }
+}
+
+/// A queue of at most `SIZE` descriptors.
+pub(super) struct Queue {
+    index: u16,
+    size: u16,
+    descriptors: Shared<AtomicU64>,
+    available: Shared<AtomicU16>,
+    used: Shared<AtomicU16>,
+    /// Descriptors that are in no chain.
+    free: Vec<u16>,
+    /// For the head of a chain that the device has, its descriptors.
+    chains: Vec<Vec<u16>>,
+    /// How many chains were made available, and how many of them the device was told of.
+    made: u16,
+    told: u16,
+    /// How many were taken back.
+    taken: u16,
+    /// Whether both sides say at which index they want to be told (VIRTIO_F_EVENT_IDX).
+    event_index: bool,
+}
+
+/// Descriptors of a queue at most: those of one page.
+const SIZE: u16 = (PAGE_SIZE / 16) as u16;
+
+/// Where the ring of the used area begins, and words of an entry, in halves.
+const USED_RING: usize = 2;
+const USED_ENTRY: usize = 4;
+
+impl Queue {
+    /// Sets up queue `index` of a device that was reset.
+    pub(super) fn new(
+        transport: &mut impl Transport,
+        index: u16,
+        event_index: bool,
+    ) -> Result<Self, DeviceError> {
+        let size = transport.max_queue_size(index).min(u32::from(SIZE)) as u16;
+        if size == 0 || !size.is_power_of_two() {
+            return Err(DeviceError::Queue { size });
+        }
+        let memory = DeviceError::Memory;
+        // SAFETY: these are atomics of plain words.
+        let (descriptors, available, used) =
+            unsafe { (Shared::new(1).ok_or(memory)?, Shared::new(1), Shared::new(1)) };
+        let (available, used) = (available.ok_or(DeviceError::Memory)?, used.ok_or(DeviceError::Memory)?);
+        let queue = Self {
+            index,
+            size,
+            descriptors,
+            available,
+            used,
+            free: (0..size).rev().collect(),
+            chains: (0..size).map(|_| Vec::new()).collect(),
+            made: 0,
+            told: 0,
+            taken: 0,
+            event_index,
+        };
+        let address = |buffer: &DmaBuffer| buffer.machine_address().0;
+        transport.queue_set(
+            index,
+            u32::from(size),
+            address(&queue.descriptors.buffer),
+            address(&queue.available.buffer),
+            address(&queue.used.buffer),
+        );
+        Ok(queue)
+    }
+
+    /// How many descriptors are in no chain.
+    pub(super) fn room(&self) -> usize {
+        self.free.len()
+    }
+
+    /// How many descriptors there are.
+    pub(super) const fn size(&self) -> usize {
+        self.size as usize
+    }
+
+    /// The descriptor that the next chain begins with.
+    pub(super) fn next_head(&self) -> Option<u16> {
+        self.free.last().copied()
+    }
+
+    /// Makes a chain of `buffers` available, if there is room for it. It begins with [`next_head`](Self::next_head).
+    pub(super) fn add(&mut self, buffers: impl ExactSizeIterator<Item = Buffer>) {
+        let count = buffers.len();
+        let Some(rest) = self.free.len().checked_sub(count) else { return };
+        let Some(&head) = self.free.last() else { return };
+        let mut chain = core::mem::take(&mut self.chains[usize::from(head)]);
+        chain.clear();
+        chain.extend(self.free.drain(rest..).rev());
+        for (place, buffer) in buffers.enumerate() {
+            let next = chain.get(place + 1).map_or(0, |&next| NEXT | u64::from(next) << 48);
+            let write = if buffer.for_device { WRITE } else { 0 };
+            let descriptor = &self.descriptors.words[usize::from(chain[place]) * 2..];
+            descriptor[0].store(buffer.address.0, Relaxed);
+            descriptor[1].store(u64::from(buffer.bytes) | write | next, Relaxed);
+        }
+        self.chains[usize::from(head)] = chain;
+        self.available.words[2 + usize::from(self.made % self.size)].store(head, Relaxed);
+        self.made = self.made.wrapping_add(1);
+        self.available.words[1].store(self.made, Release);
+    }
+
+    /// Tells the device of the chains that it has not been told of, if it wants to hear of them.
+    pub(super) fn kick(&mut self, transport: &mut impl Transport) {
+        let old = core::mem::replace(&mut self.told, self.made);
+        if old == self.made {
+            return;
+        }
+        // The device says what it wants, then looks at the index; here it is the other way round.
+        fence(SeqCst);
+        let wanted = if self.event_index {
+            let event = self.used.words[USED_RING + USED_ENTRY * usize::from(self.size)].load(Relaxed);
+            self.made.wrapping_sub(event).wrapping_sub(1) < self.made.wrapping_sub(old)
+        } else {
+            self.used.words[0].load(Relaxed) & 1 == 0
+        };
+        if wanted {
+            transport.notify(self.index);
+        }
+    }
+
+    /// Takes back the next chain that the device has used, and answers its head. If there is none, the device will interrupt for
+    /// the next one.
+    pub(super) fn take(&mut self) -> Result<Option<u16>, Broken> {
+        if self.is_empty() {
+            if self.event_index {
+                let event = 2 + usize::from(self.size);
+                self.available.words[event].store(self.taken, Relaxed);
+                fence(SeqCst);
+            }
+            if self.is_empty() {
+                return Ok(None);
+            }
+        }
+        let entry = USED_RING + usize::from(self.taken % self.size) * USED_ENTRY;
+        let id = &self.used.words[entry..entry + 2];
+        let (head, high) = (id[0].load(Relaxed), id[1].load(Relaxed));
+        let chain = self.chains.get_mut(usize::from(head)).filter(|chain| high == 0 && !chain.is_empty());
+        let chain = chain.ok_or(Broken)?;
+        // So that the next chain begins with the head that was given back last.
+        self.free.extend(chain.drain(..).rev());
+        self.taken = self.taken.wrapping_add(1);
+        Ok(Some(head))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.used.words[1].load(Acquire) == self.taken
+    }
+}
+
+// Descriptors fill a page; the available and used areas have room in one for as many.
+const _: () = assert!(2 + SIZE as usize + 1 <= HALVES && USED_RING + SIZE as usize * USED_ENTRY < HALVES);
