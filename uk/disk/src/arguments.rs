@@ -3,26 +3,46 @@
 use core::fmt;
 use core::ops::Range;
 
-/// The arguments are not `scratch=FIRST+COUNT`.
+/// What this program shall do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task<'a> {
+    /// Nothing: no arguments.
+    Nothing,
+    /// Serve guests, of whom XenStore tells over the ring in the shared memory of this name.
+    Serve(&'a str),
+    /// Write to these sectors of the first disk and read them again.
+    Test(Range<u64>),
+}
+
+/// The arguments are none that this program knows.
 #[derive(Debug)]
 pub struct ArgumentError<'a>(&'a str);
 
 impl fmt::Display for ArgumentError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "args must be like \"scratch=2048+2048\", first sector and count, not \"{}\"", self.0)
+        let forms = "\"store=NAME\" or \"scratch=2048+2048\", first sector and count";
+        write!(f, "args must be like {forms}, not \"{}\"", self.0)
     }
 }
 
-/// The sectors that may be written to; none where `arguments` are empty.
-pub fn scratch(arguments: &str) -> Result<Option<Range<u64>>, ArgumentError<'_>> {
+/// Reads `arguments`.
+///
+/// # Errors
+/// [`ArgumentError`].
+pub fn parse(arguments: &str) -> Result<Task<'_>, ArgumentError<'_>> {
     let text = arguments.trim();
     if text.is_empty() {
-        return Ok(None);
+        return Ok(Task::Nothing);
     }
-    let range = || {
-        let (first, count) = text.strip_prefix("scratch=")?.split_once('+')?;
+    let sectors = |range: &str| {
+        let (first, count) = range.split_once('+')?;
         let (first, count) = (first.parse::<u64>().ok()?, count.parse::<u64>().ok()?);
         Some(first..first.checked_add(count)?)
     };
-    range().map(Some).ok_or(ArgumentError(arguments))
+    let task = match text.split_once('=') {
+        Some(("store", name)) if !name.is_empty() => Some(Task::Serve(name)),
+        Some(("scratch", range)) => sectors(range).map(Task::Test),
+        _ => None,
+    };
+    task.ok_or(ArgumentError(arguments))
 }

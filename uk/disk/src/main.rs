@@ -1,4 +1,19 @@
-//! The disk unikernel: drives one disk, and checks without end that it keeps what was written.
+//! The disk unikernel: drives disks, and serves volumes on them to guests.
+//!
+//! | arguments | what it does |
+//! |---|---|
+//! | `store=NAME` | serves guests, of whom XenStore tells over the ring in the shared memory of that name |
+//! | `scratch=FIRST+COUNT` | checks without end that the first disk keeps what is written to these sectors |
+//! | none | sets up the first disk |
+//!
+//! ```text
+//!   serve      the tasks
+//!   service    the backend (`lib/blkback`), and its repair          storage   drivers and volumes
+//!   frontend   a frontend's rings and ports                         memory    pages, and grants of guests
+//!   records    what the next life must know                         tables    partition tables
+//!   manager    XenStore: which devices there are                    device    one of them
+//!   self_test, pattern, plain    the check of a disk
+//! ```
 
 #![no_std]
 #![no_main]
@@ -6,9 +21,22 @@
 extern crate alloc;
 
 mod arguments;
+mod device;
+mod frontend;
+mod manager;
+mod memory;
 mod pattern;
+mod plain;
+mod records;
 mod self_test;
+mod serve;
+mod service;
+mod storage;
+mod tables;
 
+pub(crate) use serve::{noticed, wake};
+
+use arguments::Task;
 use core::convert::Infallible;
 use libos::futures::select::{Either, select};
 use libos::interrupt::Interrupt;
@@ -16,31 +44,37 @@ use libos::uk_abi::fault::Fault;
 use libos::virtio;
 use libos::xen_abi::MachineAddr;
 use libos::{Spawner, Uk, block, fault};
+use plain::Disk;
 use self_test::SelfTest;
 
 libos::main!(main);
 
 async fn main(_spawner: Spawner, uk: Uk) {
     log::info!("{}", uk.info());
-    let scratch = match arguments::scratch(uk.info().args()) {
-        Ok(scratch) => scratch,
+    let task = match arguments::parse(uk.info().args()) {
+        Ok(task) => task,
         Err(error) => panic!("{error}"),
     };
+    if let Task::Serve(ring) = task {
+        return serve::run(&uk, ring).await;
+    }
     let found = uk.devices().find_map(|device| Some((device, block::drive(device)?)));
-    let (disk, interrupt) = match found {
-        Some((device, disk)) => match disk.and_then(|disk| Ok((disk, Interrupt::of(device)?))) {
-            Ok(found) => found,
-            Err(error) => panic!("the disk cannot be driven: {error}"),
-        },
+    let disk = match found {
+        Some((device, driver)) => {
+            match driver.and_then(|driver| Ok(Disk { driver, interrupt: Interrupt::of(device)? })) {
+                Ok(disk) => disk,
+                Err(error) => panic!("the disk cannot be driven: {error}"),
+            }
+        }
         None => return log::warn!("there is no disk that this program drives"),
     };
-    let facts = *disk.facts();
-    log::info!("{} sectors on a disk that interrupts by {:?}", facts.sectors, interrupt.kind());
-    let Some(scratch) = scratch else { return };
+    let facts = *disk.driver.facts();
+    log::info!("{} sectors on a disk that interrupts by {:?}", facts.sectors, disk.interrupt.kind());
+    let Task::Test(scratch) = task else { return };
     if scratch.end > facts.sectors || facts.read_only {
         panic!("the disk has no sectors {scratch:?} to write to");
     }
-    let mut test = SelfTest::new(&uk, disk, interrupt, scratch);
+    let mut test = SelfTest::new(&uk, disk, scratch);
     match select(test.run(), have_faults()).await {
         Either::First(error) => panic!("{error}"),
         Either::Second(never) => match never {},

@@ -1,12 +1,10 @@
 //! Writing numbered blocks and reading them back.
 
-use alloc::boxed::Box;
 use crate::pattern::{self, BLOCK};
-use core::fmt;
+use crate::plain::{Disk, Failed};
 use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
-use libos::block::{self, Command, DmaPage, Driver, Outcome, SECTOR, Span};
-use libos::interrupt::Interrupt;
+use libos::block::{DmaPage, SECTOR, Span};
 use libos::recovery_box::Record;
 use libos::time::{Duration, Timer};
 use libos::uk_abi::health::HealthPage;
@@ -54,24 +52,9 @@ impl Record for Sequence {
     const VERSION: u16 = 1;
 }
 
-/// A request that the disk has failed.
-#[derive(Debug)]
-pub struct Failed {
-    /// Its first sector.
-    sector: u64,
-    outcome: Outcome,
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a request at sector {} has ended as {:?}", self.sector, self.outcome)
-    }
-}
-
 /// The self-test of a disk.
 pub struct SelfTest {
-    disk: Box<dyn Driver>,
-    interrupt: Interrupt,
+    disk: Disk,
     /// The block on its way.
     page: DmaPage,
     /// Sectors that may be written to.
@@ -86,12 +69,7 @@ impl SelfTest {
     ///
     /// # Panics
     /// If the description gives no room for the recovery box, or for a single block in memory or in the scratch area.
-    pub fn new(
-        uk: &Uk,
-        disk: Box<dyn Driver>,
-        interrupt: Interrupt,
-        scratch: Range<u64>,
-    ) -> Self {
+    pub fn new(uk: &Uk, disk: Disk, scratch: Range<u64>) -> Self {
         assert!(scratch.end - scratch.start >= SECTORS, "the scratch area has no room for a block");
         let (records, found) = match uk.recovery_box() {
             Ok(opened) => opened,
@@ -100,7 +78,7 @@ impl SelfTest {
         let sequence: Sequence = records.get(0).ok().flatten().unwrap_or_default();
         log::info!("goes on after block {}, box: {found}", sequence.last);
         let Some(page) = DmaPage::new() else { panic!("there is no DMA memory for a block") };
-        Self { disk, interrupt, page, scratch, records, sequence, health: uk.health() }
+        Self { disk, page, scratch, records, sequence, health: uk.health() }
     }
 
     /// Tests without end.
@@ -154,7 +132,7 @@ impl SelfTest {
         for (word, bytes) in self.page.iter().zip(block.as_chunks().0) {
             word.store(u64::from_le_bytes(*bytes), Relaxed);
         }
-        self.transfer(sector, |sector, spans| Command::Write(sector, spans)).await?;
+        self.disk.write(sector, self.span()).await?;
         self.health.complete(REQUESTS, 1);
         let differences = self.differences(number).await?;
         if differences > 0 {
@@ -177,7 +155,7 @@ impl SelfTest {
         }
         // What the disk does not write there must not look as if it had.
         self.page.iter().for_each(|word| word.store(0, Relaxed));
-        self.transfer(sector, |sector, spans| Command::Read(sector, spans)).await?;
+        self.disk.read(sector, self.span()).await?;
         let mut block = [0; BLOCK];
         for (word, bytes) in self.page.iter().zip(block.as_chunks_mut().0) {
             *bytes = word.load(Relaxed).to_le_bytes();
@@ -187,26 +165,11 @@ impl SelfTest {
         Ok(differences)
     }
 
-    /// Has the disk read or write the block in the page, and waits until it has.
-    async fn transfer(
-        &mut self,
-        sector: u64,
-        command: for<'a> fn(u64, &'a [Span]) -> Command<'a>,
-    ) -> Result<(), Failed> {
-        let span = self.page.span(0, BLOCK as u32);
-        // Nothing else is under way, so there is room.
-        let _ = self.disk.submit(sector, &command(sector, span.as_slice()));
-        self.disk.kick();
-        loop {
-            match self.disk.completion() {
-                Some((_, Outcome::Done)) => return Ok(()),
-                Some((_, outcome)) => return Err(Failed { sector, outcome }),
-                None if self.disk.is_stopped() => return Err(Failed { sector, outcome: Outcome::Aborted }),
-                None => {
-                    self.interrupt.wait().await;
-                    block::acknowledge(&mut *self.disk, &self.interrupt);
-                }
-            }
+    /// The block in the page.
+    fn span(&self) -> Span {
+        match self.page.span(0, BLOCK as u32) {
+            Some(span) => span,
+            None => panic!("a block is larger than a page"),
         }
     }
 
