@@ -41,6 +41,13 @@ impl Record for Saved {
 }
 
 impl Saved {
+    /// The device of a frontend that has said this when it connected, and nothing since.
+    pub fn new(domid: Domid, keys: FrontendKeys) -> Self {
+        let mut multicast = Multicast::new();
+        multicast.set_filter(keys.multicast_control);
+        Self { domid: domid.0, keys, multicast, hashing: Hashing::new() }
+    }
+
     /// Whose device it is.
     pub const fn domid(&self) -> Domid {
         Domid(self.domid)
@@ -113,9 +120,7 @@ impl<'a> Device<'a> {
         control: Option<Ring<'a, NetControl>>,
         keep: &mut impl Keep,
     ) -> Result<Self, Lie> {
-        let mut multicast = Multicast::new();
-        multicast.set_filter(keys.multicast_control);
-        let saved = Saved { domid: domid.0, keys, multicast, hashing: Hashing::new() };
+        let saved = Saved::new(domid, keys);
         let mut queues = Vec::with_capacity(rings.len());
         for (queue, rings) in (0..).zip(rings) {
             let name = |kind| RingName { vif, queue, kind };

@@ -123,9 +123,11 @@ impl Pool {
     /// A pool of the pages from 0 to `pages`, [`MIN_PAGES`] to [`MAX_PAGES`]; all of them are free. Everything that it will ever
     /// need is allocated here.
     pub fn new(pages: usize) -> Self {
+        // Each has a page at least.
+        let frames = pages.min(MAX_FRAMES);
         Self {
-            frames: alloc::vec![FREE; MAX_FRAMES],
-            free_frames: (0..MAX_FRAMES as u16).rev().map(FrameId).collect(),
+            frames: alloc::vec![FREE; frames],
+            free_frames: (0..frames as u16).rev().map(FrameId).collect(),
             free_pages: (0..pages.min(MAX_PAGES) as u16).rev().map(PageId).collect(),
             accounts: [0; 256],
             share: (pages.min(MAX_PAGES) / SHARES) as u16,
@@ -139,7 +141,12 @@ impl Pool {
 
     /// How many frames there are.
     pub fn frames(&self) -> usize {
-        MAX_FRAMES - self.free_frames.len()
+        self.capacity() - self.free_frames.len()
+    }
+
+    /// How many frames there can be: their numbers are below.
+    pub fn capacity(&self) -> usize {
+        self.frames.len()
     }
 
     /// A frame of `length` bytes, with one reader, that leaves `reserve` pages free; its bytes are what was there

@@ -3,10 +3,11 @@
 use crate::uplink::{DriverFault, Uplink};
 use crate::{Card, CardConfig};
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use netback::{
     Abilities, Batch, Burst, Checksum, CutError, Device, FrameId, Keep, Lie, Machine, Notify, Offload, Owner,
-    PAGE, Pages, Pool, Rate, Room, Stopped, Transport, cut, fill_checksum,
+    PAGE, Pages, Pool, RESERVE, Rate, Room, Stopped, Transport, cut, fill_checksum,
 };
 use switch::{Arrival, EthernetAddress, PortConfig, PortId, PortSet, Switch, Verdict};
 
@@ -19,7 +20,12 @@ enum Behind<'a> {
     Nothing,
     Guest(Box<Device<'a>>),
     Card(Box<Uplink>),
+    /// This program itself: the frames that it has not looked at.
+    Own(VecDeque<FrameId>),
 }
+
+/// The most frames that wait for this program itself.
+const OWN_QUEUE: usize = 32;
 
 /// A guest that is to be disconnected, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +84,42 @@ impl<'a> Plane<'a> {
     pub fn connect_card(&mut self, port: PortId, port_config: PortConfig, card_config: CardConfig) {
         self.disconnect(port);
         self.switch.connect(port, port_config);
-        self.ports[port.index()] = Behind::Card(Box::new(Uplink::new(card_config)));
+        self.ports[port.index()] = Behind::Card(Box::new(Uplink::new(card_config, self.pool.capacity())));
+    }
+
+    /// Connects this program itself: what it [says](Self::say) comes in by this port, and what is for it can be
+    /// [heard](Self::hear).
+    pub fn connect_own(&mut self, port: PortId, config: PortConfig) {
+        self.disconnect(port);
+        self.switch.connect(port, config);
+        self.ports[port.index()] = Behind::Own(VecDeque::with_capacity(OWN_QUEUE));
+    }
+
+    /// Sends a frame of this program's own. Without room it is lost, as frames may be; answers whether there was.
+    pub fn say(&mut self, port: PortId, now_us: u64, bytes: &[u8], pages: &mut impl Pages) -> bool {
+        let frame = self.pool.allocate(bytes.len(), RESERVE);
+        if let Some(frame) = frame {
+            self.pool.write(frame, pages, 0, bytes);
+            self.route(now_us, port, frame, pages);
+        }
+        frame.is_some()
+    }
+
+    /// Copies a frame for this program itself into `buffer`, and answers its length. What is longer is passed over.
+    pub fn hear(&mut self, port: PortId, buffer: &mut [u8], pages: &impl Pages) -> Option<usize> {
+        loop {
+            let Behind::Own(queue) = &mut self.ports[port.index()] else { return None };
+            let frame = queue.pop_front()?;
+            let length = self.pool.length(frame);
+            let fits = length <= buffer.len();
+            if fits {
+                self.pool.read(frame, pages, 0, &mut buffer[..length]);
+            }
+            self.release(frame);
+            if fits {
+                return Some(length);
+            }
+        }
     }
 
     /// Disconnects a guest: its frames that are on their way go on, and nobody waits for them.
@@ -86,10 +127,14 @@ impl<'a> Plane<'a> {
         let behind = core::mem::replace(&mut self.ports[port.index()], Behind::Nothing);
         self.switch.disconnect(port);
         self.eager.remove(port);
-        if let Behind::Guest(device) = behind {
-            let mut finished = Vec::new();
-            device.disconnect(&mut self.pool, |owner| finished.push(owner));
-            finished.into_iter().for_each(|owner| self.finish(owner));
+        match behind {
+            Behind::Guest(device) => {
+                let mut finished = Vec::new();
+                device.disconnect(&mut self.pool, |owner| finished.push(owner));
+                finished.into_iter().for_each(|owner| self.finish(owner));
+            }
+            Behind::Own(queue) => queue.into_iter().for_each(|frame| self.release(frame)),
+            Behind::Nothing | Behind::Card(_) => {}
         }
     }
 
@@ -258,7 +303,7 @@ impl<'a> Plane<'a> {
         let behind = &mut self.ports[port.index()];
         match core::mem::replace(behind, Behind::Guest(Box::new(device))) {
             Behind::Guest(old) => Some(*old),
-            Behind::Nothing | Behind::Card(_) => None,
+            Behind::Nothing | Behind::Card(_) | Behind::Own(_) => None,
         }
     }
 
@@ -335,6 +380,7 @@ impl<'a> Plane<'a> {
         let is_needed = ports.iter().any(|port| match &self.ports[port.index()] {
             Behind::Guest(device) => must_sum(device.abilities()),
             Behind::Card(uplink) => must_sum(uplink.abilities()),
+            Behind::Own(_) => must_sum(Abilities::default()),
             Behind::Nothing => false,
         });
         if is_needed {
@@ -355,6 +401,12 @@ impl<'a> Plane<'a> {
             Behind::Card(uplink) => {
                 self.pool.retain(frame);
                 uplink.enqueue(frame);
+            }
+            Behind::Own(queue) => {
+                if queue.len() < OWN_QUEUE && self.pool.offload(frame).segments.is_none() {
+                    self.pool.retain(frame);
+                    queue.push_back(frame);
+                }
             }
             Behind::Guest(device) => {
                 if !device.accepts(to) {

@@ -8,16 +8,11 @@
 use crate::card::{Arrived, Card, CardConfig};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use netback::{
-    Abilities, CutError, FrameId, MAX_FRAMES, Offload, Pages, Pool, RESERVE, Transport, cut, fill_checksum,
-};
+use netback::{Abilities, CutError, FrameId, Offload, Pages, Pool, RESERVE, Transport, cut, fill_checksum};
 use shadow::{Group, Limits, Next, Order, Outcome, Shadow, Token, Verdict};
 
 /// Bytes of Ethernet's header, and of a VLAN's tag in it.
 const HEADERS: usize = 18;
-
-/// The most frames that wait for the card's shadow to have room to cut them.
-const BACKLOG: usize = MAX_FRAMES;
 
 /// All frames of a card are in one order: then those of each flow are.
 const GROUP: Group = Group(0);
@@ -64,8 +59,8 @@ pub struct Uplink {
 }
 
 impl Uplink {
-    /// A card without a driver.
-    pub fn new(config: CardConfig) -> Self {
+    /// A card without a driver, for frames of a pool of so many.
+    pub fn new(config: CardConfig, frames: usize) -> Self {
         // A frame that is on its way when its driver is killed is no murderer: that happens to frames whose drivers are
         // killed by tests every second. It is suspected after the third time, and given up after thirty.
         let limits = Limits { alone_after: 3, give_up_after: 30, ..Limits::default() };
@@ -73,9 +68,9 @@ impl Uplink {
             posted: Vec::with_capacity(usize::from(config.receive_frames)),
             config,
             abilities: Abilities::default(),
-            shadow: Shadow::new(MAX_FRAMES, limits),
-            backlog: VecDeque::with_capacity(BACKLOG),
-            held: alloc::vec![false; MAX_FRAMES],
+            shadow: Shadow::new(frames, limits),
+            backlog: VecDeque::with_capacity(frames),
+            held: alloc::vec![false; frames],
             counters: UplinkCounters::default(),
         }
     }

@@ -147,6 +147,12 @@ impl DmaPool {
         self.0.machine_address().mfn() + page as u64
     }
 
+    /// Whether a frame of the machine is one of its pages.
+    pub(crate) fn has_frame(&self, frame: Mfn) -> bool {
+        let first = self.0.machine_address().mfn();
+        frame.0.checked_sub(first.0).is_some_and(|page| page < self.0.pages as u64)
+    }
+
     /// The bytes of a page.
     ///
     /// # Panics

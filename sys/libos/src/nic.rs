@@ -2,11 +2,9 @@
 //!
 //! Frames lie in a [`DmaPool`](crate::dma::DmaPool), whose places a driver is told when it is made. The program gives a
 //! frame a number of its own, and gets the number back when the card is done with it. A driver holds no frame and waits
-//! for nothing.
+//! for nothing: who has made it awaits the device's [interrupt](crate::interrupt::Interrupt), which outlives drivers.
 
 use crate::dma::Span;
-use crate::interrupt::Interrupt;
-use uk_abi::device_info::IrqKind;
 
 /// The most pieces of a frame: the longest one of 64 KiB, with what lies before and behind it in its first and last page.
 pub const MAX_PIECES: usize = 18;
@@ -91,9 +89,6 @@ pub trait Nic {
     /// What it does to frames.
     fn offloads(&self) -> Offloads;
 
-    /// Its interrupt.
-    fn interrupt(&self) -> &Interrupt;
-
     /// How many frames of [`MAX_PIECES`] it would take now.
     fn room(&self) -> usize;
 
@@ -126,17 +121,4 @@ pub trait Nic {
 
     /// Acknowledges an interrupt by line: the card asserts it no more.
     fn acknowledge(&mut self);
-}
-
-/// Waits until a card may want something.
-pub async fn wait(interrupt: &Interrupt) {
-    interrupt.wait().await;
-}
-
-/// Ends an interrupt of `nic`, after [`wait`]: by a line it is told first.
-pub fn done(nic: &mut impl Nic) {
-    if nic.interrupt().kind() == IrqKind::Intx {
-        nic.acknowledge();
-        nic.interrupt().done();
-    }
 }

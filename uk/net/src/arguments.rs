@@ -2,26 +2,66 @@
 
 use core::fmt;
 use core::str::FromStr;
+use network::switch::BridgeName;
 use smoltcp::wire::Ipv4Cidr;
 
 /// The address, where the description gives none: the one that QEMU's own network leaves to its guest.
-const DEFAULT: &str = "10.0.2.15/24";
+const DEFAULT_ADDRESS: &str = "10.0.2.15/24";
 
-/// The arguments are not `address=A.B.C.D/N`.
+/// The bridge that the card is on, where the description gives none: `xl`'s.
+const DEFAULT_BRIDGE: &str = "xenbr0";
+
+/// The arguments.
 #[derive(Debug)]
-pub struct ArgumentError<'a>(&'a str);
+pub struct Arguments {
+    /// The address at which this program itself answers.
+    pub address: Ipv4Cidr,
+    /// The bridge that the card is on.
+    pub bridge: BridgeName,
+    /// The memory of the ring to XenStore, if guests are to be served.
+    pub store: Option<&'static str>,
+    /// After how long a part that has work and does none hangs, in microseconds, if that is said.
+    pub deadline_us: Option<u64>,
+}
 
-impl fmt::Display for ArgumentError<'_> {
+/// A word that means nothing here.
+#[derive(Debug)]
+pub struct ArgumentError(&'static str);
+
+impl fmt::Display for ArgumentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "args must be like \"address={DEFAULT}\", not \"{}\"", self.0)
+        let Self(word) = self;
+        write!(
+            f,
+            "args must be of words like address={DEFAULT_ADDRESS} bridge={DEFAULT_BRIDGE} store=MEMORY deadline=MS, not \
+             \"{word}\""
+        )
     }
 }
 
-/// The address in `arguments`.
-pub fn address(arguments: &str) -> Result<Ipv4Cidr, ArgumentError<'_>> {
-    let text = match arguments.trim() {
-        "" => DEFAULT,
-        text => text.strip_prefix("address=").ok_or(ArgumentError(arguments))?,
-    };
-    Ipv4Cidr::from_str(text).map_err(|()| ArgumentError(arguments))
+impl Arguments {
+    /// Reads the words of `text`.
+    ///
+    /// # Errors
+    /// [`ArgumentError`].
+    pub fn read(text: &'static str) -> Result<Self, ArgumentError> {
+        let address = Ipv4Cidr::from_str(DEFAULT_ADDRESS).map_err(|()| ArgumentError(DEFAULT_ADDRESS))?;
+        let bridge = BridgeName::try_from(DEFAULT_BRIDGE).map_err(|_| ArgumentError(DEFAULT_BRIDGE))?;
+        let mut arguments = Self { address, bridge, store: None, deadline_us: None };
+        for word in text.split_ascii_whitespace() {
+            let unknown = || ArgumentError(word);
+            let (name, value) = word.split_once('=').ok_or_else(unknown)?;
+            match name {
+                "address" => arguments.address = Ipv4Cidr::from_str(value).map_err(|()| unknown())?,
+                "bridge" => arguments.bridge = BridgeName::try_from(value).map_err(|_| unknown())?,
+                "store" => arguments.store = Some(value),
+                "deadline" => {
+                    let ms: u64 = value.parse().map_err(|_| unknown())?;
+                    arguments.deadline_us = Some(ms.saturating_mul(1000)).filter(|us| *us > 0);
+                }
+                _ => return Err(unknown()),
+            }
+        }
+        Ok(arguments)
+    }
 }

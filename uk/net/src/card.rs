@@ -1,136 +1,278 @@
-//! The card, as smoltcp's interface sees it.
+//! The card and its driver, as the plane sees them. A driver that crashes takes nothing with it: every call into it is
+//! contained, and after the first one that fails there are no more.
 
-use crate::part;
-use libos::uk_abi::health::HealthPage;
-use libos::virtio::Net;
-use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
-use smoltcp::time::Instant;
-use smoltcp::wire::Ipv4Address;
-use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr,
-};
+use alloc::boxed::Box;
+use core::fmt;
+use heapless::Vec;
+use libos::contain::{Crashed, contain};
+use libos::dma::{DmaPlace, Span};
+use libos::fault;
+use libos::nic::{CardError, Checked, Cut, MAX_PIECES, Nic, Sum, Work};
+use libos::uk_abi::device_info::DeviceInfo;
+use libos::virtio::{DeviceError, Net};
+use network::netback::{Abilities, Checksum, Family, FrameId, Offload, Pages, Pool, Transport};
+use network::switch::EthernetAddress;
+use network::{Arrived, Card, CardConfig, DriverFault};
 
-/// The longest frame: 1500 bytes and an Ethernet header.
-const MAX_FRAME: usize = 1514;
+/// The most frames that a driver which hangs still takes.
+const SWALLOWED: usize = 64;
 
-/// A card whose work root can count.
-pub struct Card {
-    net: Net,
-    health: HealthPage<'static>,
+/// How a driver has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It crashed.
+    Crashed(Crashed),
+    /// It has said what no driver says.
+    Lied(DriverFault),
+    /// Its card has said what no card says.
+    Card,
+    /// Its card has stopped.
+    Stopped,
+    /// It has frames, and for so long, in microseconds, none came back.
+    Stuck(u64),
 }
 
-impl Card {
-    /// Counts the work of `net` in `health`.
-    pub fn new(net: Net, health: HealthPage<'static>) -> Self {
-        Self { net, health }
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crashed(crashed) => crashed.fmt(f),
+            Self::Lied(fault) => write!(f, "it broke the rules: {fault:?}"),
+            Self::Card => f.write_str("the card broke the rules"),
+            Self::Stopped => f.write_str("the card has stopped"),
+            Self::Stuck(for_us) => write!(f, "no frame came back for {for_us} us"),
+        }
     }
+}
 
-    /// Its hardware address.
-    pub fn mac(&self) -> [u8; 6] {
-        self.net.mac()
+impl Failure {
+    /// Whether it was found out by waiting.
+    pub const fn is_hang(&self) -> bool {
+        matches!(self, Self::Stuck(_))
     }
+}
 
-    /// Whether it works no more.
-    pub fn is_stopped(&self) -> bool {
-        self.net.is_stopped()
+/// What a driver was told to fail by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doom {
+    /// It crashes at the next call.
+    Crash,
+    /// It takes what it is given, and does nothing.
+    Hang,
+}
+
+/// Why there is no new driver.
+#[derive(Debug)]
+pub enum RestartError {
+    /// It crashed while it was being made, or the old one while it was being dropped.
+    Crashed(Crashed),
+    /// The card cannot be driven.
+    Device(DeviceError),
+}
+
+impl fmt::Display for RestartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Crashed(crashed) => crashed.fmt(f),
+            Self::Device(error) => error.fmt(f),
+        }
     }
+}
 
-    /// Waits until a frame may have arrived or left.
-    pub async fn wait(&mut self) {
-        self.net.wait().await;
-    }
+/// The driver of the card, whichever life of the driver that is.
+pub struct Driver {
+    device: &'static DeviceInfo,
+    place: DmaPlace,
+    nic: Option<Box<dyn Nic>>,
+    mac: EthernetAddress,
+    failure: Option<Failure>,
+    doom: Option<Doom>,
+    swallowed: usize,
+}
 
-    /// Takes frames back that have left.
-    pub fn complete(&mut self) {
-        self.health.complete(part::SEND, self.net.complete());
-    }
-
-    /// Tells the network who has `address`.
-    pub fn announce(&mut self, hardware: EthernetAddress, address: Ipv4Address) {
-        let arp = ArpRepr::EthernetIpv4 {
-            operation: ArpOperation::Request,
-            source_hardware_addr: hardware,
-            source_protocol_addr: address,
-            target_hardware_addr: EthernetAddress::default(),
-            target_protocol_addr: address,
+impl Driver {
+    /// Sets `device` up, with frames in memory at `place`; none if no driver here is for it.
+    ///
+    /// # Errors
+    /// [`DeviceError`].
+    pub fn new(device: &'static DeviceInfo, place: DmaPlace) -> Option<Result<Self, DeviceError>> {
+        let nic = match open(device, place)? {
+            Ok(nic) => nic,
+            Err(error) => return Some(Err(error)),
         };
-        let ethernet = EthernetRepr {
-            src_addr: hardware,
-            dst_addr: EthernetAddress::BROADCAST,
-            ethertype: EthernetProtocol::Arp,
-        };
-        self.send(ethernet.buffer_len() + arp.buffer_len(), |bytes| {
-            let mut frame = EthernetFrame::new_unchecked(bytes);
-            ethernet.emit(&mut frame);
-            arp.emit(&mut ArpPacket::new_unchecked(frame.payload_mut()));
+        let mac = EthernetAddress(nic.mac());
+        Some(Ok(Self { device, place, nic: Some(nic), mac, failure: None, doom: None, swallowed: 0 }))
+    }
+
+    /// How it has failed, if it has.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure
+    }
+
+    /// It has failed in a way that others have noticed.
+    pub fn fail(&mut self, failure: Failure) {
+        self.failure.get_or_insert(failure);
+    }
+
+    /// Asks the card whether it works; one that was stopped has nothing else to say.
+    pub fn ask(&mut self) {
+        if self.with(false, |nic| Ok(nic.is_stopped())) {
+            self.fail(Failure::Stopped);
+        }
+    }
+
+    /// An interrupt has come: by a line, the card has to be told.
+    pub fn acknowledge(&mut self) {
+        self.with((), |nic| {
+            nic.acknowledge();
+            Ok(())
         });
     }
 
-    /// Sends a frame. Without room it is lost, as frames may be.
-    fn send<R>(&mut self, len: usize, fill: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
-        let sent = self.net.send(len, fill);
-        self.health.accept(part::SEND, u64::from(sent.is_some()));
-        sent
+    /// Has it fail.
+    pub fn doom(&mut self, doom: Doom) {
+        self.doom = Some(doom);
+    }
+
+    /// Resets the card and makes a new driver.
+    ///
+    /// # Errors
+    /// [`RestartError`]: then there is none.
+    pub fn restart(&mut self) -> Result<(), RestartError> {
+        let old = self.nic.take();
+        let Self { device, place, .. } = *self;
+        let made = contain(|| {
+            drop(old);
+            open(device, place)
+        });
+        let nic = made.map_err(RestartError::Crashed)?.transpose().map_err(RestartError::Device)?;
+        (self.nic, self.failure, self.doom, self.swallowed) = (nic, None, None, 0);
+        Ok(())
+    }
+
+    /// Does something with the driver, unless it has failed; `otherwise` if it has, or does now.
+    fn with<R>(&mut self, otherwise: R, work: impl FnOnce(&mut dyn Nic) -> Result<R, CardError>) -> R {
+        let Self { nic: Some(nic), failure: None, doom, .. } = self else { return otherwise };
+        let crashes = *doom == Some(Doom::Crash);
+        let done = contain(|| {
+            if crashes {
+                fault::crash();
+            }
+            work(&mut **nic)
+        });
+        let failure = match done {
+            Ok(Ok(result)) => return result,
+            Ok(Err(CardError)) => Failure::Card,
+            Err(crashed) => Failure::Crashed(crashed),
+        };
+        self.fail(failure);
+        otherwise
+    }
+
+    fn hangs(&self) -> bool {
+        self.doom == Some(Doom::Hang)
     }
 }
 
-/// A frame that has arrived.
-pub struct Arrived {
-    bytes: [u8; MAX_FRAME],
-    len: usize,
+/// The driver for `device`, if there is one.
+fn open(device: &'static DeviceInfo, place: DmaPlace) -> Option<Result<Box<dyn Nic>, DeviceError>> {
+    Net::new(device, place).map(|net| net.map(|net| Box::new(net) as Box<dyn Nic>))
 }
 
-impl RxToken for Arrived {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
-        read(&self.bytes[..self.len])
+/// Where frames lie, as drivers name it.
+fn spans(frame: FrameId, pool: &Pool) -> Vec<Span, MAX_PIECES> {
+    pool.pieces(frame, 0)
+        .map(|piece| Span { page: piece.page.0.into(), offset: piece.offset, length: piece.length })
+        .collect()
+}
+
+/// What the card has to do to a frame.
+fn work(frame: FrameId, pool: &Pool, pages: &impl Pages) -> Work {
+    let Offload { checksum, segments } = pool.offload(frame);
+    let transport = if checksum == Checksum::Blank || segments.is_some() {
+        Transport::locate(pool.head(frame, pages))
+    } else {
+        None
+    };
+    let Some(transport) = transport else { return Work::default() };
+    let sum = Sum { start: transport.start as u16, field: (transport.field - transport.start) as u16 };
+    let cut = segments.map(|segments| Cut {
+        headers: transport.payload as u16,
+        size: segments.size.get(),
+        is_v6: segments.family == Family::TcpV6,
+    });
+    Work { sum: Some(sum), cut }
+}
+
+impl Card for Driver {
+    /// A card here hears everything from the start, and its queues are as large as they are.
+    fn configure(&mut self, _: &CardConfig) {}
+
+    fn mac(&self) -> EthernetAddress {
+        self.mac
     }
-}
 
-/// Leave to send a frame.
-pub struct Leave<'a>(&'a mut Card);
+    fn is_linked(&self) -> bool {
+        self.nic.as_ref().is_some_and(|nic| nic.is_linked())
+    }
 
-impl TxToken for Leave<'_> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, fill: F) -> R {
-        let mut fill = Some(fill);
-        let sent = self.0.send(len, |bytes| fill.take().map(|fill| fill(bytes)));
-        match (sent.flatten(), fill) {
-            (Some(result), _) => result,
-            // There was room when leave was given; a frame that is too long goes nowhere.
-            (None, Some(fill)) => fill(&mut [0; MAX_FRAME][..len.min(MAX_FRAME)]),
-            (None, None) => unreachable!("a frame that was filled has a result"),
+    fn abilities(&self) -> Abilities {
+        let offloads = self.nic.as_ref().map(|nic| nic.offloads()).unwrap_or_default();
+        Abilities {
+            checksum_v4: offloads.checksum,
+            checksum_v6: offloads.checksum,
+            segments_v4: offloads.tcp_v4,
+            segments_v6: offloads.tcp_v6,
         }
     }
-}
 
-impl Device for Card {
-    type RxToken<'a> = Arrived;
-    type TxToken<'a> = Leave<'a>;
+    fn room(&self) -> usize {
+        match &self.nic {
+            Some(_) if self.hangs() => SWALLOWED - self.swallowed,
+            Some(nic) if self.failure.is_none() => nic.room(),
+            _ => 0,
+        }
+    }
 
-    fn receive(&mut self, _: Instant) -> Option<(Arrived, Leave<'_>)> {
-        self.complete();
-        if !self.net.can_send() {
+    fn send(&mut self, frame: FrameId, pool: &Pool, pages: &impl Pages) {
+        if self.hangs() {
+            self.swallowed += 1;
+            return;
+        }
+        let (work, spans) = (work(frame, pool, pages), spans(frame, pool));
+        self.with((), |nic| nic.send(frame.0, work, &spans));
+    }
+
+    fn sent(&mut self) -> Option<FrameId> {
+        if self.hangs() {
             return None;
         }
-        let arrived = self.net.receive(|frame| {
-            let len = frame.len().min(MAX_FRAME);
-            let mut bytes = [0; MAX_FRAME];
-            bytes[..len].copy_from_slice(&frame[..len]);
-            Arrived { bytes, len }
-        })?;
-        self.health.accept(part::RECEIVE, 1);
-        self.health.complete(part::RECEIVE, 1);
-        Some((arrived, Leave(self)))
+        self.with(None, |nic| nic.sent()).map(FrameId)
     }
 
-    fn transmit(&mut self, _: Instant) -> Option<Leave<'_>> {
-        self.complete();
-        self.net.can_send().then_some(Leave(self))
+    fn post(&mut self, frame: FrameId, pool: &Pool, _: &impl Pages) {
+        if let [span] = spans(frame, pool)[..] {
+            self.with((), |nic| nic.post(frame.0, span));
+        }
     }
 
-    fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = Medium::Ethernet;
-        capabilities.max_transmission_unit = MAX_FRAME;
-        capabilities
+    fn arrived(&mut self) -> Option<Arrived> {
+        if self.hangs() {
+            return None;
+        }
+        let received = self.with(None, |nic| nic.received())?;
+        let checksum = match received.checked {
+            Checked::No => Checksum::Unknown,
+            Checked::Yes => Checksum::Valid,
+            Checked::Blank => Checksum::Blank,
+        };
+        let offload = Offload { checksum, segments: None };
+        Some(Arrived { frame: FrameId(received.number), length: received.length, offload })
+    }
+
+    fn kick(&mut self) {
+        self.with((), |nic| {
+            nic.kick();
+            Ok(())
+        });
     }
 }

@@ -2,14 +2,14 @@
 //! granted it can end the grant, or be rebuilt, at any other time.
 
 use crate::block::DmaPage;
-use crate::dma::machine_address;
+use crate::dma::{DmaPool, machine_address};
 use crate::grant::{CopyError, Refusal};
 use alloc::vec::Vec as List;
 use core::marker::PhantomData;
 use heapless::Vec;
 use uk_abi::layout::PAGE_SIZE;
-use xen_abi::grant_table::{CopyPlace, GrantCopy, GrantStatus};
-use xen_abi::{Domid, GrantRef};
+use xen_abi::grant_table::{CopyFlags, CopyPlace, GrantCopy, GrantStatus};
+use xen_abi::{Domid, GrantRef, Mfn};
 
 /// Bytes in a page that another domain has granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,4 +171,27 @@ impl CopyRoom {
     pub fn outcomes(&self) -> impl Iterator<Item = Result<(), Refusal>> {
         self.0.iter().map(|done| GrantStatus::check(done.status))
     }
+}
+
+/// Makes copies between pages that other domains have granted and those of `pool`; each says in its status how it went.
+///
+/// # Errors
+/// Xen's, for all of them.
+///
+/// # Panics
+/// If a copy's own side is not in one page of the pool, or both sides are this domain's.
+pub fn copy_with(pool: &mut DmaPool, copies: &mut [GrantCopy]) -> pv::Result {
+    for copy in &*copies {
+        let by_grant = [CopyFlags::SOURCE_GREF, CopyFlags::DEST_GREF].map(|flag| copy.flags.contains(flag));
+        let own = match by_grant {
+            [true, false] => copy.dest,
+            [false, true] => copy.source,
+            _ => panic!("a copy with {:?}", copy.flags),
+        };
+        let is_within = usize::from(own.offset) + usize::from(copy.len) <= PAGE_SIZE;
+        let is_own = own.domid == Domid::SELF && pool.has_frame(Mfn(own.ref_or_frame));
+        assert!(is_own && is_within, "a copy with frame {:#x}", own.ref_or_frame);
+    }
+    // SAFETY: the own side of each copy lies in a page of the pool, which is plain bytes and borrowed for writing.
+    unsafe { pv::grant::copy(copies) }
 }

@@ -24,7 +24,7 @@ mod mapping;
 mod page;
 mod table;
 
-pub use copy::{CopyBatch, CopyRoom, PageCopy, Remote, Way};
+pub use copy::{CopyBatch, CopyRoom, PageCopy, Remote, Way, copy_with};
 pub use error::{CopyError, GrantError, MapError};
 pub use mapping::{MappedPage, inherited_mappings};
 pub use page::{Page, SharedPage, halves};

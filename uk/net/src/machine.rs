@@ -1,0 +1,73 @@
+//! The memory that frames lie in, and copying between it and guests' pages.
+
+use libos::dma::DmaPool;
+use libos::grant;
+use libos::uk_abi::layout::PAGE_SIZE;
+use libos::xen_abi::Mfn;
+use libos::xen_abi::grant_table::GrantCopy;
+use network::netback::{Copier, MIN_PAGES, PAGE, PageId, Pages, RESERVE};
+
+const _: () = assert!(PAGE == PAGE_SIZE);
+
+/// Pages of DMA memory that are left to drivers: descriptors and headers of both queues.
+const LEFT_TO_DRIVERS: usize = 16;
+
+/// The least pages for frames.
+const LEAST: usize = MIN_PAGES * 3 / 2;
+
+/// The most frames that a card has to receive into: as many as come while this program waits for its turn.
+const MOST_RECEIVED: usize = 128;
+
+/// The memory of all frames.
+pub struct Machine {
+    pool: DmaPool,
+    pages: usize,
+}
+
+impl Machine {
+    /// All of this program's DMA memory but for what drivers take; none if that is too little for the longest frame and
+    /// a few to receive.
+    pub fn take() -> Option<Self> {
+        let pages = DmaPool::pages_left(LEFT_TO_DRIVERS);
+        let pool = (pages >= LEAST).then(|| DmaPool::take(pages)).flatten()?;
+        Some(Self { pool, pages })
+    }
+
+    /// How many frames the card shall have room for to receive into: a third of what is not in reserve, and enough.
+    pub fn receive_frames(&self) -> u16 {
+        ((self.pages - RESERVE) / 3).min(MOST_RECEIVED) as u16
+    }
+
+    /// How many pages there are.
+    pub fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// The memory, for drivers.
+    pub fn pool(&self) -> &DmaPool {
+        &self.pool
+    }
+}
+
+impl Pages for Machine {
+    fn place(&self, page: PageId) -> Mfn {
+        self.pool.frame(page.0.into())
+    }
+
+    fn bytes(&self, page: PageId) -> &[u8] {
+        self.pool.page(page.0.into())
+    }
+
+    fn bytes_mut(&mut self, page: PageId) -> &mut [u8] {
+        self.pool.page_mut(page.0.into())
+    }
+}
+
+impl Copier for Machine {
+    fn copy(&mut self, copies: &mut [GrantCopy]) {
+        // Each copy says for itself how it went; if Xen takes none at all, it is because this program asks for nonsense.
+        if let Err(error) = grant::copy_with(&mut self.pool, copies) {
+            panic!("{} grant copies: {error}", copies.len());
+        }
+    }
+}

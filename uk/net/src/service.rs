@@ -1,0 +1,474 @@
+//! All that this program has, and one turn of what it does.
+
+use crate::card::Driver;
+use crate::keeper::{Interface, Keeper};
+use crate::machine::Machine;
+use crate::own::{Line, Own};
+use crate::repair::Watch;
+use crate::wiring::{Wiring, WiringError};
+use crate::xenstore;
+use alloc::vec::Vec;
+use core::fmt;
+use core::task::Context;
+use libos::contain::contain;
+use libos::fault;
+use libos::grant::MappedPage;
+use libos::uk_abi::health::HealthPage;
+use libos::xen_abi::Domid;
+use network::netback::{BURST, Device, FrontendKeys, Keep, Lie, Notify, Saved, Stopped};
+use network::switch::{Identity, PortConfig, PortId, Role};
+use network::{Gone, Plane};
+
+/// The part that root is shown to be idle if this program is told to leave its work undone. Root watches two parts for
+/// progress: the driver with the frames that it is to send, and the backend with those that guests have handed over.
+const DRIVER: usize = 0;
+
+/// The port of the card, and that of this program itself.
+pub const CARD: PortId = port(0);
+pub const OWN: PortId = port(1);
+
+/// The port of the first guest.
+pub const FIRST_GUEST: usize = 2;
+
+/// Batches of one queue in one turn.
+const ROUNDS: usize = 4;
+
+/// How long nothing is looked at where nobody says anything: a card that was stopped does not say so.
+const IDLE_US: u64 = 20_000;
+
+/// The same while something waits for somebody else.
+const WAITING_US: u64 = 3_000;
+
+/// Port `number`.
+///
+/// # Panics
+/// If there are not so many.
+pub const fn port(number: usize) -> PortId {
+    match PortId::new(number) {
+        Some(port) => port,
+        None => panic!("the switch has fewer ports"),
+    }
+}
+
+/// A guest's interface.
+pub struct Guest {
+    pub interface: Interface,
+    pub wiring: Wiring,
+    /// There may be something in its rings.
+    is_ready: bool,
+    /// It has no credit before this time.
+    until_us: Option<u64>,
+    /// When it was last kept waiting by something other than its backend.
+    pub excused_us: u64,
+}
+
+/// Why an interface is not connected.
+#[derive(Debug)]
+pub enum ConnectError {
+    /// Its pages or ports.
+    Wiring(WiringError),
+    /// Its rings.
+    Lie(Lie),
+    /// The recovery box has no room for it.
+    NoRoom,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wiring(error) => error.fmt(f),
+            Self::Lie(lie) => lie.fmt(f),
+            Self::NoRoom => f.write_str("the recovery box has no room for one more interface"),
+        }
+    }
+}
+
+/// What root has been shown of a part.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shown {
+    /// How much was done, as the part itself counts.
+    done: u64,
+    /// What the health page says: taken on, and done.
+    taken: u64,
+    finished: u64,
+}
+
+impl Shown {
+    /// Shows that so much is open, and so much was done in all. What goes away without being done counts as done.
+    fn show(&mut self, health: &HealthPage<'_>, part: usize, open: u64, done: u64) {
+        let new = done.saturating_sub(core::mem::replace(&mut self.done, done));
+        let finished = (self.finished + new).max(self.taken.saturating_sub(open));
+        let taken = finished + open;
+        health.accept(part, taken - self.taken);
+        health.complete(part, finished - self.finished);
+        (self.taken, self.finished) = (taken, finished);
+    }
+}
+
+/// Everything.
+pub struct Service {
+    pub plane: Plane<'static>,
+    pub machine: Machine,
+    /// The card's driver, if there is a card.
+    pub driver: Option<Driver>,
+    own: Option<Own>,
+    /// Where guests' interfaces outlive this life, if there are to be any.
+    pub keeper: Option<Keeper>,
+    /// By port.
+    pub guests: Vec<Option<Guest>>,
+    pub watch: Watch,
+    /// The backend has been told to take nothing any more, or to crash.
+    pub backend_hangs: bool,
+    pub backend_crashes: bool,
+    /// Interfaces that were disconnected because of what their guests did, until somebody tells XenStore.
+    pub gone: Vec<(Domid, u32)>,
+    health: HealthPage<'static>,
+    /// What was last shown in the health page of each part.
+    shown: [Shown; 2],
+}
+
+impl Service {
+    /// A service without guests.
+    pub fn new(
+        plane: Plane<'static>,
+        machine: Machine,
+        driver: Option<Driver>,
+        keeper: Option<Keeper>,
+        watch: Watch,
+        health: HealthPage<'static>,
+    ) -> Self {
+        let guests = (0..network::switch::MAX_PORTS).map(|_| None).collect();
+        Self {
+            plane,
+            machine,
+            driver,
+            own: None,
+            keeper,
+            guests,
+            watch,
+            backend_hangs: false,
+            backend_crashes: false,
+            gone: Vec::new(),
+            health,
+            shown: [Shown::default(); 2],
+        }
+    }
+
+    /// This program itself is on the bridge.
+    pub fn set_own(&mut self, now_us: u64, make: impl FnOnce(&mut Line<'_>) -> Own) {
+        let Self { plane, machine, .. } = self;
+        self.own = Some(make(&mut Line { plane, machine, port: OWN, now_us }));
+    }
+
+    /// Says soon that it is there.
+    pub fn hurry(&mut self) {
+        self.own.iter_mut().for_each(Own::hurry);
+    }
+
+    /// Connects an interface whose frontend says how: just now, or to an earlier life, of whose records there are none.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub fn connect(
+        &mut self,
+        vif: usize,
+        interface: Interface,
+        keys: FrontendKeys,
+        is_old: bool,
+        now_us: u64,
+    ) -> Result<(), ConnectError> {
+        let Self { keeper: Some(keeper), .. } = self else { return Err(ConnectError::NoRoom) };
+        if !keeper.has_room(keys.queues.len()) {
+            return Err(ConnectError::NoRoom);
+        }
+        let domid = interface.domid();
+        keeper.note(vif as u8, &interface);
+        if is_old {
+            let saved = Saved::new(domid, keys);
+            keeper.save(vif as u8, &saved);
+            return self.resume(vif, interface, saved, &mut Vec::new(), now_us);
+        }
+        let wiring = Wiring::connect(domid, &keys, &mut Vec::new()).map_err(ConnectError::Wiring)?;
+        match Device::connect(vif as u8, domid, keys, &wiring.queues, wiring.control, keeper) {
+            Ok(device) => {
+                self.add(vif, interface, wiring, device, now_us);
+                Ok(())
+            }
+            Err(lie) => {
+                keeper.forget(vif as u8);
+                wiring.close();
+                Err(ConnectError::Lie(lie))
+            }
+        }
+    }
+
+    /// Goes on with an interface that an earlier life has served.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub fn resume(
+        &mut self,
+        vif: usize,
+        interface: Interface,
+        saved: Saved,
+        leftovers: &mut Vec<MappedPage>,
+        now_us: u64,
+    ) -> Result<(), ConnectError> {
+        let Self { keeper: Some(keeper), .. } = self else { return Err(ConnectError::NoRoom) };
+        let wiring =
+            Wiring::connect(interface.domid(), saved.keys(), leftovers).map_err(ConnectError::Wiring)?;
+        let kept = |ring| keeper.answers(ring);
+        match Device::resume(vif as u8, saved, &wiring.queues, wiring.control, kept) {
+            Ok(device) => {
+                wiring.notify_all();
+                self.add(vif, interface, wiring, device, now_us);
+                Ok(())
+            }
+            Err(lie) => {
+                wiring.close();
+                Err(ConnectError::Lie(lie))
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        vif: usize,
+        interface: Interface,
+        wiring: Wiring,
+        device: Device<'static>,
+        now_us: u64,
+    ) {
+        let role = Role::Guest(Identity::new(interface.mac()));
+        let config = PortConfig { bridge: interface.bridge.clone(), role, isolated: false };
+        self.plane.connect_guest(port(vif), config, device);
+        self.plane.set_rate(port(vif), interface.rate(), now_us);
+        let guest = Guest { interface, wiring, is_ready: true, until_us: None, excused_us: now_us };
+        self.guests[vif] = Some(guest);
+    }
+
+    /// Lets an interface go.
+    pub fn disconnect(&mut self, vif: usize) {
+        self.plane.disconnect(port(vif));
+        if let Some(guest) = self.guests[vif].take() {
+            guest.wiring.close();
+        }
+        if let Some(keeper) = &mut self.keeper {
+            keeper.forget(vif as u8);
+        }
+    }
+
+    /// The number of the interface `handle` of `domid`, if it is connected.
+    pub fn find(&self, domid: Domid, handle: u32) -> Option<usize> {
+        let is_it = |guest: &Guest| (guest.interface.domid(), guest.interface.handle) == (domid, handle);
+        self.guests.iter().position(|guest| guest.as_ref().is_some_and(is_it))
+    }
+
+    /// The interfaces that are connected.
+    pub fn served(&self) -> Vec<(Domid, u32)> {
+        let guests = self.guests.iter().flatten();
+        guests.map(|guest| (guest.interface.domid(), guest.interface.handle)).collect()
+    }
+
+    /// Which guests have sent events; `context` is woken by the next. Whether any has.
+    pub fn poll_guests(&mut self, context: &mut Context<'_>) -> bool {
+        let mut any = false;
+        for guest in self.guests.iter_mut().flatten() {
+            let fired = guest.wiring.poll(context);
+            guest.is_ready |= fired;
+            any |= fired;
+        }
+        any
+    }
+
+    /// Does what there is to do; answers when to look again at the latest.
+    ///
+    /// # Panics
+    /// If the whole program is to be made anew.
+    pub fn turn(&mut self, now_us: u64) -> u64 {
+        if fault::work_is_stuck() {
+            // There is work, and it is left.
+            self.health.accept(DRIVER, 1);
+            return now_us + IDLE_US;
+        }
+        let mut is_busy = self.drive(now_us);
+        self.turn_own(now_us);
+        if !self.backend_hangs {
+            is_busy |= self.serve(now_us);
+        }
+        is_busy |= self.drive(now_us);
+        if !self.backend_hangs {
+            self.deliver(now_us);
+        }
+        self.look_after(now_us);
+        self.show_progress();
+        if is_busy { now_us } else { self.next_look_us(now_us) }
+    }
+
+    fn turn_own(&mut self, now_us: u64) {
+        let Self { plane, machine, own: Some(own), .. } = self else { return };
+        own.turn(&mut Line { plane, machine, port: OWN, now_us });
+    }
+
+    /// Does what there is to do with the card. Whether there is more.
+    fn drive(&mut self, now_us: u64) -> bool {
+        let Self { plane, machine, driver: Some(driver), .. } = self else { return false };
+        let arrived = |plane: &Plane<'_>| plane.uplink(CARD).map_or(0, |uplink| uplink.counters().arrived);
+        let before = arrived(plane);
+        if driver.failure().is_none()
+            && let Err(fault) = plane.drive(CARD, now_us, driver, machine)
+        {
+            driver.fail(crate::card::Failure::Lied(fault));
+        }
+        arrived(plane) - before >= BURST as u64
+    }
+
+    /// Takes what guests send. Whether there is more.
+    fn serve(&mut self, now_us: u64) -> bool {
+        let mut is_busy = false;
+        for vif in FIRST_GUEST..self.guests.len() {
+            let Some(guest) = &mut self.guests[vif] else { continue };
+            if guest.until_us.is_some_and(|until_us| until_us <= now_us) {
+                (guest.until_us, guest.is_ready) = (None, true);
+            }
+            if core::mem::take(&mut guest.is_ready) {
+                is_busy |= self.serve_guest(vif, now_us);
+            }
+        }
+        is_busy
+    }
+
+    fn serve_guest(&mut self, vif: usize, now_us: u64) -> bool {
+        let Self { plane, machine, keeper: Some(keeper), guests, .. } = self else { return false };
+        let Some(guest) = &mut guests[vif] else { return false };
+        let mut notify = Notify::default();
+        let mut is_busy = false;
+        for queue in 0..guest.wiring.queues.len() {
+            for round in 0..ROUNDS {
+                let crashes = self.backend_crashes;
+                let served = contain(|| {
+                    if crashes {
+                        fault::crash();
+                    }
+                    plane.serve(port(vif), queue, now_us, machine, keeper)
+                });
+                let stopped = match served {
+                    Ok(Ok((stopped, now))) => {
+                        notify = notify.or(now);
+                        stopped
+                    }
+                    Ok(Err(gone)) => {
+                        self.gone(&gone);
+                        return false;
+                    }
+                    Err(crashed) => {
+                        guest.is_ready = true;
+                        self.watch.backend_crashed(crashed);
+                        return false;
+                    }
+                };
+                match stopped {
+                    Stopped::Idle => break,
+                    Stopped::Turn => {
+                        let is_last = round + 1 == ROUNDS;
+                        guest.is_ready |= is_last;
+                        is_busy |= is_last;
+                    }
+                    Stopped::NoRoom => {
+                        (guest.is_ready, guest.excused_us) = (true, now_us);
+                        break;
+                    }
+                    Stopped::Until { at_us } => {
+                        guest.until_us = Some(guest.until_us.map_or(at_us, |until_us| until_us.min(at_us)));
+                        guest.excused_us = at_us;
+                        break;
+                    }
+                }
+            }
+        }
+        guest.wiring.notify(notify);
+        is_busy
+    }
+
+    /// Delivers what waits for guests, and answers what they have sent.
+    fn deliver(&mut self, now_us: u64) {
+        for vif in FIRST_GUEST..self.guests.len() {
+            let Self { plane, machine, keeper: Some(keeper), guests, .. } = self else { return };
+            let Some(guest) = &guests[vif] else { continue };
+            let is_waited_for = plane.device(port(vif)).is_some_and(|device| device.waiting(None) > 0);
+            let done = contain(|| {
+                let delivered = match is_waited_for {
+                    true => plane.deliver(port(vif), now_us, machine, keeper)?,
+                    false => Notify::default(),
+                };
+                Ok(delivered.or(plane.answer(port(vif), keeper)))
+            });
+            match done {
+                Ok(Ok(notify)) => guest.wiring.notify(notify),
+                Ok(Err(gone)) => self.gone(&gone),
+                Err(crashed) => self.watch.backend_crashed(crashed),
+            }
+        }
+    }
+
+    /// A guest has been disconnected for what it did.
+    fn gone(&mut self, gone: &Gone) {
+        self.banish(gone.port.index(), gone.lie);
+    }
+
+    /// Disconnects a guest for what it did.
+    pub fn banish(&mut self, vif: usize, lie: Lie) {
+        if let Some(guest) = &self.guests[vif] {
+            let (domid, handle) = (guest.interface.domid(), guest.interface.handle);
+            log::warn!("interface {handle} of domain {domid} disconnected: {lie}");
+            self.gone.push((domid, handle));
+            xenstore::GONE.signal(());
+        }
+        self.disconnect(vif);
+    }
+
+    /// Counts for root what was taken on and what was done.
+    fn show_progress(&mut self) {
+        let driver = self.plane.uplink(CARD).map_or((0, 0), |uplink| {
+            let counters = uplink.counters();
+            let done = counters.sent + counters.given_up + counters.impossible;
+            ((uplink.sending() + uplink.waiting()) as u64, done)
+        });
+        // A guest without credit keeps itself waiting.
+        let served = |vif: &usize| self.guests[*vif].as_ref().is_some_and(|guest| guest.until_us.is_none());
+        let vifs = (FIRST_GUEST..self.guests.len()).filter(served);
+        let devices = vifs.filter_map(|vif| self.plane.device(port(vif)));
+        let (open, done) = devices.map(Device::progress).fold((0, 0), |(open, done), (more_open, more)| {
+            (open + u64::from(more_open), u64::wrapping_add(done, more))
+        });
+        for (part, (open, done)) in [driver, (open, done)].into_iter().enumerate() {
+            self.shown[part].show(&self.health, part, open, done);
+        }
+    }
+
+    fn next_look_us(&self, now_us: u64) -> u64 {
+        let waits = |vif| self.plane.device(port(vif)).is_some_and(|device| device.waiting(None) > 0);
+        let is_waiting = self.plane.uplink(CARD).is_some_and(|uplink| uplink.sending() > 0)
+            || self.guests.iter().flatten().any(|guest| guest.is_ready)
+            || (FIRST_GUEST..self.guests.len()).any(waits);
+        let look_us = now_us + if is_waiting { WAITING_US } else { IDLE_US };
+        let own_us = self.own.as_ref().map_or(u64::MAX, Own::next_us);
+        let credit_us = self.guests.iter().flatten().filter_map(|guest| guest.until_us).min();
+        look_us.min(own_us).min(credit_us.unwrap_or(u64::MAX)).max(now_us + 1)
+    }
+}
+
+impl Guest {
+    /// It is to be served from where its rings are, and told to look at them.
+    pub fn rouse(&mut self) {
+        (self.is_ready, self.until_us) = (true, None);
+        self.wiring.notify_all();
+    }
+}
+
+impl Service {
+    /// When the last fault that was asked for began; 0 if none was.
+    pub fn injected_us(&self) -> u64 {
+        self.health.injected_at_us().unwrap_or(0)
+    }
+}
