@@ -4,10 +4,10 @@ use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
-use crate::guests::GuestError;
 use crate::image::ImageError;
 use crate::packages::{PackagesError, ToolError};
 use crate::process::ProcessError;
+use crate::ramdisk::RamdiskError;
 use crate::stages::Stage;
 use crate::workspace::WorkspaceError;
 
@@ -50,9 +50,9 @@ pub(crate) enum Error {
     /// The image could not be built.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// A guest could not be made.
+    /// A ramdisk could not be made.
     #[error(transparent)]
-    Guest(#[from] GuestError),
+    Ramdisk(#[from] RamdiskError),
     /// A package could not be had.
     #[error(transparent)]
     Packages(#[from] PackagesError),

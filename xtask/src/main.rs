@@ -9,8 +9,10 @@ mod image;
 mod packages;
 mod process;
 mod programs;
+mod ramdisk;
 mod rules;
 mod stages;
+mod vanilla;
 mod workspace;
 
 use std::fs;
@@ -69,6 +71,8 @@ enum Task {
     Build,
     /// Make the guests to test with: stock kernels, each with a ramdisk
     Guests,
+    /// Make the host that ours is held against: a Linux dom0 with Xen's own toolstack
+    Vanilla,
     /// Download everything that is ever needed, to work without a network afterwards
     Fetch,
     /// Format every crate
@@ -107,6 +111,11 @@ fn perform(task: Task) -> Result<(), Error> {
             for guest in guests::build_all(&workspace)? {
                 println!("{}\n{}", guest.kernel.display(), guest.initrd.display());
             }
+            Ok(())
+        }
+        Task::Vanilla => {
+            let files = vanilla::build(&workspace)?;
+            println!("{}\n{}", files.kernel.display(), files.initrd.display());
             Ok(())
         }
         Task::Fetch => fetch(&workspace),

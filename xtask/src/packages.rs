@@ -32,6 +32,8 @@ pub(crate) enum Piece {
     GuestTools,
     /// The kernel that Debian installs on real hardware, with its modules.
     StockKernel,
+    /// The userland of a Linux dom0 with Xen's own toolstack, with all that it loads.
+    Dom0,
     /// The XenStore daemons of Xen, its `xenstore-*` tools and `test-xenstore`, with the libraries that they load.
     XenStore,
 }
@@ -59,6 +61,55 @@ const XENSTORE_PACKAGES: [&str; 14] = [
     "zlib1g",
 ];
 
+/// What [`Piece::Dom0`] is made of: the toolstack, what its hotplug scripts call, and their libraries.
+const DOM0_PACKAGES: [&str; 45] = [
+    "xen-utils-VERSION",
+    "xen-utils-common",
+    "xenstore-utils",
+    "bash",
+    "busybox-static",
+    "iproute2",
+    "libbpf1",
+    "libbsd0",
+    "libbz2-1.0",
+    "libc6",
+    "libcap2",
+    "libcom-err2",
+    "libdb5.3",
+    "libelf1",
+    "libgcc-s1",
+    "libgssapi-krb5-2",
+    "libk5crypto3",
+    "libkeyutils1",
+    "libkrb5-3",
+    "libkrb5support0",
+    "liblzma5",
+    "liblzo2-2",
+    "libmd0",
+    "libmnl0",
+    "libnl-3-200",
+    "libnl-route-3-200",
+    "libpcre2-8-0",
+    "libselinux1",
+    "libssl3",
+    "libtinfo6",
+    "libtirpc3",
+    "libuuid1",
+    "libxencall1",
+    "libxendevicemodel1",
+    "libxenevtchn1",
+    "libxenforeignmemory1",
+    "libxengnttab1",
+    "libxenhypfs1",
+    "libxenmiscVERSION",
+    "libxenstore4",
+    "libxentoolcore1",
+    "libxentoollog1",
+    "libxtables12",
+    "libyajl2",
+    "libzstd1",
+];
+
 impl Piece {
     /// Every piece that is used of the suite with `xen`. The XenStore of Debian 13 does not run on Debian 12's C library.
     pub(crate) fn of(xen: XenVersion) -> &'static [Piece] {
@@ -69,6 +120,7 @@ impl Piece {
                 Piece::Guest,
                 Piece::GuestTools,
                 Piece::StockKernel,
+                Piece::Dom0,
                 Piece::XenStore,
             ],
             XenVersion::V4_20 => &[Piece::Hypervisor, Piece::Headers, Piece::Guest, Piece::GuestTools],
@@ -83,6 +135,7 @@ impl Piece {
             Piece::Guest => "guest",
             Piece::GuestTools => "guest-tools",
             Piece::StockKernel => "kernel",
+            Piece::Dom0 => "dom0",
             Piece::XenStore => "xenstore",
         }
     }
@@ -99,9 +152,13 @@ impl Piece {
             }
             Piece::GuestTools => GUEST_TOOLS_PACKAGES.map(str::to_owned).into(),
             Piece::StockKernel => vec![apt.dependency("linux-image-amd64", "linux-image-")?],
-            Piece::XenStore => {
-                XENSTORE_PACKAGES.iter().map(|name| name.replace("VERSION", &xen.to_string())).collect()
-            }
+            Piece::Dom0 => of_version(&DOM0_PACKAGES, xen),
+            Piece::XenStore => of_version(&XENSTORE_PACKAGES, xen),
         })
     }
+}
+
+/// The packages `names`, with Xen's version where they say VERSION.
+fn of_version(names: &[&str], xen: XenVersion) -> Vec<String> {
+    names.iter().map(|name| name.replace("VERSION", &xen.to_string())).collect()
 }

@@ -60,6 +60,16 @@ impl Artifacts {
         }
     }
 
+    /// What the host boots that ours is held against: Xen with a Linux dom0, as `./x vanilla` makes it.
+    pub fn vanilla_files(&self) -> BootFiles {
+        let folder = self.target.join("vanilla");
+        BootFiles {
+            root: folder.join("vmlinuz"),
+            archive: folder.join("initrd"),
+            ..self.boot_files(XenVersion::V4_17)
+        }
+    }
+
     /// The ELF image of a program.
     pub fn image(&self, program: &str) -> PathBuf {
         self.target.join("image").join(program)

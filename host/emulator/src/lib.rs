@@ -18,3 +18,4 @@ pub mod lan;
 pub mod line;
 pub mod machine;
 pub mod qemu;
+pub mod vanilla;

@@ -52,6 +52,7 @@ pub struct MachineConfig {
     processors: u32,
     memory_mib: u32,
     root_memory_mib: u32,
+    linux: bool,
     iommu: bool,
     nics: Vec<Nic>,
     disks: Vec<Disk>,
@@ -66,10 +67,16 @@ impl MachineConfig {
             processors: 1,
             memory_mib: DEFAULT_MEMORY_MIB,
             root_memory_mib: DEFAULT_ROOT_MEMORY_MIB,
+            linux: false,
             iommu: true,
             nics: Vec::new(),
             disks: Vec::new(),
         }
+    }
+
+    /// With Linux in root's place, which has the archive as its ramdisk: what other hosts are like.
+    pub fn with_linux(self) -> Self {
+        MachineConfig { linux: true, ..self }
     }
 
     /// Run by `accelerator`.
@@ -117,10 +124,18 @@ impl MachineConfig {
     /// What Xen is told. (`sync_console` would add a countdown of 3 s.) Root uses two vCPUs: itself and the watcher that wakes
     /// it from a loop with events masked.
     fn xen_options(&self) -> String {
-        format!(
-            "console=com1 com1=115200,8n1 loglvl=all guest_loglvl=all dom0_mem={}M dom0_max_vcpus=2",
-            self.root_memory_mib
-        )
+        let memory = self.root_memory_mib;
+        let dom0 = if self.linux {
+            format!("dom0_mem={memory}M,max:{memory}M dom0_max_vcpus=1")
+        } else {
+            format!("loglvl=all guest_loglvl=all dom0_mem={memory}M dom0_max_vcpus=2")
+        };
+        format!("console=com1 com1=115200,8n1 {dom0}")
+    }
+
+    /// What Xen boots as domain 0, with its module.
+    fn modules(&self) -> &'static str {
+        if self.linux { "root console=hvc0 loglevel=4,archive" } else { "root,archive" }
     }
 
     /// QEMU's arguments, to be used in a directory where the boot files have their short names: QEMU splits the list of boot
@@ -145,7 +160,7 @@ impl MachineConfig {
         arguments.0.push("-no-reboot".into());
         arguments.option("-kernel", "xen");
         arguments.option("-append", self.xen_options());
-        arguments.option("-initrd", "root,archive");
+        arguments.option("-initrd", self.modules());
         if self.iommu {
             arguments.option("-device", "intel-iommu,intremap=on");
         }
@@ -215,6 +230,13 @@ mod tests {
         assert!(at("pcie-root-port,id=port0") < at("bus=port0"));
         assert!(at("pcie-root-port,id=port1") < at("bus=port1"));
         assert!(line.contains("file=/disks/a,,b,"), "{line}");
+    }
+
+    #[test]
+    fn a_linux_is_told_where_its_console_is() {
+        let line = line(&MachineConfig::new(files()).with_linux().root_memory_mib(768));
+        assert!(line.contains("dom0_mem=768M,max:768M"), "{line}");
+        assert!(line.contains("-initrd root console=hvc0 loglevel=4,archive"), "{line}");
     }
 
     #[test]

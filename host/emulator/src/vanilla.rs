@@ -1,0 +1,82 @@
+//! A booted host with a Linux dom0 and Xen's own toolstack: what ours is held against.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ChildStdin;
+use std::time::{Duration, Instant};
+
+use crate::console::{Console, Position};
+use crate::host::HostError;
+use crate::line::Line;
+use crate::machine::MachineConfig;
+use crate::qemu::Qemu;
+
+/// How long a command may take, and the start of the host: the toolstack takes ten seconds for much, more on a busy machine.
+const GUARD: Duration = Duration::from_secs(180);
+
+/// What dom0 prints when it takes commands.
+const READY: &str = "vanilla: ready";
+/// What it prints behind each, before its status.
+const DONE: &str = "vanilla: done ";
+
+/// A host. It is switched off when this is dropped.
+pub struct Vanilla {
+    _qemu: Qemu,
+    input: ChildStdin,
+    console: Console,
+}
+
+/// What has come of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The lines that it has printed, and what others have printed meanwhile.
+    pub lines: Vec<String>,
+    /// Its status: 0 for success.
+    pub status: u32,
+    /// How long it has taken.
+    pub took: Duration,
+}
+
+impl Vanilla {
+    /// Switches the machine on, for `lifetime` at most, and waits until dom0 takes commands. Its logs go to `directory`.
+    ///
+    /// # Errors
+    /// When the emulator does not start, or dom0 does not get so far.
+    pub fn boot(machine: MachineConfig, directory: &Path, lifetime: Duration) -> Result<Self, HostError> {
+        let (qemu, serial) = Qemu::spawn(&machine.with_linux(), directory, lifetime)?;
+        let console = Console::follow(serial.output, &directory.join("console.log"))?;
+        let host = Vanilla { _qemu: qemu, input: serial.input, console };
+        host.wait(Position::default(), "dom0 is ready", |line| line.contains(READY).then_some(()))?;
+        Ok(host)
+    }
+
+    /// Runs a command of the shell in dom0.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub fn run(&mut self, command: &str) -> Result<Outcome, HostError> {
+        let asked = self.console.position();
+        let started = Instant::now();
+        self.input.write_all(format!("{command}\n").as_bytes())?;
+        self.input.flush()?;
+        let mut lines = Vec::new();
+        let status = self.wait(asked, command, |line| {
+            let status = line.strip_prefix(DONE).and_then(|status| status.trim().parse().ok());
+            if status.is_none() {
+                lines.push(line.to_owned());
+            }
+            status
+        })?;
+        Ok(Outcome { lines, status, took: started.elapsed() })
+    }
+
+    fn wait<T>(
+        &self,
+        from: Position,
+        what: &str,
+        mut pick: impl FnMut(&str) -> Option<T>,
+    ) -> Result<T, HostError> {
+        let pick = |line: &Line| if let Line::Plain(text) = line { pick(text) } else { None };
+        self.console.wait(from, GUARD, pick).map_err(|error| HostError::Wait { what: what.to_owned(), error })
+    }
+}
