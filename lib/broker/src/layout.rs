@@ -43,6 +43,8 @@ pub const MAX_REQUEST: usize = 8 * (ANSWER_HEAD - REQUEST);
 /// The most bytes of an answer.
 pub const MAX_ANSWER: usize = 256;
 
+const _: () = assert!(PAGES == uk_abi::layout::BROKER_PAGES);
+
 const PAGE_WORDS: usize = PAGE_SIZE / 8;
 const SLOT_PAGES: usize = 1 + MAX_DATA / PAGE_SIZE;
 

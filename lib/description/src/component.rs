@@ -50,6 +50,8 @@ pub struct Component {
     pub policy: Policy,
     /// What it may ask root's broker for.
     pub capabilities: Capabilities,
+    /// The memory in pages that the domains which it creates may have together; none for as much as there is.
+    pub guest_memory_pages: Option<u32>,
     /// Pages of its recovery box, which outlives micro-reboots and rebuilds: they are root's, and lent to it.
     pub box_pages: u32,
     /// Pages of its log ring.
@@ -116,6 +118,7 @@ impl Component {
             limits: Limits::DEFAULT,
             policy: Policy::Coarse,
             capabilities: Capabilities::empty(),
+            guest_memory_pages: None,
             // 16 KiB: a few dozen small records, two copies each.
             box_pages: 4,
             // 16 KiB: some two hundred lines between two visits of root.

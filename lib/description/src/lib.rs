@@ -34,7 +34,7 @@ pub mod text;
 pub use amount::Amount;
 #[cfg(feature = "std")]
 pub use archive::ArchiveWriter;
-pub use archive::{Archive, ArchiveError, Kind, MAX_BLOBS};
+pub use archive::{Archive, ArchiveError, Directory, Kind, MAX_BLOBS};
 pub use assign::{Claim, assign_devices};
 pub use capability::Capabilities;
 pub use component::{Component, MAX_ARGS, MAX_DEVICES, Policy};

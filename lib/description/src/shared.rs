@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 /// The most pieces of shared memory in one host.
 pub const MAX_SHARED: usize = 16;
 
-/// The most pages that root keeps for all components together: 32 MiB.
-pub const KEPT_MAX_PAGES: u64 = uk_abi::layout::KEPT_WINDOW_MAX_PAGES as u64;
+/// The most pages that root keeps for all components together: 36 MiB.
+pub const KEPT_MAX_PAGES: u64 = uk_abi::layout::KEPT_MAX_PAGES as u64;
 
 /// A piece of memory that components share. Root owns it, so it outlives all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,21 +33,36 @@ impl Description {
 
     /// Pages of the register of domains that a component may read.
     pub fn register_pages_of(&self, index: usize) -> u32 {
-        let serves = |c: &crate::Component| c.capabilities.contains(Capabilities::XENSTORE);
-        if self.components.get(index).is_some_and(serves) { uk_abi::register::PAGES as u32 } else { 0 }
+        let reads = Capabilities::XENSTORE | Capabilities::GUESTS;
+        if self.capabilities_of(index).intersects(reads) { uk_abi::register::PAGES as u32 } else { 0 }
     }
 
-    /// The pages that root keeps and lends to a component: its recovery box, what it shares, the register of domains.
+    /// Pages in which a component asks root's broker for something.
+    pub fn broker_pages_of(&self, index: usize) -> u32 {
+        let asks = self.capabilities_of(index).contains(Capabilities::GUESTS);
+        if asks { uk_abi::layout::BROKER_PAGES as u32 } else { 0 }
+    }
+
+    /// The pages that root keeps and lends to a component: its recovery box, what it shares, its requests to the broker,
+    /// the register of domains.
     pub fn kept_pages_of(&self, index: usize) -> u64 {
         let own = self.components.get(index).map_or(0, |component| component.box_pages);
         let shared: u64 = self.shared_by(index).map(|shared| u64::from(shared.pages)).sum();
-        u64::from(own) + shared + u64::from(self.register_pages_of(index))
+        u64::from(own)
+            + shared
+            + u64::from(self.broker_pages_of(index))
+            + u64::from(self.register_pages_of(index))
     }
 
     /// All pages that root keeps, each of them once.
     pub fn kept_pages(&self) -> u64 {
         let boxes: u64 = self.components.iter().map(|component| u64::from(component.box_pages)).sum();
         let shared: u64 = self.shared.iter().map(|shared| u64::from(shared.pages)).sum();
-        boxes + shared + uk_abi::register::PAGES as u64
+        let broker: u64 = (0..self.components.len()).map(|i| u64::from(self.broker_pages_of(i))).sum();
+        boxes + shared + broker + uk_abi::register::PAGES as u64
+    }
+
+    fn capabilities_of(&self, index: usize) -> Capabilities {
+        self.components.get(index).map_or(Capabilities::empty(), |component| component.capabilities)
     }
 }

@@ -107,8 +107,14 @@ pub struct BootInfo {
     pub grant_window: Area,
     /// All that root keeps for the unikernel, in the kept window. The unikernel maps it; see [`kept`](crate::kept).
     pub kept: Area,
-    /// The part of it that the unikernel may only read: the register of domains, at the end; empty for most.
+    /// The part of it in which the unikernel asks root's broker for something; empty for most.
+    pub broker: Area,
+    /// The first of two parts that the unikernel may only read: the register of domains, empty for most.
     pub register: Area,
+    /// The second of them, at the end: the boot archive, empty for most.
+    pub archive: Area,
+    /// Bytes of that archive.
+    pub archive_bytes: u64,
     /// Where the unikernel notes what of it is mapped: [`layout::KEPT_MAP_ENTRY`] bytes for each page.
     pub kept_map: Area,
     /// The number under which root has granted the first page of `kept`; the others follow.
@@ -123,7 +129,7 @@ pub struct BootInfo {
 }
 
 const _: () = assert!(
-    size_of::<BootInfo>() == 304 + MAX_SHARED * size_of::<SharedInfo>() && size_of::<BootInfo>() <= PAGE_SIZE
+    size_of::<BootInfo>() == 344 + MAX_SHARED * size_of::<SharedInfo>() && size_of::<BootInfo>() <= PAGE_SIZE
 );
 
 /// Why a boot info page is not one that this unikernel can use.
@@ -267,14 +273,20 @@ impl BootInfo {
             return error("kept window", kept);
         }
         let inside = |area: Area, to: u64| area.pages == 0 || area.is_within(kept.va, to);
-        if !inside(self.register, kept.end())
-            || (self.register.pages > 0 && self.register.end() != kept.end())
-        {
+        let at_end = |area: Area, end: u64| inside(area, end) && (area.pages == 0 || area.end() == end);
+        if !at_end(self.archive, kept.end()) || self.archive_bytes > self.archive.bytes() {
+            return error("boot archive", self.archive);
+        }
+        let archive_start = kept.end() - self.archive.bytes();
+        if !at_end(self.register, archive_start) {
             return error("register of domains", self.register);
         }
-        let writable_end = kept.end() - self.register.bytes();
+        let writable_end = self.writable_end();
         if !inside(self.recovery_box, writable_end) {
             return error("recovery box", self.recovery_box);
+        }
+        if !inside(self.broker, writable_end) {
+            return error("requests to the broker", self.broker);
         }
         if self.shared_count as usize > MAX_SHARED {
             return Err(BootInfoError::Shared { found: self.shared_count });
@@ -283,6 +295,11 @@ impl BootInfo {
             Some(shared) => error("shared memory", shared.area),
             None => Ok(()),
         }
+    }
+
+    /// Where the part of what is kept ends that the unikernel may write.
+    pub const fn writable_end(&self) -> u64 {
+        self.kept.end().saturating_sub(self.register.bytes()).saturating_sub(self.archive.bytes())
     }
 
     /// Why this incarnation was started; `None` if the page says what does not exist.

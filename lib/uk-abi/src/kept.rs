@@ -4,7 +4,9 @@
 //!                            root's pages                                      mapped by
 //!  recovery boxes            | box of a | box of b | box of c |                each its own
 //!  shared memory             | between a and b | between a, b and c |          all that it is between
+//!  requests to root's broker | of a |                                          who may ask for guests
 //!  the register of domains   | one page |                                      who serves domains, to read
+//!  the boot archive          | all of it |                                     who may ask for guests, to read
 //! ```
 //!
 //! The pages are root's own, and root grants each of them to the domains that may use it, once, when the host

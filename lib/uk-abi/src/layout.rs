@@ -10,7 +10,8 @@
 //! 0x3011_0000  boot info (read-only), then a page for each device
 //! 0x3020_0000  grant window: where granted pages of other domains are mapped
 //! 0x3060_0000  BAR window: the registers of the unikernel's devices
-//! 0x3100_0000  kept window: the recovery box and other pages that root keeps and lends, see `kept`
+//! 0x3100_0000  kept window: the recovery box and other pages that root keeps and lends, see `kept`; then the boot
+//!              archive, if it is lent
 //! ```
 //!
 //! The pages marked * take part in the order of RAM but are mapped at their fixed addresses instead.
@@ -47,8 +48,17 @@ pub const BAR_WINDOW_MAX_PAGES: usize = 1024;
 /// The first page of the window that maps what root keeps for the unikernel: see [`kept`](crate::kept).
 pub const KEPT_WINDOW_VA: u64 = 0x3100_0000;
 
-/// The most pages that the kept window can have: 32 MiB, eight times the largest vault that is known to be needed.
-pub const KEPT_WINDOW_MAX_PAGES: usize = 8192;
+/// The most pages that root keeps: 36 MiB, nine times the largest vault that is known to be needed.
+pub const KEPT_MAX_PAGES: usize = 9216;
+
+/// The most pages of a boot archive that is lent: as many as a grant table of Xen's usual size has entries for.
+pub const ARCHIVE_MAX_PAGES: usize = 32768;
+
+/// The most pages that the kept window can have.
+pub const KEPT_WINDOW_MAX_PAGES: usize = KEPT_MAX_PAGES + ARCHIVE_MAX_PAGES;
+
+/// Pages in which a unikernel asks root's broker for something.
+pub const BROKER_PAGES: usize = 136;
 
 /// Bytes of the kept map for each kept page: one of Xen's operations to map a granted page.
 pub const KEPT_MAP_ENTRY: usize = 32;

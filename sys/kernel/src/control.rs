@@ -200,12 +200,12 @@ impl Control {
         self.with(DomctlCommand::SchedulerOp, domain, &op).map(|_| ())
     }
 
-    /// Sets vCPU 0 of `domain`, which must not run, to `context`.
+    /// Sets a vCPU of `domain`, which must not run, to `context`.
     ///
     /// # Errors
     /// Xen's: a context that it does not allow.
-    pub fn set_context(&self, domain: Domid, context: &VcpuGuestContext) -> Result {
-        let payload = VcpuContext { vcpu: 0, pad: 0, ctxt: GuestHandle::to(context) };
+    pub fn set_context(&self, domain: Domid, vcpu: u32, context: &VcpuGuestContext) -> Result {
+        let payload = VcpuContext { vcpu, pad: 0, ctxt: GuestHandle::to(context) };
         self.with(DomctlCommand::SetVcpuContext, domain, &payload).map(|_| ())
     }
 

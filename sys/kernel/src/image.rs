@@ -68,6 +68,13 @@ pub fn archive() -> &'static [u8] {
     unsafe { core::slice::from_raw_parts(archive.start as *const u8, (archive.end - archive.start) as usize) }
 }
 
+/// The machine frames of the boot archive's pages.
+pub(crate) fn archive_frames() -> &'static [Mfn] {
+    let archive = &crate::info().archive;
+    let pages = pfn(archive.start) as usize..pfn(archive.end.next_multiple_of(4096)) as usize;
+    frames().get(pages).unwrap_or_default()
+}
+
 /// The machine frames of root's pages, by pfn.
 pub(crate) fn frames() -> &'static [Mfn] {
     let frames = &crate::info().frames;

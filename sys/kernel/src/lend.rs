@@ -1,6 +1,6 @@
 //! Root's own pages, lent to other domains by grants: they outlive whoever uses them.
 //!
-//! The pages are the last of root's memory, which nothing else uses. Who is lent which page is decided once, and a
+//! The pages are the last of root's memory, which nothing else uses; and those of the boot archive, to be read. Who is lent which page is decided once, and a
 //! new life of main decides the same: what the grant table says already is left alone. So a page's entry in the
 //! grant table says whether the page has been prepared, and there is nothing else to remember.
 
@@ -15,8 +15,9 @@ use xen_abi::{Domid, GrantRef, Mfn};
 /// Entries in a frame of the grant table.
 const ENTRIES: usize = 512;
 
-/// Frames of the grant table: room for every page that can be lent to be lent to two domains.
-const MAX_FRAMES: usize = 32;
+/// Frames of the grant table: as many as Xen gives a domain unless it is told otherwise. That is room for 128 MiB, boot
+/// archive and all.
+const MAX_FRAMES: usize = 64;
 
 /// Pages that can be lent. The grant table is mapped behind them.
 pub const MAX_PAGES: usize = LENT_PAGES - 512;
@@ -92,6 +93,23 @@ impl Loans {
             self.slot.zero(page * PAGE, count * PAGE);
             self.slot.unmap(page, count)?;
         }
+        self.grant(frames, borrowers)
+    }
+
+    /// Lends the first `count` pages of the boot archive to `borrowers`, to be read.
+    ///
+    /// # Errors
+    /// EINVAL where there are no such pages or entries, or somebody is to write.
+    pub fn lend_archive(&self, count: usize, borrowers: &[Borrower]) -> Result {
+        let frames = image::archive_frames().get(..count).ok_or(Errno::Einval)?;
+        if borrowers.iter().any(|borrower| borrower.access != Access::ReadOnly) {
+            return Err(Errno::Einval.into());
+        }
+        self.grant(frames, borrowers)
+    }
+
+    /// Writes the entries that lend `frames`, where they are not written yet.
+    fn grant(&self, frames: &[Mfn], borrowers: &[Borrower]) -> Result {
         // What Xen notes in an entry while it is in use.
         let in_use: u64 = zerocopy::transmute!(GrantEntryV1 {
             flags: GrantFlags::READING.union(GrantFlags::WRITING),
@@ -99,7 +117,7 @@ impl Loans {
             frame: 0,
         });
         for borrower in borrowers {
-            for (entry, frame) in self.entries(borrower.reference, count)?.iter().zip(frames) {
+            for (entry, frame) in self.entries(borrower.reference, frames.len())?.iter().zip(frames) {
                 let wanted = borrower.entry(*frame);
                 if entry.load(Ordering::Acquire) & !in_use != wanted {
                     entry.store(wanted, Ordering::Release);

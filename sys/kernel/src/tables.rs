@@ -21,10 +21,10 @@ pub const WINDOW_BASE: u64 = 0x4000_0000;
 pub const WINDOW_TABLES: usize = SLOT_TABLES + LENT_TABLES;
 
 /// L1 tables of the window's slots.
-pub(crate) const SLOT_TABLES: usize = 128;
+pub(crate) const SLOT_TABLES: usize = 132;
 
-/// L1 tables for what root lends, 32 MiB of it, and for its grant table.
-pub(crate) const LENT_TABLES: usize = 17;
+/// L1 tables for what root lends, 36 MiB of it, and for its grant table.
+pub(crate) const LENT_TABLES: usize = 19;
 
 /// L1 tables for root's own memory: what main can see of it lies in the first 128 MiB. All but a few MiB are for the
 /// kernels and ramdisks of guests in the boot archive.

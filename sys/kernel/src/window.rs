@@ -1,6 +1,6 @@
 //! Other domains' pages, mapped for main.
 //!
-//! The window is divided into slots, one for each component; behind them is the place for what root lends
+//! The window is divided into slots, one for each component and one for guests; behind them is the place for what root lends
 //! ([`lend`](crate::lend)). What is mapped stays mapped as long as
 //! the domain lives, so that a micro-reboot costs no hypercall a page; it must be unmapped before the
 //! domain is destroyed, or Xen keeps a zombie. The entries of the window's tables are what Xen holds
@@ -14,8 +14,8 @@ use xen_abi::errno::Errno;
 use xen_abi::mmu::{Foreign, MmuUpdate, MmuextOp, Pte};
 use xen_abi::{Domid, Mfn};
 
-/// Slots of the window.
-pub const SLOTS: usize = 32;
+/// Slots of the window: one for each component that there can be, and one for what root does for guests.
+pub const SLOTS: usize = 33;
 
 /// Pages in a slot.
 pub const SLOT_PAGES: usize = SLOT_TABLES / SLOTS * 512;
@@ -29,7 +29,7 @@ const PAGE: usize = 4096;
 const BATCH: usize = 128;
 
 /// The slots that this life of main has taken.
-static TAKEN: AtomicU32 = AtomicU32::new(0);
+static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 /// How a page is mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

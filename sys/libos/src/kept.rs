@@ -1,11 +1,14 @@
 //! What root keeps for this unikernel: its recovery box, the memory that it shares, the register of domains.
 //!
-//! The pages are root's; this domain maps them, once in its life, before anything else. The kept map notes what is
+//! The pages are root's; this domain maps them, once in its life, before anything else; those of the boot archive, of which
+//! there are many, when somebody asks for them. The kept map notes what is
 //! mapped: it is the array of operations itself, and Xen writes the outcome of each when it has carried it out. So a
 //! life that ends at any moment, be it in the middle of that one hypercall, leaves to the next what is to be known.
 
 use crate::start;
+use core::ops::Range;
 use core::sync::atomic::AtomicU64;
+use embassy_futures::yield_now;
 use uk_abi::boot_info::BootInfo;
 use uk_abi::kept::{SharedInfo, domains};
 use uk_abi::layout::{KEPT_MAP_ENTRY, PAGE_SIZE};
@@ -14,21 +17,33 @@ use xen_abi::{Domid, GrantRef};
 
 const _: () = assert!(size_of::<MapGrantRef>() == KEPT_MAP_ENTRY);
 
+/// Pages of the boot archive that are mapped at once: some milliseconds, in which nothing else runs and no heart beats.
+const AT_ONCE: usize = 512;
+
 /// The status of an operation that Xen has not carried out. Its own are zero or less.
 const ASKED: i16 = 1;
 
-/// Maps what is not mapped yet.
+/// Maps what is not mapped yet, but for the boot archive: a part of that is mapped when it is needed.
 ///
 /// # Panics
 /// If Xen refuses, or the kept map says what cannot be: a rebuild starts from nothing.
 pub(crate) fn start(info: &BootInfo) {
+    map(info, 0..(info.kept.pages - info.archive.pages) as usize);
+}
+
+/// Maps those of `pages` that are not mapped yet.
+///
+/// # Panics
+/// As [`start`].
+fn map(info: &BootInfo, pages: Range<usize>) {
     // SAFETY: boot info was validated: the area lies in RAM, apart from all that Rust manages, and has room for so many.
-    // Root has cleared it, and zeros are operations. This is the only reference to it in this life.
+    // Root has cleared it, and zeros are operations. Nobody keeps a reference to it: this function hands none out, and
+    // does not call itself.
     let map = unsafe {
         core::slice::from_raw_parts_mut(info.kept_map.va as *mut MapGrantRef, info.kept.pages as usize)
     };
-    let mut rest = map;
-    let mut page = 0;
+    let mut rest = &mut map[pages.clone()];
+    let mut page = pages.start;
     while let Some(first) = rest.iter().position(|op| !is_mapped(op)) {
         let run = rest[first..].iter().position(is_mapped).unwrap_or(rest.len() - first);
         let (now, behind) = rest[first..].split_at_mut(run);
@@ -47,13 +62,34 @@ pub(crate) fn start(info: &BootInfo) {
         page += run;
         rest = behind;
     }
-    let map = start::words(info.kept_map);
-    let addresses = map.iter().step_by(KEPT_MAP_ENTRY / 8).take(info.kept.pages as usize);
-    let mut wanted = (0..).map(|page| info.kept.va + page * PAGE_SIZE as u64);
+    let words = start::words(info.kept_map);
+    let addresses = words.iter().step_by(KEPT_MAP_ENTRY / 8).skip(pages.start).take(pages.len());
+    let mut wanted = pages.map(|page| info.kept.va + (page * PAGE_SIZE) as u64);
     let sound = addresses
         .into_iter()
         .all(|found| Some(found.load(core::sync::atomic::Ordering::Relaxed)) == wanted.next());
     assert!(sound, "the map of what root keeps is damaged");
+}
+
+/// Bytes of the boot archive, if it is lent to this unikernel and has so many. They are mapped now if they were not.
+///
+/// # Panics
+/// As [`start`].
+pub(crate) async fn archive(bytes: Range<usize>) -> Option<&'static [u8]> {
+    let info = start::boot_info();
+    if bytes.start > bytes.end || bytes.end as u64 > info.archive_bytes {
+        return None;
+    }
+    let first = ((info.archive.va - info.kept.va) as usize) / PAGE_SIZE;
+    let pages = first + bytes.start / PAGE_SIZE..first + bytes.end.div_ceil(PAGE_SIZE);
+    for from in pages.clone().step_by(AT_ONCE) {
+        map(info, from..pages.end.min(from + AT_ONCE));
+        yield_now().await;
+    }
+    let address = info.archive.va as usize + bytes.start;
+    // SAFETY: the range lies in the archive, all of it is mapped now and is never unmapped, and nobody writes to it:
+    // root keeps it as Xen has loaded it.
+    Some(unsafe { core::slice::from_raw_parts(address as *const u8, bytes.len()) })
 }
 
 fn is_mapped(op: &MapGrantRef) -> bool {
@@ -64,7 +100,7 @@ fn is_mapped(op: &MapGrantRef) -> bool {
 fn ask(op: &mut MapGrantRef, info: &BootInfo, page: usize) {
     let address = info.kept.va + (page * PAGE_SIZE) as u64;
     let mut flags = MapFlags::HOST_MAP;
-    flags.set(MapFlags::READONLY, info.register.pages > 0 && address >= info.register.va);
+    flags.set(MapFlags::READONLY, address >= info.writable_end());
     let grant_ref = GrantRef(info.kept_reference + page as u32);
     let operation =
         MapGrantRef { host_addr: 0, flags, grant_ref, dom: Domid::DOM0, status: ASKED, ..Default::default() };

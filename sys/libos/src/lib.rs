@@ -5,6 +5,7 @@
 //!   executor      --  polls tasks, beats the heart, waits in SCHEDOP_poll
 //!   event  time  grant  log  recovery  health
 //!   kept, channel --  memory and events shared with other unikernels
+//!   boot_archive  --  the files of guests that start with the host
 //!   store         --  a session with XenStore over such memory
 //!   virtio        --  network cards (nic) and disks (block), on dma memory and interrupt
 //!   contain       --  parts whose crash is not the program's
@@ -20,6 +21,7 @@
 extern crate alloc;
 
 pub mod block;
+pub mod boot_archive;
 pub mod channel;
 pub mod clock;
 pub mod contain;

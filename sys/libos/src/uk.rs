@@ -1,5 +1,6 @@
 //! What a unikernel's main is given.
 
+use crate::boot_archive::BootArchive;
 use crate::channel::Channel;
 use crate::event::{Event, TooManyPorts};
 use crate::kept::SharedMemory;
@@ -87,6 +88,17 @@ impl Uk {
         Some(self.info().register)
             .filter(|area| area.pages > 0)
             .and_then(|area| Register::new(start::words(area)))
+    }
+
+    /// The words in which this unikernel asks root's broker for something, if the system description lets it: for
+    /// `broker::Client`. Root rings the doorbell when it has answered.
+    pub fn broker(&self) -> Option<&'static [AtomicU64]> {
+        Some(self.info().broker).filter(|area| area.pages > 0).map(start::words)
+    }
+
+    /// The boot archive, if the system description gives this unikernel guests to start from it.
+    pub fn boot_archive(&self) -> Option<BootArchive> {
+        BootArchive::find()
     }
 
     /// The devices that root has given this unikernel.

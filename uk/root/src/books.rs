@@ -101,12 +101,24 @@ impl Record for GuestRecord {
     const VERSION: u16 = 1;
 }
 
-/// What the recovery kernel keeps over a restart, divided: the words of [`Books`], and those of the event log.
+/// What the recovery kernel keeps over a restart.
+pub struct Divided {
+    /// The words of [`Books`].
+    pub books: &'static [AtomicU64],
+    /// Those of the broker's table of domains.
+    pub domains: &'static [AtomicU64],
+    /// Those of the event log.
+    pub events: &'static [AtomicU64],
+}
+
+/// Divides it.
 ///
 /// # Panics
 /// If it is too small, which root's linker script decides.
-pub fn divide() -> (&'static [AtomicU64], &'static [AtomicU64]) {
-    kernel::recovery_words().split_at(Books::WORDS)
+pub fn divide() -> Divided {
+    let (books, rest) = kernel::recovery_words().split_at(Books::WORDS);
+    let (domains, events) = rest.split_at(crate::broker::Records::WORDS);
+    Divided { books, domains, events }
 }
 
 /// Opens the books; says what was found.

@@ -1,6 +1,7 @@
 //! The host: all that root knows, and one turn of what it does.
 
 use crate::books::{self, Books, DomainRecord, MAX_EXTENTS, MonitorRecord, PortsRecord};
+use crate::broker::Broker;
 use crate::channels;
 use crate::command::Console;
 use crate::component::{Component, Domain, EXTENT_PAGES};
@@ -21,7 +22,7 @@ use heapless::Vec;
 use kernel::call::Patience;
 use kernel::control::Control;
 use kernel::pv::event;
-use kernel::window::Slot;
+use kernel::window::{SLOTS, Slot};
 use kernel::{call, now_us};
 use monitor::{
     Action, Actions, ComponentId, ComponentSet, Event, MAX_COMPONENTS, Method, Monitor, Phase, Rung,
@@ -61,6 +62,8 @@ pub struct Host {
     pub events: EventLog,
     /// What root keeps for the components.
     pub kept: Kept,
+    /// What root does for those who have guests.
+    pub broker: Broker,
     /// The guests that start with the host.
     pub guests: Guests,
     /// The operator's console.
@@ -95,11 +98,11 @@ impl Host {
             Ok(control) => control,
             Err(error) => panic!("this Xen speaks none of the interfaces that root knows: {error}"),
         };
-        let (book_words, event_words) = books::divide();
-        let (mut books, found) = books::open(book_words);
-        let mut events = EventLog::open(event_words, description.host.console != ConsoleUse::Off);
+        let words = books::divide();
+        let (mut books, found) = books::open(words.books);
+        let mut events = EventLog::open(words.events, description.host.console != ConsoleUse::Off);
         let ports = ports(&mut books);
-        let (kept, lent) = match Kept::lend(description) {
+        let (kept, lent) = match Kept::lend(description, archive.as_bytes().len()) {
             Ok(lent) => lent,
             Err(error) => panic!("what the components are lent: {error}"),
         };
@@ -113,6 +116,7 @@ impl Host {
             events.note(started_us, "root", format_args!("weight refused msg={error}"));
         }
         let devices = devices::find(description, &control, &mut books, &mut events, first);
+        let Some(slot) = Slot::take(SLOTS - 1) else { panic!("there is no slot in the window for guests") };
         let mut host = Self {
             control,
             archive,
@@ -123,6 +127,7 @@ impl Host {
             reports: Reports::default(),
             books,
             events,
+            broker: Broker::new(description, kept.askers(), words.domains, slot),
             kept,
             guests: guests(description, archive),
             console: Console::new(description.host.console == ConsoleUse::Commands),
@@ -169,6 +174,7 @@ impl Host {
                 self.register(index, State::Running);
             }
         }
+        self.take_over_guests();
         // A crash between the two lives has rung for nobody.
         self.look_for_crashes();
     }
@@ -196,7 +202,8 @@ impl Host {
         ports.extend(doorbells.iter().map(|(_, port)| *port));
         // Lines that are not written yet are work, but the least urgent: no waiting then.
         let was_reviving = self.is_reviving();
-        let is_done = self.events.is_printed() && self.reports.is_empty() && !self.guests.is_busy();
+        let is_done =
+            self.events.is_printed() && self.reports.is_empty() && !self.guests.is_busy() && !self.is_asked();
         let is_idle = was_reviving || is_done;
         let until_us = if is_idle { self.next_check_us } else { now_us() };
         let fired = call::wait(&ports, until_us.saturating_mul(1000).max(1));
@@ -222,7 +229,9 @@ impl Host {
         }
         // Who has just been started goes before all paperwork, but not for longer than from one look to the next.
         if !self.is_reviving() || (is_time && was_reviving) {
-            if let Some(started) = self.guests.turn(&self.control, &mut self.books, &mut self.events) {
+            self.serve();
+            let slot = &mut self.broker.slot;
+            if let Some(started) = self.guests.turn(&self.control, slot, &mut self.books, &mut self.events) {
                 self.register_guest(started);
             }
             if is_time {
@@ -306,17 +315,24 @@ impl Host {
         });
     }
 
-    /// Changes the register, and tells who reads it.
-    fn change_register(&self, change: impl FnOnce(&Register<&[AtomicU64]>)) {
-        let Some(register) = self.kept.register() else { return };
+    /// Changes the register, and tells who reads it. Answers whether anything has changed.
+    pub fn change_register(&self, change: impl FnOnce(&Register<&[AtomicU64]>)) -> bool {
+        let Some(register) = self.kept.register() else { return false };
         let before = register.changes();
         change(&register);
-        if register.changes() != before {
+        let has_changed = register.changes() != before;
+        if has_changed {
             self.components
                 .iter()
                 .filter(|component| component.lent.has_register())
                 .for_each(Component::ring);
         }
+        has_changed
+    }
+
+    /// The first number that a guest can have: components come first.
+    pub fn first_guest_number(&self) -> u16 {
+        loans::domid(self.components.len()).0 + self.guests.numbers()
     }
 
     fn repair(&mut self, index: usize, method: Method) -> Result<(), RepairError> {
@@ -421,7 +437,10 @@ fn components(
 fn guests(description: &'static Description, archive: Archive<'static>) -> Guests {
     let serves = |component: &description::Component| component.capabilities.contains(Capabilities::XENSTORE);
     let store = description.components.iter().position(serves).map(loans::domid);
-    Guests::new(&description.guests, archive, description.components.len() as u16 + 1, store)
+    // A toolstack starts them itself.
+    let has_toolstack = description.components.iter().any(|component| component.image.as_str() == "tool_uk");
+    let guests = if has_toolstack { &[][..] } else { &description.guests[..] };
+    Guests::new(guests, archive, description.components.len() as u16 + 1, store)
 }
 
 /// The decision maker. An `incomplete` component is not started; an operator who tries it is told why.

@@ -147,7 +147,7 @@ pub fn begin(
     fill_context(&mut context, &component.plan, domain);
     let domid = component.domid();
     control.reset_vcpu(domid).doing("resetting its vCPU")?;
-    control.set_context(domid, &context).doing("setting its vCPU's context")
+    control.set_context(domid, 0, &context).doing("setting its vCPU's context")
 }
 
 /// A vCPU at the entry point, in kernel mode, with every exception led to the program's stubs.

@@ -1,8 +1,9 @@
-//! What root keeps for the components and lends to them: recovery boxes, shared memory, the register of domains.
+//! What root keeps for the components and lends to them: recovery boxes, shared memory, requests to the broker, the
+//! register of domains, the boot archive.
 //!
-//! All of it follows from the description, and every life of root comes to the same: first the boxes, then what is
-//! shared, then the register. Each component finds its own in one piece, under numbers in one piece.
+//! All of it follows from the description, and every life of root comes to the same, in this order. Each component finds its own in one piece, under numbers in one piece.
 
+use core::sync::atomic::AtomicU64;
 use description::{Description, MAX_COMPONENTS};
 use heapless::Vec;
 use kernel::lend::{Borrower, FIRST_REFERENCE, Loans};
@@ -10,7 +11,7 @@ use kernel::pv::Result;
 use kernel::window::Access;
 use uk_abi::boot_info::{Area, BootInfo};
 use uk_abi::kept::{MAX_SHARED, SharedInfo};
-use uk_abi::layout::{KEPT_WINDOW_VA, PAGE_SIZE};
+use uk_abi::layout::{BROKER_PAGES, KEPT_WINDOW_VA, PAGE_SIZE};
 use uk_abi::register::{self, Register};
 use xen_abi::{Domid, GrantRef};
 
@@ -24,7 +25,10 @@ pub struct Lent {
     /// How many have been given a meaning so far.
     taken: u32,
     recovery_box: Area,
+    broker: Area,
     register: Area,
+    archive: Area,
+    archive_bytes: u64,
     shared: Vec<SharedInfo, MAX_SHARED>,
 }
 
@@ -41,7 +45,10 @@ impl Lent {
     pub fn describe(&self, info: &mut BootInfo) {
         info.kept_reference = self.reference.0;
         info.recovery_box = self.recovery_box;
+        info.broker = self.broker;
         info.register = self.register;
+        info.archive = self.archive;
+        info.archive_bytes = self.archive_bytes;
         info.shared_count = self.shared.len() as u32;
         for (place, shared) in info.shared.iter_mut().zip(&self.shared) {
             *place = *shared;
@@ -62,20 +69,30 @@ impl Lent {
 /// The pages that root lends.
 pub struct Kept {
     loans: Loans,
+    /// Who may ask the broker, by the indexes of the components, and the first of the pages in which each does.
+    askers: Vec<(usize, usize), MAX_COMPONENTS>,
     /// Where the register is, if there is anybody to read it.
     register: Option<usize>,
 }
 
 impl Kept {
-    /// Lends every component what the description says. Answers what that is, component by component.
+    /// Lends every component what the description says, and of the boot archive `archive_bytes` bytes. Answers what that
+    /// is, component by component.
     ///
     /// # Errors
-    /// Xen's; ENOMEM where root's memory is too small for it.
-    pub fn lend(description: &Description) -> Result<(Self, Vec<Lent, MAX_COMPONENTS>)> {
+    /// Xen's; ENOMEM where root's memory is too small for it, or a grant table of the usual size is.
+    pub fn lend(
+        description: &Description,
+        archive_bytes: usize,
+    ) -> Result<(Self, Vec<Lent, MAX_COMPONENTS>)> {
+        let archive_pages = |index: usize| match description.broker_pages_of(index) {
+            0 => 0,
+            _ => archive_bytes.div_ceil(PAGE_SIZE) as u32,
+        };
         let mut next = FIRST_REFERENCE.0;
         let mut lent = Vec::<Lent, MAX_COMPONENTS>::new();
         for index in 0..description.components.len() {
-            let pages = description.kept_pages_of(index) as u32;
+            let pages = description.kept_pages_of(index) as u32 + archive_pages(index);
             let (reference, nothing) = (GrantRef(next), Area::default());
             // There are no more components than fit.
             let _ = lent.push(Lent {
@@ -83,7 +100,10 @@ impl Kept {
                 pages,
                 taken: 0,
                 recovery_box: nothing,
+                broker: nothing,
                 register: nothing,
+                archive: nothing,
+                archive_bytes: 0,
                 shared: Vec::new(),
             });
             next += pages;
@@ -112,6 +132,15 @@ impl Kept {
             }
             give(shared.pages, &borrowers)?;
         }
+        let mut askers = Vec::new();
+        for (index, lent) in lent.iter_mut().enumerate() {
+            let pages = description.broker_pages_of(index);
+            if pages > 0 {
+                let (area, borrower) = lent.take(pages, domid(index), Access::Writable);
+                lent.broker = area;
+                let _ = askers.push((index, give(pages, &[borrower])?));
+            }
+        }
         let mut readers = Vec::<Borrower, MAX_COMPONENTS>::new();
         for (index, lent) in lent.iter_mut().enumerate() {
             let pages = description.register_pages_of(index);
@@ -126,11 +155,28 @@ impl Kept {
         if let Some(page) = register {
             loans.map(page, register::PAGES)?;
         }
-        Ok((Self { loans, register }, lent))
+        for (index, page) in &askers {
+            loans.map(*page, BROKER_PAGES)?;
+            let (area, borrower) = lent[*index].take(archive_pages(*index), domid(*index), Access::ReadOnly);
+            (lent[*index].archive, lent[*index].archive_bytes) = (area, archive_bytes as u64);
+            loans.lend_archive(area.pages as usize, &[borrower])?;
+        }
+        Ok((Self { loans, askers, register }, lent))
+    }
+
+    /// Who may ask the broker: the indexes of the components.
+    pub fn askers(&self) -> impl Iterator<Item = usize> {
+        self.askers.iter().map(|(index, _)| *index)
+    }
+
+    /// The words in which the component at `index` asks the broker, if it may.
+    pub fn requests(&self, index: usize) -> Option<&[AtomicU64]> {
+        let (_, page) = self.askers.iter().find(|(asker, _)| *asker == index)?;
+        Some(self.loans.words(*page, BROKER_PAGES))
     }
 
     /// The register of domains, if there is anybody to read it.
-    pub fn register(&self) -> Option<Register<&[core::sync::atomic::AtomicU64]>> {
+    pub fn register(&self) -> Option<Register<&[AtomicU64]>> {
         Register::new(self.loans.words(self.register?, register::PAGES))
     }
 }

@@ -16,6 +16,7 @@
 #![no_main]
 
 mod books;
+mod broker;
 mod canary;
 mod channels;
 mod command;

@@ -46,6 +46,7 @@ impl Host {
             let Some(id) = id.filter(|id| id.index() < self.components.len()) else { continue };
             self.note_crash(id);
         }
+        self.look_after_guests();
     }
 
     /// Tells the monitor that a component has crashed, unless that is known already.

@@ -15,12 +15,20 @@ pub enum Kind {
     Kernel,
     /// The initial ramdisk of a guest.
     Ramdisk,
+    /// The configuration of a guest, in the form of `xl.cfg(5)`.
+    Config,
 }
 
 impl Kind {
     /// The number that stands for each kind in the directory.
-    pub(super) const CODES: [(u32, Self); 5] =
-        [(0, Self::Description), (1, Self::Image), (2, Self::Symbols), (3, Self::Kernel), (4, Self::Ramdisk)];
+    pub(super) const CODES: [(u32, Self); 6] = [
+        (0, Self::Description),
+        (1, Self::Image),
+        (2, Self::Symbols),
+        (3, Self::Kernel),
+        (4, Self::Ramdisk),
+        (5, Self::Config),
+    ];
 
     /// The kind that a number stands for.
     pub(super) fn from_code(code: u32) -> Option<Self> {
@@ -36,6 +44,7 @@ impl fmt::Display for Kind {
             Self::Symbols => "symbol table",
             Self::Kernel => "kernel",
             Self::Ramdisk => "ramdisk",
+            Self::Config => "configuration",
         })
     }
 }

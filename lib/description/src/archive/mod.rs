@@ -16,23 +16,24 @@
 //! The archive comes from the boot medium and lies in memory that a fault of root could write to, so the reader
 //! believes nothing: every offset is checked, and every read is bounded.
 
+mod directory;
 mod error;
 mod kind;
 #[cfg(feature = "std")]
 mod writer;
 
+pub use directory::Directory;
 pub use error::ArchiveError;
 pub use kind::Kind;
 #[cfg(feature = "std")]
 pub use writer::ArchiveWriter;
 
-use crate::{Description, MAX_ENCODED, Name, Symbols};
+use crate::{Description, Symbols};
 use crc::{CRC_32_ISO_HDLC, Crc, Table};
-use uk_abi::layout::PAGE_SIZE;
 
-/// The most blobs in an archive: image and symbols of each component, the same of root, kernel and ramdisk of each guest, and the
-/// description.
-pub const MAX_BLOBS: usize = 2 * crate::MAX_COMPONENTS + 2 * crate::MAX_GUESTS + 3;
+/// The most blobs in an archive: image and symbols of each component, the same of root, kernel, ramdisk and configuration
+/// of each guest, and the description.
+pub const MAX_BLOBS: usize = 2 * crate::MAX_COMPONENTS + 3 * crate::MAX_GUESTS + 3;
 
 const MAGIC: [u8; 8] = *b"RVMMBOOT";
 const VERSION: u32 = 1;
@@ -46,12 +47,11 @@ static CRC32: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC)
 #[derive(Clone, Copy, Debug)]
 pub struct Archive<'a> {
     bytes: &'a [u8],
-    directory: &'a [u8],
+    directory: Directory<'a>,
 }
 
 /// An entry of the directory, with its blob.
 struct Entry<'a> {
-    name: [u8; 16],
     kind: Kind,
     crc: u32,
     blob: &'a [u8],
@@ -63,31 +63,11 @@ impl<'a> Archive<'a> {
     ///
     /// What follows the archive in `bytes` is ignored: boot loaders round modules up.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ArchiveError> {
-        let header = bytes.first_chunk::<HEADER>().ok_or(ArchiveError::NotAnArchive)?;
-        if !header.starts_with(&MAGIC) {
-            return Err(ArchiveError::NotAnArchive);
-        }
-        let version = u32_at(header, 8);
-        if version != VERSION {
-            return Err(ArchiveError::WrongVersion { found: version });
-        }
-        let count = u32_at(header, 12);
-        if count as usize > MAX_BLOBS {
-            return Err(ArchiveError::TooManyBlobs { found: count });
-        }
-        let needed = u64_at(header, 16);
+        let directory = Directory::parse(bytes)?;
+        let needed = directory.archive_bytes();
         let truncated = ArchiveError::Truncated { needed, found: bytes.len() };
         let whole = usize::try_from(needed).ok().and_then(|needed| bytes.get(..needed)).ok_or(truncated)?;
-        let directory_end = HEADER + count as usize * ENTRY;
-        let directory = whole.get(HEADER..directory_end).ok_or(ArchiveError::CorruptDirectory)?;
-        if directory_crc(header, directory) != u32_at(header, 28) {
-            return Err(ArchiveError::CorruptDirectory);
-        }
-        let archive = Self { bytes: whole, directory };
-        for index in 0..archive.len() {
-            archive.entry(index).ok_or(ArchiveError::BadEntry { index })?;
-        }
-        Ok(archive)
+        Ok(Self { bytes: whole, directory })
     }
 
     /// Checks every blob against its checksum: once after power-on, and whenever a blob is in doubt.
@@ -153,38 +133,35 @@ impl<'a> Archive<'a> {
         self.blob(Kind::Ramdisk, guest)
     }
 
+    /// The configuration of the guest of this name, not checked.
+    pub fn config(&self, guest: &str) -> Option<&'a [u8]> {
+        self.blob(Kind::Config, guest)
+    }
+
+    /// All of its bytes.
+    pub const fn as_bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// How many blobs there are.
     pub fn len(&self) -> usize {
-        self.directory.len() / ENTRY
+        self.directory.len()
     }
 
     /// Whether there is no blob.
     pub fn is_empty(&self) -> bool {
-        self.directory.is_empty()
+        self.len() == 0
     }
 
     fn blob(&self, kind: Kind, name: &str) -> Option<&'a [u8]> {
-        let name = Name::new(name).ok()?.padded();
-        self.entries().find(|entry| entry.kind == kind && entry.name == name).map(|entry| entry.blob)
+        self.bytes.get(self.directory.find(kind, name)?)
     }
 
     fn entries(&self) -> impl Iterator<Item = Entry<'a>> {
-        (0..self.len()).map_while(|index| self.entry(index))
-    }
-
-    /// An entry, if it is possible: of a known kind, page-aligned, and within the archive behind the directory.
-    fn entry(&self, index: usize) -> Option<Entry<'a>> {
-        let bytes = self.directory.chunks_exact(ENTRY).nth(index)?;
-        let name = *bytes.first_chunk()?;
-        let kind = Kind::from_code(u32_at(bytes, 16))?;
-        let crc = u32_at(bytes, 20);
-        let start = usize::try_from(u64_at(bytes, 24)).ok()?;
-        let length = usize::try_from(u64_at(bytes, 32)).ok()?;
-        if start < HEADER + self.directory.len() || start % PAGE_SIZE != 0 {
-            return None;
-        }
-        let blob = self.bytes.get(start..start.checked_add(length)?)?;
-        (kind != Kind::Description || length <= MAX_ENCODED).then_some(Entry { name, kind, crc, blob })
+        self.directory.entries().map_while(|place| {
+            let blob = self.bytes.get(place.bytes)?;
+            Some(Entry { kind: place.kind, crc: place.crc, blob })
+        })
     }
 }
 

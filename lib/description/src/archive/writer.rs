@@ -2,6 +2,7 @@
 
 use super::{CRC32, ENTRY, HEADER, Kind, MAGIC, VERSION, directory_crc};
 use crate::{Description, MAX_ENCODED, Name};
+use std::collections::HashMap;
 use uk_abi::layout::PAGE_SIZE;
 
 /// Writes a boot archive.
@@ -43,19 +44,30 @@ impl ArchiveWriter {
         self
     }
 
-    /// The archive's bytes.
+    /// Adds the configuration of the guest of this name, in the form of `xl.cfg(5)`.
+    pub fn config(&mut self, guest: &Name, text: Vec<u8>) -> &mut Self {
+        self.blobs.push((Kind::Config, guest.padded(), text));
+        self
+    }
+
+    /// The archive's bytes. Of blobs that are the same there is one, which many entries name: twenty guests with one
+    /// kernel take the room of one.
     pub fn finish(&self) -> Vec<u8> {
         let mut directory = Vec::new();
+        let mut places = HashMap::<&[u8], usize>::new();
         let mut offset = (HEADER + self.blobs.len() * ENTRY).next_multiple_of(PAGE_SIZE);
         for (kind, name, blob) in &self.blobs {
+            let place = *places.entry(blob).or_insert(offset);
             let code =
                 Kind::CODES.iter().find(|(_, known)| known == kind).map_or(u32::MAX, |(code, _)| *code);
             directory.extend(name);
             directory.extend(code.to_le_bytes());
             directory.extend(CRC32.checksum(blob).to_le_bytes());
-            directory.extend((offset as u64).to_le_bytes());
+            directory.extend((place as u64).to_le_bytes());
             directory.extend((blob.len() as u64).to_le_bytes());
-            offset += blob.len().next_multiple_of(PAGE_SIZE);
+            if place == offset {
+                offset += blob.len().next_multiple_of(PAGE_SIZE);
+            }
         }
         let mut header = [0; HEADER];
         header[..8].copy_from_slice(&MAGIC);
@@ -67,11 +79,10 @@ impl ArchiveWriter {
 
         let mut bytes = header.to_vec();
         bytes.extend(directory);
-        for (_, _, blob) in &self.blobs {
-            bytes.resize(bytes.len().next_multiple_of(PAGE_SIZE), 0);
-            bytes.extend(blob);
-        }
         bytes.resize(offset, 0);
+        for (blob, place) in places {
+            bytes[place..place + blob.len()].copy_from_slice(blob);
+        }
         bytes
     }
 }

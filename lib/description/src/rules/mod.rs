@@ -42,6 +42,9 @@ impl Checker<'_> {
     }
 }
 
+/// Components that may have the capability `guests`: each has half a MiB of root's memory to ask in.
+const MAX_ASKERS: usize = 4;
+
 const MIB: u64 = 256;
 const MS: u64 = 1_000;
 const MINUTE: u64 = 60_000 * MS;
@@ -67,6 +70,11 @@ impl Description {
                 "root keeps 24 MiB of recovery boxes in all, and the components before have had the rest";
             to.most(&["box"], Amount::pages(component.box_pages), left.max(1), why);
             component::check(component, self.kept_pages_of(i), &self.host, to);
+            let asks = |component: &&Component| component.capabilities.contains(Capabilities::GUESTS);
+            if asks(&component) && self.components[..i].iter().filter(asks).count() == MAX_ASKERS {
+                let why = "four components before have the capability \"guests\", and root has no room for more that ask";
+                to.problem(&["capabilities"], Problem::Impossible { why });
+            }
             self.check_dependencies(component, to);
             self.check_devices(i, to);
         }

@@ -1,7 +1,7 @@
 //! The rules of shared memory.
 
 use super::component::BOXES_MAX_PAGES;
-use super::{Checker, MIB};
+use super::{Checker, MAX_ASKERS, MIB};
 use crate::{Amount, Description, KEPT_MAX_PAGES, MAX_COMPONENTS, Problem};
 use uk_abi::kept::MAX_SHARED as MOST_OF_ONE;
 
@@ -37,4 +37,9 @@ pub(super) fn check(description: &Description, index: usize, to: &mut Checker<'_
 }
 
 const _: () = assert!(MOST_OF_ONE == 8, "the text above says so");
-const _: () = assert!(BOXES_MAX_PAGES + SHARED_MAX_PAGES + uk_abi::register::PAGES as u64 <= KEPT_MAX_PAGES);
+const _: () = assert!(
+    BOXES_MAX_PAGES
+        + SHARED_MAX_PAGES
+        + (MAX_ASKERS * uk_abi::layout::BROKER_PAGES + uk_abi::register::PAGES) as u64
+        <= KEPT_MAX_PAGES
+);

@@ -88,6 +88,7 @@ fn read_settings(section: &mut Section<'_, '_>, component: &mut Component) {
     section.set("autostart", &mut component.autostart, flag);
     let capabilities = section.list("capabilities", choice(&Capabilities::NAMES));
     component.capabilities = capabilities.into_iter().map(|(capability, _)| capability).collect();
+    component.guest_memory_pages = section.read("guest-memory", pages);
     component.limits = section.table("limits", read_limits).0;
 }
 

@@ -4,7 +4,8 @@ use crate::breaches;
 use crate::strategy::valid_description;
 use crc::{CRC_32_ISO_HDLC, Crc};
 use description::{
-    Archive, ArchiveError, ArchiveWriter, Component, Description, Kind, MAX_BLOBS, Name, encode_symbols,
+    Archive, ArchiveError, ArchiveWriter, Component, Description, Directory, Kind, MAX_BLOBS, MAX_GUESTS,
+    Name, encode_symbols,
 };
 use proptest::prelude::*;
 
@@ -89,6 +90,41 @@ fn what_is_put_in_comes_out() {
     assert!(parts >= archive.len() - 1, "a call for each blob that is not empty");
     assert_eq!(archive.missing_image(&description()), None);
     read_all(&bytes).unwrap();
+}
+
+#[test]
+fn twenty_guests_with_one_kernel_take_the_room_of_one() {
+    let kernel = vec![7; 5 * PAGE];
+    let with = |guests: usize| {
+        let mut writer = ArchiveWriter::new(&description());
+        for guest in 0..guests {
+            let guest = name(&format!("guest{guest}"));
+            writer.kernel(&guest, kernel.clone()).config(&guest, format!("name = '{guest}'").into_bytes());
+        }
+        writer.finish()
+    };
+    let (one, many) = (with(1), with(MAX_GUESTS));
+    assert_eq!(many.len() - one.len(), (MAX_GUESTS - 1) * PAGE, "a page for each configuration");
+    let archive = Archive::parse(&many).unwrap();
+    assert_eq!(archive.verify(), Ok(()));
+    for guest in 0..MAX_GUESTS {
+        let guest = format!("guest{guest}");
+        assert_eq!(archive.kernel(&guest), Some(&kernel[..]));
+        assert_eq!(archive.config(&guest), Some(format!("name = '{guest}'").as_bytes()));
+    }
+}
+
+#[test]
+fn the_first_pages_say_what_is_where() {
+    let bytes = sample();
+    let directory = Directory::parse(&bytes[..Directory::MAX_BYTES]).unwrap();
+    assert_eq!((directory.len(), directory.archive_bytes()), (BLOBS, bytes.len() as u64));
+    assert_eq!(&bytes[directory.find(Kind::Kernel, "guest").unwrap()], [3; 5000]);
+    assert_eq!(directory.find(Kind::Kernel, "probe"), None);
+    let read = Description::decode(&bytes[directory.description().unwrap()]);
+    assert_eq!(read, Ok(description()));
+    let error = Directory::parse(&bytes[..100]).unwrap_err();
+    assert!(matches!(error, ArchiveError::Truncated { found: 100, .. }), "{error}");
 }
 
 #[test]

@@ -144,6 +144,28 @@ fn sound() -> Description {
     description
 }
 
+#[test]
+fn guests_are_for_four_components_at_most_and_their_memory_for_no_other() {
+    let mut description = sound();
+    description.components[0].guest_memory_pages = Some(256);
+    let (place, problem) = breaches(&description).remove(0);
+    assert_eq!((place.item, place.key()), (Item::Component(0), "guest-memory"));
+    assert!(matches!(problem, Problem::Needs { .. }), "{problem:?}");
+    description.components[0].capabilities = Capabilities::GUESTS;
+    assert_eq!(breaches(&description), []);
+
+    for name in ["c", "d", "e"] {
+        let mut another = description.components[0].clone();
+        another.name = Name::new(name).unwrap();
+        description.components.push(another).unwrap();
+    }
+    assert_eq!(breaches(&description), []);
+    description.components[1].capabilities = Capabilities::GUESTS;
+    let (place, problem) = breaches(&description).remove(0);
+    assert_eq!((place.item, place.key()), (Item::Component(4), "capabilities"));
+    assert!(matches!(problem, Problem::Impossible { .. }), "{problem:?}");
+}
+
 /// What the text cannot say, but damaged bytes can.
 #[test]
 fn rules_hold_for_what_no_text_can_say() {
@@ -197,12 +219,13 @@ fn a_refusal_says_what_and_where_without_the_description() {
 fn what_root_keeps_is_counted_once_for_the_host_and_for_each_who_uses_it() {
     let mut description = sound();
     description.components[0].capabilities = Capabilities::XENSTORE;
+    description.components[1].capabilities = Capabilities::GUESTS;
     let shared =
         Shared { name: Name::new("pool").unwrap(), between: ComponentSet::from_iter([0, 1]), pages: 16 };
     description.shared.push(shared).unwrap();
     assert_eq!(breaches(&description), []);
-    assert_eq!([0, 1, 2].map(|index| description.kept_pages_of(index)), [4 + 16 + 1, 4 + 16, 0]);
-    assert_eq!(description.kept_pages(), 4 + 4 + 16 + 1);
+    assert_eq!([0, 1, 2].map(|index| description.kept_pages_of(index)), [4 + 16 + 1, 4 + 16 + 136 + 1, 0]);
+    assert_eq!(description.kept_pages(), 4 + 4 + 16 + 136 + 1);
 }
 
 #[test]

@@ -84,6 +84,7 @@ prop_compose! {
         policy in policy(),
         (work_is_beat, autostart) in any::<(bool, bool)>(),
         args in any_text(),
+        guest_memory_pages in option::of(any::<u32>()),
     ) -> Component {
         Component {
             name, image, memory_pages, stack_pages, weight,
@@ -100,7 +101,7 @@ prop_compose! {
             limits: Limits { attempts, window_us: window, hold },
             policy,
             capabilities: Capabilities::from_bits_retain(capabilities),
-            box_pages, log_pages, grant_window_pages, dma_pages, args, autostart,
+            box_pages, log_pages, grant_window_pages, dma_pages, args, autostart, guest_memory_pages,
         }
     }
 }
@@ -242,6 +243,12 @@ prop_compose! {
                 }
             }
             component.dma_pages = if component.devices.is_empty() { 0 } else { dma_pages };
+            let asks = |component: &Component| component.capabilities.contains(Capabilities::GUESTS);
+            // The first may have to start guests.
+            if description.components.iter().skip(1).filter(|earlier| asks(earlier)).count() >= 3 {
+                component.capabilities -= Capabilities::GUESTS;
+            }
+            component.guest_memory_pages = asks(&component).then_some(dma_pages * 256);
             description.components.push(component).expect("as many as there may be");
         }
         for (i, (pages, members)) in shared.into_iter().enumerate() {

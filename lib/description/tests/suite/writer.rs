@@ -77,6 +77,9 @@ fn write_component(text: &mut String, component: &Component, description: &Descr
     line(text, "depends-on", list(names));
     let granted = Capabilities::NAMES.iter().filter(|(_, one)| component.capabilities.contains(*one));
     line(text, "capabilities", list(granted.map(|(name, _)| quoted(name))));
+    if let Some(memory) = component.guest_memory_pages {
+        line(text, "guest-memory", pages(memory));
+    }
     line(text, "devices", list(component.devices.iter().map(device)));
     *text += "[component.limits]\n";
     for rung in Rung::ALL {

@@ -28,9 +28,12 @@ fn example() -> BootInfo {
         heap: area(1024 - 157),
         dma: area(4),
         grant_window: Area { va: layout::GRANT_WINDOW_VA, pages: 512 },
-        kept: kept(0, 21),
+        kept: kept(0, 28),
         recovery_box: kept(0, 8),
-        register: kept(20, 1),
+        broker: kept(20, 4),
+        register: kept(24, 1),
+        archive: kept(25, 3),
+        archive_bytes: 3 * PAGE - 100,
         shared_count: 2,
         shared: shared([kept(8, 4), kept(12, 8)]),
         ..BootInfo::new("probe.0", "rate=5", BootReason::First)
@@ -65,9 +68,12 @@ fn a_page_as_root_writes_it_is_valid() {
 #[test]
 fn the_smallest_unikernel_has_nothing_kept_no_heap_and_no_window() {
     let mut info = example();
-    for area in [&mut info.recovery_box, &mut info.kept, &mut info.register, &mut info.heap, &mut info.dma] {
+    for area in
+        [&mut info.recovery_box, &mut info.kept, &mut info.broker, &mut info.register, &mut info.archive]
+    {
         *area = Area::default();
     }
+    (info.heap, info.dma, info.archive_bytes) = (Area::default(), Area::default(), 0);
     info.kept_map = Area::default();
     info.shared_count = 0;
     info.grant_window.pages = 0;
@@ -114,9 +120,12 @@ fn each_mistake_has_its_error() {
     assert_eq!(area(|info| info.kept.pages = 129), "kept map");
     assert_eq!(area(|info| (info.kept.va, info.kept_map.pages) = (layout::BAR_WINDOW_VA, 1)), "kept window");
     assert_eq!(area(|info| info.recovery_box.va = info.log.va), "recovery box");
-    assert_eq!(area(|info| info.recovery_box.pages = 21), "recovery box");
-    assert_eq!(area(|info| info.shared[1].area.pages = 9), "shared memory");
+    assert_eq!(area(|info| info.recovery_box.pages = 25), "recovery box");
+    assert_eq!(area(|info| info.broker.pages = 5), "requests to the broker");
+    assert_eq!(area(|info| info.shared[1].area.pages = 13), "shared memory");
     assert_eq!(area(|info| info.register.va -= PAGE), "register of domains");
+    assert_eq!(area(|info| info.archive.pages = 2), "boot archive");
+    assert_eq!(area(|info| info.archive_bytes = 3 * PAGE + 1), "boot archive");
     assert_eq!(with(|info| info.shared_count = 9), BootInfoError::Shared { found: 9 });
     assert_eq!(area(|info| info.p2m.pages = 1), "p2m");
     assert_eq!(area(|info| info.heap.pages += 5), "heap");
@@ -143,7 +152,7 @@ proptest! {
             prop_assert!(areas.iter().all(|area| area.end() <= layout::SHARED_INFO_VA));
             prop_assert!(info.p2m.bytes() >= info.ram_pages * 8);
             prop_assert!(info.kept_map.bytes() >= info.kept.pages * layout::KEPT_MAP_ENTRY as u64);
-            let lent = info.shared().iter().map(|shared| shared.area).chain([info.recovery_box, info.register]);
+            let lent = info.shared().iter().map(|shared| shared.area).chain([info.recovery_box, info.broker, info.register, info.archive]);
             for area in lent.filter(|area| area.pages > 0) {
                 prop_assert!(info.kept.va <= area.va && area.end() <= info.kept.end());
             }

@@ -5,20 +5,24 @@
 //! says. Where the host has a XenStore, each guest has a ring to it, of which the register tells. A guest outlives root's
 //! own restarts; one that was half built then is built anew.
 
-mod broker;
 mod console;
 
-use builder::{Build, Extent, GuestParams, GuestPlan};
+use crate::broker::{Hands, WORK_PAGES};
+use broker::Answer::Created;
+use broker::{Outcome, Prepared, Refusal};
+use builder::steps::Create;
+use builder::{Build, Extent, GuestParams, GuestPlan, Step};
 use console::{Console, PAGES};
 use description::{Archive, Guest as Described, Source};
 use heapless::Vec;
 use kernel::control::Control;
 use kernel::pv::event;
-use kernel::window::{SLOTS, Slot};
+use kernel::window::Slot;
 use kernel::{call, now_us};
 use static_cell::StaticCell;
 use uk_abi::register::Ring;
-use xen_abi::domctl::TscMode;
+use xen_abi::domctl::{CreateDomain, TscMode};
+use xen_abi::errno::Errno;
 use xen_abi::event_channel::PortState;
 use xen_abi::grant_table::RESERVED_XENSTORE;
 use xen_abi::{Domid, Port};
@@ -49,8 +53,6 @@ pub struct Guests {
     /// How many are built, or have failed to be.
     tried: usize,
     building: Option<Building>,
-    /// Where root maps their pages: those of a step, then their consoles.
-    slot: Slot,
     consoles: Vec<Console, MAX_STARTED>,
 }
 
@@ -75,17 +77,18 @@ type Reason = heapless::String<112>;
 
 impl Guests {
     /// The guests of `described`, whose domains are numbered from `first` on, and whose XenStore is the domain `store`.
-    ///
-    /// # Panics
-    /// Where the last slot of the window is taken: there are too many components.
     pub fn new(
         described: &'static [Described],
         archive: Archive<'static>,
         first: u16,
         store: Option<Domid>,
     ) -> Self {
-        let Some(slot) = Slot::take(SLOTS - 1) else { panic!("there is no slot in the window for guests") };
-        Self { described, archive, first, store, tried: 0, building: None, slot, consoles: Vec::new() }
+        Self { described, archive, first, store, tried: 0, building: None, consoles: Vec::new() }
+    }
+
+    /// Numbers of domains that are theirs.
+    pub fn numbers(&self) -> u16 {
+        self.described.len().min(MAX_STARTED) as u16
     }
 
     /// Whether there is something to do at once.
@@ -95,16 +98,22 @@ impl Guests {
 
     /// Takes a few steps of building, and prints what guests have written. Answers which guest runs now, if one more
     /// does.
-    pub fn turn(&mut self, control: &Control, books: &mut Books, events: &mut EventLog) -> Option<Started> {
-        self.consoles.iter_mut().for_each(|console| console.print(&self.slot));
+    pub fn turn(
+        &mut self,
+        control: &Control,
+        slot: &mut Slot,
+        books: &mut Books,
+        events: &mut EventLog,
+    ) -> Option<Started> {
+        self.consoles.iter_mut().for_each(|console| console.print(slot));
         if !self.is_busy() {
             return None;
         }
         let done = match self.building.take() {
-            Some(building) => self.go_on(building, control, books, events),
-            None => match self.adopt(books) {
+            Some(building) => self.go_on(building, control, slot, books, events),
+            None => match self.adopt(slot, books) {
                 Some(started) => Ok(Some(started)),
-                None => self.begin(control).map(|()| None),
+                None => self.begin(control, slot).map(|()| None),
             },
         };
         done.unwrap_or_else(|reason| {
@@ -123,17 +132,17 @@ impl Guests {
 
     /// The page of the slot for the console of the guest whose turn it is.
     fn console_page(&self) -> usize {
-        broker::WORK_PAGES + self.tried
+        WORK_PAGES + self.tried
     }
 
     /// Listens again to a guest that an earlier life of root has started, if there is one: if root is still bound to it.
-    fn adopt(&mut self, books: &Books) -> Option<Started> {
+    fn adopt(&mut self, slot: &Slot, books: &Books) -> Option<Started> {
         let record = books.get::<GuestRecord>(self.tried as u32).ok().flatten()?;
         let (domid, port) = (self.domid(), Port(record.port));
         let is_bound = event::status(Domid::SELF, port).is_ok_and(
             |status| matches!(status.state(), Some(PortState::Interdomain(bound, _)) if bound == domid),
         );
-        if !is_bound || self.slot.frame(self.console_page()).is_none() {
+        if !is_bound || slot.frame(self.console_page()).is_none() {
             return None;
         }
         self.listen(Console::adopt(domid, port, self.console_page()));
@@ -147,11 +156,11 @@ impl Guests {
         self.tried += 1;
     }
 
-    fn begin(&mut self, control: &Control) -> Result<(), Reason> {
+    fn begin(&mut self, control: &Control, slot: &mut Slot) -> Result<(), Reason> {
         // What an earlier life of root has left of it; mostly nothing.
-        let (work, console) = ((0, broker::WORK_PAGES), (self.console_page(), 1));
+        let (work, console) = ((0, WORK_PAGES), (self.console_page(), 1));
         for (at, pages) in [work, console] {
-            self.slot.unmap(at, pages).map_err(|error| reason(&error))?;
+            slot.unmap(at, pages).map_err(|error| reason(&error))?;
         }
         let _ = control.destroy(self.domid());
         let guest = &self.described[self.tried];
@@ -182,6 +191,7 @@ impl Guests {
         &mut self,
         mut building: Building,
         control: &Control,
+        slot: &mut Slot,
         books: &mut Books,
         events: &mut EventLog,
     ) -> Result<Option<Started>, Reason> {
@@ -189,12 +199,23 @@ impl Guests {
         for _ in 0..STEPS {
             call::beat();
             let Some(step) = building.build.step() else {
-                return self.finish(&building, books, events).map(Some);
+                return self.finish(&building, slot, books, events).map(Some);
             };
             let name = step.name();
-            let outcome = broker::carry_out(&step, domid, control, &mut self.slot)
-                .map_err(|error| reason(&format_args!("step {name}: {error}")))?;
-            building.build.answer(outcome.answer()).map_err(|error| reason(&error))?;
+            let place = |bytes: &[u8]| {
+                let offset =
+                    (bytes.as_ptr() as usize).checked_sub(self.archive.as_bytes().as_ptr() as usize)?;
+                (offset + bytes.len() <= self.archive.as_bytes().len()).then_some(offset as u64)
+            };
+            let prepared = Prepared::new(&step, domid, 256, place);
+            let mut hands = Hands { control, slot: &mut *slot, archive: self.archive.as_bytes() };
+            let outcome = match step {
+                Step::Create(create) => create_domain(control, domid, &create),
+                _ => hands.carry_out(&prepared.request, prepared.data),
+            };
+            let answer = outcome.map_err(|error| reason(&format_args!("step {name}: {error}")))?;
+            let answer = answer.to_step().ok_or(reason(&"no answer to a step"))?;
+            building.build.answer(answer).map_err(|error| reason(&error))?;
         }
         self.building = Some(building);
         Ok(None)
@@ -204,6 +225,7 @@ impl Guests {
     fn finish(
         &mut self,
         building: &Building,
+        slot: &mut Slot,
         books: &mut Books,
         events: &mut EventLog,
     ) -> Result<Started, Reason> {
@@ -211,8 +233,7 @@ impl Guests {
         let port = building.build.connections().console;
         let frame = building.build.extents().frame(building.plan.areas().console);
         let page = self.console_page();
-        let console =
-            Console::connect(domid, port, frame, &mut self.slot, page).map_err(|error| reason(&error))?;
+        let console = Console::connect(domid, port, frame, slot, page).map_err(|error| reason(&error))?;
         let ring = self.store.map(|_| Ring {
             frame: building.build.extents().frame(building.plan.areas().store).0,
             reference: RESERVED_XENSTORE.0,
@@ -233,7 +254,25 @@ impl Guests {
     }
 }
 
-const _: () = assert!(broker::WORK_PAGES + MAX_STARTED <= PAGES);
+fn create_domain(control: &Control, domid: Domid, create: &Create) -> Outcome {
+    let config = CreateDomain {
+        max_vcpus: create.vcpus,
+        max_evtchn_port: create.tables.highest_port,
+        max_grant_frames: create.tables.grant_frames,
+        max_maptrack_frames: create.tables.maptrack_frames,
+        ..CreateDomain::PV
+    };
+    let shared_info = || {
+        control.create(domid, &config)?;
+        control.set_max_mem(domid, create.memory_kib)?;
+        control.set_max_vcpus(domid, create.vcpus)?;
+        control.set_tsc(domid, create.tsc)?;
+        Ok(control.info(domid)?.ok_or(Errno::Esrch)?.shared_info_frame)
+    };
+    shared_info().map(|shared_info| Created { domain: domid, shared_info }).map_err(Refusal::xen)
+}
+
+const _: () = assert!(WORK_PAGES + MAX_STARTED <= PAGES);
 
 fn reason(error: &dyn core::fmt::Display) -> Reason {
     let mut text = Reason::new();
