@@ -166,13 +166,19 @@ pub fn home(domid: Domid) -> String {
     format!("/local/domain/{}", domid.0)
 }
 
-/// The home of a unikernel that serves devices, and its number in it. What is there already stays.
-pub fn backend_home(domid: Domid, name: &str, changes: &mut Changes) {
+/// What is there whatever VMs there are: directories that only empty themselves again.
+pub fn host(changes: &mut Changes) {
+    changes.write("/vm", "");
+}
+
+/// The home of a unikernel that serves devices of a kind. What is there already stays.
+pub fn backend_home(domid: Domid, name: &str, kind: Kind, changes: &mut Changes) {
     let home = home(domid);
     let own = [Permission::owner(domid)];
     changes.node(home.clone(), "", &own);
     changes.write(format!("{home}/domid"), domid.0);
     changes.write(format!("{home}/name"), name);
+    changes.write(format!("{home}/backend/{kind}"), "");
 }
 
 /// All nodes of a domain but its devices.

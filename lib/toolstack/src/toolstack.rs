@@ -32,6 +32,8 @@ pub struct Toolstack<'a, W: World> {
     /// The count of the register's changes when it was looked at last.
     changes: Option<u64>,
     vms: Vec<Vm<'a>>,
+    /// A VM is in another phase since the last wait, in which something may be done at once.
+    has_moved: bool,
     /// Counts the UUIDs that were made up in this life.
     made_up: u64,
 }
@@ -43,6 +45,9 @@ impl<'a, W: World> Toolstack<'a, W> {
     /// # Errors
     /// XenStore's.
     pub async fn wait(&mut self) -> Result<(), Error> {
+        if core::mem::take(&mut self.has_moved) {
+            return Ok(());
+        }
         let deadline = self.vms.iter().filter_map(Vm::deadline_us).min();
         let world = self.world;
         let mut timer = pin!(async {
@@ -207,6 +212,7 @@ impl<'a, W: World> Toolstack<'a, W> {
         changes.commit(&mut self.session).await?;
         // What was under way for the phase before has no meaning any more.
         (vm.job, vm.done, vm.clearing) = (None, None, Clearing::Begin);
+        self.has_moved = true;
         match vm.domid() {
             Some(domid) => log::info!("{}: {phase}, {domid}", vm.record.name),
             None => log::info!("{}: {phase}", vm.record.name),

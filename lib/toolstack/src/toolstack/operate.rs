@@ -109,6 +109,7 @@ impl<W: World> Toolstack<'_, W> {
                 changes.commit(&mut self.session).await?;
                 log::info!("{}: {}", vm.record.name, vm.record.phase);
                 self.vms.push(vm);
+                self.has_moved = true;
                 Ok(())
             }
             Err(refused) => {

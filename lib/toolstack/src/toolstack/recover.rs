@@ -3,11 +3,12 @@
 use super::{Toolstack, advance};
 use crate::changes::Changes;
 use crate::journal::{self, Journal};
-use crate::layout;
+use crate::layout::{self, Kind};
 use crate::phase::{Event, Phase};
 use crate::vm::Vm;
 use crate::world::{Host, World};
 use crate::{Broker, Uuid};
+use alloc::format;
 use alloc::vec::Vec;
 use broker::Refusal;
 use uk_abi::register::Register;
@@ -29,9 +30,18 @@ impl<'a, W: World> Toolstack<'a, W> {
         broker: &'a Broker<W::Words, W::RootBell>,
         register: Register<W::Words>,
     ) -> Result<Self, Error> {
-        let mut toolstack =
-            Self { world, host, session, broker, register, changes: None, vms: Vec::new(), made_up: 0 };
-        toolstack.prepare_backends().await?;
+        let mut toolstack = Self {
+            world,
+            host,
+            session,
+            broker,
+            register,
+            changes: None,
+            vms: Vec::new(),
+            has_moved: false,
+            made_up: 0,
+        };
+        toolstack.prepare().await?;
         // What the last life has asked root for may still happen before that.
         broker.settle().await;
         let Journal { records, damaged, started } = journal::read(&mut toolstack.session).await?;
@@ -50,15 +60,16 @@ impl<'a, W: World> Toolstack<'a, W> {
     }
 
     /// Gives those who serve devices a home, and watches what they do there.
-    async fn prepare_backends(&mut self) -> Result<(), Error> {
-        for (domid, name) in [(self.host.net, "net"), (self.host.disk, "disk")] {
+    async fn prepare(&mut self) -> Result<(), Error> {
+        let mut changes = Changes::new();
+        layout::host(&mut changes);
+        let backends = [(self.host.net, "net", Kind::Vif), (self.host.disk, "disk", Kind::Vbd)];
+        for (domid, name, kind) in backends {
             let Some(domid) = domid else { continue };
-            let mut changes = Changes::new();
-            layout::backend_home(domid, name, &mut changes);
-            changes.commit(&mut self.session).await?;
-            self.session.watch(&alloc::format!("{}/backend", layout::home(domid)), TOKEN).await?;
+            layout::backend_home(domid, name, kind, &mut changes);
+            self.session.watch(&format!("{}/backend/{kind}", layout::home(domid)), TOKEN).await?;
         }
-        Ok(())
+        changes.commit(&mut self.session).await
     }
 
     /// Goes on with a VM that the last life has had.

@@ -1,0 +1,7 @@
+//! The toolstack in a model of a host: XenStore's real engine, and models of root, guests and backends.
+
+mod crashes;
+mod golden;
+mod life;
+mod model;
+mod phases;
