@@ -76,6 +76,13 @@ impl Report {
         self.rows.extend(Summary::of(samples_us).map(row));
     }
 
+    /// Adds a count of what must not happen at all.
+    pub fn add_count(&mut self, id: impl Into<String>, count: u64) {
+        let row =
+            |summary| Row { id: id.into(), unit: "times", summary, peer: None, ratio: None, aim: Some(0) };
+        self.rows.extend(Summary::of(&[count]).map(row));
+    }
+
     /// Adds samples of our program and of others that do the same, measured in turns; less is better. `aim` is what our median may be
     /// at most, over that of the better of the others.
     pub fn add_beside(

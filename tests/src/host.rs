@@ -14,6 +14,7 @@ use emulator::host::{self as emulated, Answer, GUARD, HostError, Pulse};
 use emulator::lan::Lan;
 use emulator::line::Line;
 
+use crate::flip::{Flipped, flip};
 use crate::seats::Seats;
 use crate::setup::{DISK_SCRATCH, Prepared, Setup, disk_is_written, log_directory};
 use crate::trial::{LONG_ENOUGH, Trial, TrialError};
@@ -146,6 +147,14 @@ impl Host {
     #[track_caller]
     pub fn inject_with(&mut self, component: &str, fault: Fault, argument: u64) {
         self.command(Command::Inject { component: component.into(), fault, argument: Some(argument) });
+    }
+
+    /// Has `component`, XenStore's master or a replica, flip a bit, and waits until it says that it has mended it; or that long that
+    /// it cannot be there any more.
+    #[track_caller]
+    pub fn flip(&mut self, component: &str, fault: Fault, seed: u64) -> Flipped {
+        let flipped = flip(&mut self.host, component, fault, seed);
+        self.expect(flipped)
     }
 
     /// Tells root to fail.

@@ -11,9 +11,11 @@
 //! host.wait_for(component("probe.0").is_repaired_by(Rung::MicroReboot));
 //! ```
 
+pub mod flip;
 pub mod host;
 pub mod seats;
 pub mod setup;
+pub mod store;
 pub mod system;
 pub mod traffic;
 pub mod trial;

@@ -25,6 +25,21 @@ macro_rules! system {
     };
 }
 
+/// XenStore alone, with a client that fills it with so many nodes: the last words of the description.
+macro_rules! large_store {
+    ($nodes:literal) => {
+        System {
+            file: "tests/systems/store_large.toml",
+            text: concat!(
+                include_str!("../systems/store_large.toml"),
+                "args = \"store=store.client fill=",
+                $nodes,
+                "\"\n"
+            ),
+        }
+    };
+}
+
 /// Three probes that may fail as often as a test likes, and that a busy machine does not make look ill.
 pub const PROBES: System = system!("probes.toml");
 
@@ -43,8 +58,20 @@ pub const SHARING: System = system!("sharing.toml");
 /// XenStore with two replicas, and two clients that count.
 pub const STORE: System = system!("store.toml");
 
+/// XenStore with one replica that may not fail twice, and a client that counts.
+pub const STORE_ALONE: System = system!("store_alone.toml");
+
+/// XenStore alone, and a client that fills it with 10,000 nodes.
+pub const STORE_OF_10_000: System = large_store!("10000");
+
+/// XenStore alone, and a client that fills it with 100,000 nodes.
+pub const STORE_OF_100_000: System = large_store!("100000");
+
 /// XenStore with two replicas, and a stock Linux guest that uses it.
 pub const STORE_GUEST: System = system!("store_guest.toml");
+
+/// A bit of everything: XenStore, a network card, a disk and probes, with the deadlines of a host in service.
+pub const DEMO: System = system!("demo.toml");
 
 /// Two probes with the deadlines of a host in service, and two that stand for guests.
 pub const MEASURED: System = system!("measured.toml");
@@ -126,7 +153,9 @@ mod tests {
 
     #[test]
     fn every_description_keeps_the_rules_on_every_host() {
-        for system in [PROBES, LADDER, SOAK, DEVICES, SHARING, STORE, STORE_GUEST, MEASURED] {
+        let store = [STORE, STORE_ALONE, STORE_OF_10_000, STORE_OF_100_000, STORE_GUEST];
+        let others = [PROBES, LADDER, SOAK, DEVICES, SHARING, DEMO, MEASURED];
+        for system in store.into_iter().chain(others) {
             for processors in [1, 2] {
                 let setup = Setup { system, processors, ..Setup::default() };
                 let description = system.description(setup.patience()).unwrap();

@@ -11,6 +11,7 @@ use emulator::lan::{Lan, LanError};
 use emulator::line::Line;
 use thiserror::Error;
 
+use crate::flip::{Flipped, flip};
 use crate::traffic::under_traffic;
 
 /// For how long a fault that is to be endured is watched, if deadlines are those of the systems' texts: longer than any of them.
@@ -30,6 +31,8 @@ pub enum Must {
     },
     /// It is not worth a repair: everybody goes on as before.
     BeEndured,
+    /// The component finds it and mends it by itself, while it goes on.
+    BeMended,
 }
 
 /// A fault, and what must follow.
@@ -48,8 +51,8 @@ pub struct Trial {
 pub struct Outcome {
     /// From the injection until the fault was noticed.
     pub detected_after_us: u64,
-    /// The rung that healed it.
-    pub rung: Rung,
+    /// The rung that healed it; none if the component did it by itself.
+    pub rung: Option<Rung>,
     /// From the moment when the reason for the last repair was found to the first heartbeat after it.
     pub repair_us: u64,
     /// From the injection to that heartbeat.
@@ -84,6 +87,8 @@ pub enum Program {
     Net,
     /// The disk's.
     Disk,
+    /// XenStore's, with clients that count.
+    Store,
 }
 
 /// Where a device is told to write that writes where it must not: to memory of Xen.
@@ -97,7 +102,7 @@ pub fn trials(program: Program) -> impl Iterator<Item = Trial> {
 impl Trial {
     /// The trial of `fault`, if `program` can have it.
     pub fn of(program: Program, fault: Fault) -> Option<Self> {
-        use Program::{Disk, Net, Probe};
+        use Program::{Disk, Net, Probe, Store};
         let repaired_by =
             |rung, kind| Trial { fault, argument: None, must: Must::BeRepaired { kind, times: 1, rung } };
         let micro_rebooted = |kind| repaired_by(Rung::MicroReboot, kind);
@@ -136,7 +141,30 @@ impl Trial {
             (Fault::RogueDma, Net | Disk) => {
                 Trial { argument: Some(FOREIGN_ADDRESS), ..micro_rebooted(FaultKind::Crash) }
             }
-            (Fault::RogueDma, Probe) | (Fault::CrashLoop | Fault::CrashAtBoot, Net | Disk) => return None,
+            (Fault::RogueDma, Probe | Store)
+            | (Fault::CrashLoop | Fault::CrashAtBoot, Net | Disk | Store) => return None,
+            (
+                Fault::FlipNode
+                | Fault::FlipTree
+                | Fault::FlipDigest
+                | Fault::FlipClient
+                | Fault::FlipVault
+                | Fault::FlipSession
+                | Fault::FlipChannel,
+                Store,
+            ) => Trial { fault, argument: Some(1), must: Must::BeMended },
+            // What no good copy is left of is not mended, and nobody else has a bit of XenStore.
+            (
+                Fault::FlipNode
+                | Fault::FlipTree
+                | Fault::FlipDigest
+                | Fault::FlipClient
+                | Fault::FlipVault
+                | Fault::FlipSession
+                | Fault::FlipChannel,
+                Probe | Net | Disk,
+            )
+            | (Fault::FlipCopies, _) => return None,
             // The uk itself repairs its parts; tests of the network and of disks have trials of their own for that.
             (Fault::DriverCrash | Fault::DriverHang | Fault::BackendCrash | Fault::BackendHang, _) => {
                 return None;
@@ -170,18 +198,29 @@ impl Trial {
         component: &str,
         long_enough: Duration,
     ) -> Result<Option<Outcome>, TrialError> {
-        host.begin_chapter();
-        host.command(&Command::Inject {
-            component: component.into(),
-            fault: self.fault,
-            argument: self.argument,
-        })?;
+        if self.must != Must::BeMended {
+            host.begin_chapter();
+            host.command(&Command::Inject {
+                component: component.into(),
+                fault: self.fault,
+                argument: self.argument,
+            })?;
+        }
         match self.must {
             Must::BeRepaired { kind, times, rung } => {
                 let events = wait_until_settled(host, component, times)?;
                 check(&events, kind, rung).map(Some)
             }
             Must::BeEndured => endure(host, component, long_enough).map(|()| None),
+            Must::BeMended => match flip(host, component, self.fault, self.argument.unwrap_or(0))? {
+                Flipped::Mended { found_us, mended_us } => Ok(Some(Outcome {
+                    detected_after_us: found_us,
+                    rung: None,
+                    repair_us: mended_us.saturating_sub(found_us),
+                    recovered_after_us: mended_us,
+                })),
+                Flipped::Unnoticed => Ok(None),
+            },
         }
     }
 }
@@ -236,7 +275,7 @@ fn check(events: &[Event], kind: FaultKind, rung: Rung) -> Result<Outcome, Trial
     let first_beat_us = first_beat_us.ok_or_else(|| no_time("first_beat_us", repaired))?;
     Ok(Outcome {
         detected_after_us: detected_us.saturating_sub(injected_us),
-        rung,
+        rung: Some(rung),
         repair_us: recovery_us.ok_or_else(|| no_time("recovery_us", repaired))?,
         recovered_after_us: first_beat_us.saturating_sub(injected_us),
     })

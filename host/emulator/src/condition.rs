@@ -107,11 +107,23 @@ impl Subject {
         )
     }
 
+    /// A life of it ended, and the last that it said, such as the message of a panic, contains `text`.
+    pub fn dies_saying(self, text: &str) -> Condition {
+        let what = format!("dies saying {text:?}");
+        let text = text.to_owned();
+        let test = move |event: &Event| {
+            event.what == What::Other("crash".into())
+                && event.fields.get("msg").is_some_and(|msg| msg.contains(&text))
+        };
+        Condition { subject: self.name, what, test: Box::new(test) }
+    }
+
     fn says(
         self,
         what: impl Into<String>,
         test: impl Fn(&What) -> bool + Send + Sync + 'static,
     ) -> Condition {
+        let test = move |event: &Event| test(&event.what);
         Condition { subject: self.name, what: what.into(), test: Box::new(test) }
     }
 }
@@ -120,13 +132,13 @@ impl Subject {
 pub struct Condition {
     subject: String,
     what: String,
-    test: Box<dyn Fn(&What) -> bool + Send + Sync>,
+    test: Box<dyn Fn(&Event) -> bool + Send + Sync>,
 }
 
 impl Condition {
     /// Whether `event` is what is waited for.
     pub fn is_met_by(&self, event: &Event) -> bool {
-        event.component == self.subject && (self.test)(&event.what)
+        event.component == self.subject && (self.test)(event)
     }
 }
 
@@ -168,6 +180,7 @@ mod tests {
             (a().is_released(), "release"),
             (a().is_boosted(), "boost"),
             (a().reboots_the_host(), "reboot msg=died too often"),
+            (a().dies_saying("not served"), "crash vector=256 msg=panicked: it is not served"),
             (a().logs("no memory"), "log level=error msg=there is no memory left"),
         ] {
             assert!(meets(&condition, &format!("[SD] 1 2 a {event}")), "{condition}");

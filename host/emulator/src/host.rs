@@ -62,6 +62,13 @@ pub enum HostError {
     },
 }
 
+impl HostError {
+    /// Whether what was waited for has not come in time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, HostError::Wait { error: WaitError::TimedOut(_), .. })
+    }
+}
+
 /// A host. It is switched off when this is dropped.
 pub struct Host {
     qemu: Qemu,
@@ -123,8 +130,21 @@ impl Host {
         what: impl ToString,
         pick: impl FnMut(&Line) -> Option<T>,
     ) -> Result<T, HostError> {
+        self.wait_line_within(GUARD, what, pick)
+    }
+
+    /// The same, for what need not come.
+    ///
+    /// # Errors
+    /// When it does not come within `time`, or the host ends.
+    pub fn wait_line_within<T>(
+        &self,
+        time: Duration,
+        what: impl ToString,
+        pick: impl FnMut(&Line) -> Option<T>,
+    ) -> Result<T, HostError> {
         self.console
-            .wait(self.chapter, GUARD, pick)
+            .wait(self.chapter, time, pick)
             .map_err(|error| HostError::Wait { what: what.to_string(), error })
     }
 
@@ -143,7 +163,7 @@ impl Host {
         if command.is_question() {
             for _ in 1..TIMES_ASKED {
                 match self.say(command, GUARD / TIMES_ASKED) {
-                    Err(HostError::Wait { error: WaitError::TimedOut(_), .. }) => {}
+                    Err(error) if error.is_timeout() => {}
                     answer => return answer,
                 }
             }

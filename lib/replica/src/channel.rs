@@ -57,6 +57,19 @@ fn store(words: &impl Words, word: usize, value: u64) {
     words.store(word, seal::seal(word as u8, value), Release);
 }
 
+/// Stores control words that are not what they should be. Returns whether there were any.
+fn mend(words: &impl Words, expected: [(usize, u64); 2]) -> bool {
+    let is_wrong = |&(word, value): &(usize, u64)| load(words, word) != Some(value);
+    let wrong = expected.into_iter().filter(is_wrong);
+    wrong.map(|(word, value)| store(words, word, value)).count() > 0
+}
+
+#[cfg(feature = "harm")]
+fn flip(words: &impl Words, among: [usize; 2], bit: usize) {
+    let word = among[bit / 64 % 2];
+    words.store(word, words.load(word, Acquire) ^ 1 << (bit % 64), Release);
+}
+
 /// The ring behind the control words.
 fn ring(words: &impl Words) -> Ring {
     assert!(words.count() >= WORDS_MIN, "a channel of {} words", words.count());
@@ -70,6 +83,8 @@ pub struct Writer<W> {
     ring: Ring,
     epoch: u64,
     head: u64,
+    /// A control word was damaged when it was to be written.
+    was_damaged: bool,
 }
 
 impl<W: Words> Writer<W> {
@@ -81,11 +96,11 @@ impl<W: Words> Writer<W> {
     pub fn open(words: W) -> (Self, bool) {
         let ring = ring(&words);
         match (load(&words, EPOCH), load(&words, HEAD)) {
-            (Some(epoch), Some(head)) => (Writer { words, ring, epoch, head }, true),
+            (Some(epoch), Some(head)) => (Writer { words, ring, epoch, head, was_damaged: false }, true),
             (epoch, _) => {
                 // If the epoch is damaged the reader's word tells which one it was.
                 let epoch = epoch.max(load(&words, EPOCH_SEEN)).unwrap_or(0);
-                let mut writer = Writer { words, ring, epoch, head: 0 };
+                let mut writer = Writer { words, ring, epoch, head: 0, was_damaged: false };
                 writer.reset();
                 (writer, false)
             }
@@ -132,15 +147,23 @@ impl<W: Words> Writer<W> {
             return Err(Refused::Full { needed, free });
         }
         self.ring.write(&self.words, self.head, self.epoch, frame);
+        self.was_damaged |= load(&self.words, HEAD) != Some(self.head);
         self.head += needed as u64;
         store(&self.words, HEAD, self.head);
         Ok(())
     }
 
-    /// Writes the control words anew, which mends them if they were damaged. To be called now and then.
-    pub fn refresh(&self) {
-        store(&self.words, EPOCH, self.epoch);
-        store(&self.words, HEAD, self.head);
+    /// Writes the control words anew if they are damaged. To be called now and then. Returns whether they were, since the
+    /// last call.
+    pub fn refresh(&mut self) -> bool {
+        let is_damaged = mend(&self.words, [(EPOCH, self.epoch), (HEAD, self.head)]);
+        core::mem::take(&mut self.was_damaged) | is_damaged
+    }
+
+    /// Flips a bit of this side's control words.
+    #[cfg(feature = "harm")]
+    pub(crate) fn flip(&self, bit: usize) {
+        flip(&self.words, [EPOCH, HEAD], bit);
     }
 }
 
@@ -166,7 +189,11 @@ pub struct Reader<W> {
     epoch: Option<u64>,
     /// Position of the next frame to be read.
     next: u64,
+    /// What the tail says.
+    released: u64,
     damaged: bool,
+    /// A control word was damaged when it was to be written.
+    was_damaged: bool,
 }
 
 impl<W: Words> Reader<W> {
@@ -178,12 +205,13 @@ impl<W: Words> Reader<W> {
     pub fn open(words: W) -> Self {
         let ring = ring(&words);
         let epoch = load(&words, EPOCH_SEEN).filter(|seen| load(&words, EPOCH) == Some(*seen));
-        match (epoch, load(&words, TAIL)) {
-            (Some(epoch), Some(tail)) => {
-                Reader { words, ring, epoch: Some(epoch), next: tail, damaged: false }
-            }
+        let tail = load(&words, TAIL);
+        let reader =
+            Reader { words, ring, epoch: None, next: 0, released: 0, damaged: false, was_damaged: false };
+        match (epoch, tail) {
+            (Some(epoch), Some(tail)) => Reader { epoch: Some(epoch), next: tail, released: tail, ..reader },
             // To be told of a reset at the first look.
-            _ => Reader { words, ring, epoch: None, next: 0, damaged: false },
+            _ => reader,
         }
     }
 
@@ -193,7 +221,7 @@ impl<W: Words> Reader<W> {
         match epoch {
             Some(epoch) if Some(epoch) != self.epoch => {
                 self.epoch = Some(epoch);
-                self.next = 0;
+                (self.next, self.released) = (0, 0);
                 self.damaged = false;
                 // In this order: with the old epoch the writer takes no notice of the tail.
                 store(&self.words, TAIL, 0);
@@ -233,17 +261,25 @@ impl<W: Words> Reader<W> {
     }
 
     /// Lets go of all frames that were read: the next reader begins after them.
-    pub fn release(&self) {
+    pub fn release(&mut self) {
         if self.epoch.is_some() {
-            store(&self.words, TAIL, self.next);
+            self.was_damaged |= load(&self.words, TAIL) != Some(self.released);
+            self.released = self.next;
+            store(&self.words, TAIL, self.released);
         }
     }
 
-    /// Writes the control words anew, which mends them if they were damaged.
-    pub fn refresh(&self) {
-        if let Some(epoch) = self.epoch {
-            store(&self.words, EPOCH_SEEN, epoch);
-        }
-        self.release();
+    /// Writes the control words anew if they are damaged. To be called now and then. Returns whether they were, since the
+    /// last call.
+    pub fn refresh(&mut self) -> bool {
+        let Some(epoch) = self.epoch else { return false };
+        let is_damaged = mend(&self.words, [(EPOCH_SEEN, epoch), (TAIL, self.released)]);
+        core::mem::take(&mut self.was_damaged) | is_damaged
+    }
+
+    /// Flips a bit of this side's control words.
+    #[cfg(feature = "harm")]
+    pub(crate) fn flip(&self, bit: usize) {
+        flip(&self.words, [EPOCH_SEEN, TAIL], bit);
     }
 }

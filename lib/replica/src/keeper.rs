@@ -4,12 +4,16 @@ use crate::frame::{Frame, Kind, Stamp};
 use crate::record::{Builder, Record};
 use crate::report::{Remedy, Report};
 use crate::state::{State, Walk};
-use crate::vault::{Base, CHUNK_WORDS, Entry, Full, Opened, TooSmall, Vault};
+use crate::vault::{Base, CHUNK_WORDS, Entry, Flaw, Full, Opened, TooSmall, Vault};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::ops::ControlFlow;
 use uk_abi::Words;
 use xenstore::item::{Item, ItemList, Items};
 use xenstore::{Config, Damage, Subject};
+
+/// How much damage that is not mended yet is kept in mind, not to be told of again.
+const NOTED: usize = 64;
 
 /// What a keeper knows of its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,12 @@ pub struct Keeper<W> {
     chunk: Builder,
     payload: Vec<u64>,
     reports: Vec<Report>,
+    /// Where the vault is damaged, until a pass has healed it: so far as it was found, and up to [`NOTED`].
+    flaws: Vec<Flaw>,
+    /// What the vault has no good copy of; the last [`NOTED`].
+    unmended: VecDeque<Damage>,
+    /// Tells microseconds.
+    clock: fn() -> u64,
 }
 
 impl<W: Words> Keeper<W> {
@@ -59,7 +69,16 @@ impl<W: Words> Keeper<W> {
             chunk: Builder::default(),
             payload: Vec::new(),
             reports: Vec::new(),
+            flaws: Vec::new(),
+            unmended: VecDeque::new(),
+            clock: || 0,
         };
+        if opened.mended {
+            keeper.reports.push(Report::HeadMended);
+        }
+        if opened.damaged > 0 {
+            keeper.found_flaw(Flaw::Log { position: 0, words: opened.damaged });
+        }
         let soundness = match (opened.complete, opened.damaged) {
             (false, 0) => Soundness::Empty,
             (true, 0) if keeper.replay() => Soundness::Whole,
@@ -100,6 +119,7 @@ impl<W: Words> Keeper<W> {
             }
         }
         (self.state, self.stamp, self.last) = (state, stamp, last);
+        self.unmended.clear();
         sound && complete
     }
 
@@ -159,6 +179,11 @@ impl<W: Words> Keeper<W> {
         self.vault.room() < self.vault.reserve()
     }
 
+    /// Has reports say how long things took, by a clock that tells microseconds.
+    pub fn set_clock(&mut self, clock: fn() -> u64) {
+        self.clock = clock;
+    }
+
     /// Takes what there is to report.
     pub fn take_reports(&mut self, into: &mut Vec<Report>) {
         into.append(&mut self.reports);
@@ -171,6 +196,7 @@ impl<W: Words> Keeper<W> {
         self.stamp = stamp;
         self.last.clear();
         self.walk = None;
+        self.unmended.clear();
         self.vault.begin_pass(Base::Replaced);
     }
 
@@ -264,15 +290,52 @@ impl<W: Words> Keeper<W> {
         if !self.last.is_empty() {
             self.vault.append_chunk(&Frame::new(Kind::Step, self.stamp, &self.last))?;
         }
-        self.vault.end_pass(self.stamp, &[self.state.engine.digest()])
+        self.vault.end_pass(self.stamp, &[self.state.engine.digest()])?;
+        if !self.flaws.is_empty() {
+            self.flaws.clear();
+            self.reports.push(Report::VaultMended);
+        }
+        Ok(())
+    }
+
+    /// The vault, to damage it.
+    #[cfg(feature = "harm")]
+    pub(crate) fn vault(&self) -> &Vault<W> {
+        &self.vault
+    }
+
+    /// The vault, without the pass that may be under way.
+    #[cfg(feature = "harm")]
+    pub(crate) fn abandon_pass(&mut self) -> &mut Vault<W> {
+        self.walk = None;
+        self.vault.abandon_pass();
+        &mut self.vault
+    }
+
+    /// Adds a report.
+    pub fn report(&mut self, report: Report) {
+        self.reports.push(report);
+    }
+
+    /// Reports damage of the vault, once.
+    fn found_flaw(&mut self, flaw: Flaw) {
+        match flaw {
+            Flaw::Head => self.reports.push(Report::HeadMended),
+            Flaw::Log { words, .. } if self.flaws.len() < NOTED && !self.flaws.contains(&flaw) => {
+                self.flaws.push(flaw);
+                self.reports.push(Report::VaultDamaged { words });
+            }
+            Flaw::Log { .. } => {}
+        }
     }
 
     /// Checks a part of the state in ordinary memory, and a part of the vault; mends what is damaged. Returns whether
     /// all is well now.
     pub fn scrub(&mut self, nodes: usize, words: usize) -> Soundness {
-        if let ControlFlow::Break(Entry::Damaged { words, .. }) = self.vault.scrub(words, &mut self.payload) {
-            self.reports.push(Report::VaultDamaged { words });
-            if self.walk.is_none() && !self.vault.in_pass() {
+        if let ControlFlow::Break(flaw) = self.vault.scrub(words, &mut self.payload) {
+            self.found_flaw(flaw);
+            if flaw != Flaw::Head && self.unmended.is_empty() && self.walk.is_none() && !self.vault.in_pass()
+            {
                 self.begin_pass();
             }
         }
@@ -310,18 +373,27 @@ impl<W: Words> Keeper<W> {
     /// Puts good copies in the place of what is damaged in ordinary memory: one item from the vault, or else everything.
     /// `first` says where to begin: with the item, unless that has been tried.
     pub fn mend(&mut self, damage: &Damage, first: Remedy) -> Soundness {
-        let before = self.state.engine.digest();
-        let mut remedy = Remedy::Item;
-        if first == Remedy::State || !self.mend_item(&damage.subject) {
-            remedy = Remedy::State;
-            // Without a sound vault: if only sums are wrong, what they are sums of still tells what they should be.
-            if !self.restore() && !self.renew() {
-                self.reports.push(Report::Unmended { damage: damage.clone() });
-                return Soundness::Damaged;
-            }
+        if self.unmended.contains(damage) {
+            return Soundness::Damaged;
         }
-        let after = self.state.engine.digest();
-        self.reports.push(Report::Mended { damage: damage.clone(), remedy, before, after });
+        let (before, began) = (self.state.engine.digest(), (self.clock)());
+        let remedy = if first != Remedy::State && self.mend_item(&damage.subject) {
+            Remedy::Item
+        } else if self.restore() {
+            Remedy::State
+        } else if self.renew() {
+            // Without a sound vault: if only sums are wrong, what they are sums of still tells what they should be.
+            Remedy::Sums
+        } else {
+            self.reports.push(Report::Unmended { damage: damage.clone() });
+            if self.unmended.len() == NOTED {
+                self.unmended.pop_front();
+            }
+            self.unmended.push_back(damage.clone());
+            return Soundness::Damaged;
+        };
+        let (after, took_us) = (self.state.engine.digest(), (self.clock)().saturating_sub(began));
+        self.reports.push(Report::Mended { damage: damage.clone(), remedy, before, after, took_us });
         Soundness::Whole
     }
 

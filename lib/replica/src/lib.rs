@@ -23,6 +23,8 @@ extern crate alloc;
 pub mod channel;
 mod deferred;
 pub mod frame;
+#[cfg(feature = "harm")]
+mod harm;
 mod keeper;
 pub mod master;
 mod message;

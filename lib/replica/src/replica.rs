@@ -29,7 +29,7 @@ use uk_abi::Words;
 
 /// Nodes that are checked in one turn of [`Replica::work`], and words of the vault.
 const SCRUB_NODES: usize = 32;
-const SCRUB_WORDS: usize = 512;
+const SCRUB_WORDS: usize = 1024;
 /// Words of steps that one turn of [`Replica::work`] counts as.
 const IDLE_WORDS: usize = 64;
 
@@ -44,9 +44,9 @@ enum Phase {
 /// A copy of the service's state that follows the master's.
 #[derive(Debug)]
 pub struct Replica<W> {
-    keeper: Keeper<W>,
-    inbox: Reader<W>,
-    outbox: Writer<W>,
+    pub(crate) keeper: Keeper<W>,
+    pub(crate) inbox: Reader<W>,
+    pub(crate) outbox: Writer<W>,
     phase: Phase,
     /// Where the copy for a master that starts goes on.
     seed: Option<Walk>,
@@ -98,6 +98,11 @@ impl<W: Words> Replica<W> {
         &self.keeper.state.engine
     }
 
+    /// Has reports say how long things took, by a clock that tells microseconds.
+    pub fn set_clock(&mut self, clock: fn() -> u64) {
+        self.keeper.set_clock(clock);
+    }
+
     /// The store, for tests that damage it.
     #[cfg(feature = "harm")]
     pub fn engine_mut(&mut self) -> &mut xenstore::Engine {
@@ -132,8 +137,9 @@ impl<W: Words> Replica<W> {
                     {
                         self.lose(Standing::Lost);
                     }
-                    self.inbox.refresh();
-                    self.outbox.refresh();
+                    if self.inbox.refresh() | self.outbox.refresh() {
+                        self.keeper.report(Report::ChannelMended { replica: None });
+                    }
                     return more;
                 }
             }

@@ -8,10 +8,12 @@ use xenstore::{ConnectionId, Damage};
 /// What a good copy was put in the place of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// One item.
+    /// One item, from the vault.
     Item,
-    /// The whole state.
+    /// The whole state, from the vault.
     State,
+    /// The sums, made anew from what they are sums of.
+    Sums,
 }
 
 /// Something that has happened to the state, a session or a replica.
@@ -27,8 +29,10 @@ pub enum Report {
         before: u64,
         /// The digest of the state afterwards.
         after: u64,
+        /// How long that took, in microseconds of the clock that was [set](crate::master::Master::set_clock).
+        took_us: u64,
     },
-    /// Damage that the vault could not mend.
+    /// Damage that the vault could not mend. Told once, not each time that somebody comes upon it.
     Unmended {
         /// What is damaged.
         damage: Damage,
@@ -38,6 +42,10 @@ pub enum Report {
         /// Words that make no sense.
         words: usize,
     },
+    /// The vault was written anew, without the damage.
+    VaultMended,
+    /// One copy of the head of the vault was damaged, and mended.
+    HeadMended,
     /// The vault cannot take the state any more: requests that would make it grow are refused.
     VaultFull {
         /// Words that steps may still take.
@@ -71,6 +79,11 @@ pub enum Report {
         /// Whose.
         connection: ConnectionId,
     },
+    /// Positions of this side of a channel were damaged, and mended.
+    ChannelMended {
+        /// The replica at the other end; none if the master is.
+        replica: Option<usize>,
+    },
     /// A client does not read: events for it are lost.
     EventsDropped {
         /// Who.
@@ -102,20 +115,65 @@ pub enum Report {
     },
 }
 
+/// What a report says about damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing.
+    None,
+    /// Some was found.
+    Found,
+    /// Some that was found before is mended.
+    Mended,
+    /// Some was found, and mended so long afterwards, in microseconds.
+    FoundAndMended {
+        /// How long it took.
+        took_us: u64,
+    },
+}
+
+impl Report {
+    /// What this says about damage.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Report::Mended { took_us, .. } => Stage::FoundAndMended { took_us: *took_us },
+            Report::HeadMended | Report::SessionMended { .. } | Report::ChannelMended { .. } => {
+                Stage::FoundAndMended { took_us: 0 }
+            }
+            Report::Session(Recovered::Open { mended: true, .. }) => Stage::FoundAndMended { took_us: 0 },
+            Report::Unmended { .. }
+            | Report::VaultDamaged { .. }
+            | Report::Lagging { .. }
+            | Report::Disagreement { .. }
+            | Report::Lost { .. }
+            | Report::Session(Recovered::Lost { .. }) => Stage::Found,
+            Report::VaultMended | Report::Following { .. } | Report::Seeded { .. } => Stage::Mended,
+            Report::VaultFull { .. }
+            | Report::Recovered { .. }
+            | Report::Begun
+            | Report::Session(Recovered::Open { .. })
+            | Report::EventsDropped { .. }
+            | Report::Joining { .. } => Stage::None,
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Report::Mended { damage, remedy, before, after } => {
+            Report::Mended { damage, remedy, before, after, took_us: _ } => {
                 let remedy = match remedy {
-                    Remedy::Item => "it was restored",
-                    Remedy::State => "the state was restored",
+                    Remedy::Item => "restored from the vault",
+                    Remedy::State => "all restored from the vault",
+                    Remedy::Sums => "sums made anew",
                 };
-                write!(f, "{damage}; {remedy} from the vault, digest {before:#018x} then {after:#018x}")
+                write!(f, "{damage}; {remedy}, state {before:#018x} then {after:#018x}")
             }
             Report::Unmended { damage } => write!(f, "{damage}; the vault has no good copy"),
             Report::VaultDamaged { words } => {
                 write!(f, "{words} damaged words in the vault, to be written anew")
             }
+            Report::VaultMended => f.write_str("the vault was written anew, without the damage"),
+            Report::HeadMended => f.write_str("a copy of the head of the vault was mended"),
             Report::VaultFull { room } => write!(f, "the vault is full: {room} words left for changes"),
             Report::Recovered { stamp } => write!(f, "state recovered from the vault, {stamp}"),
             Report::Begun => f.write_str("no state found: a new store begins"),
@@ -135,6 +193,10 @@ impl fmt::Display for Report {
             Report::SessionMended { connection } => {
                 write!(f, "a copy of the session of connection {} was mended", connection.0)
             }
+            Report::ChannelMended { replica: Some(replica) } => {
+                write!(f, "positions in the channels of replica {replica} were mended")
+            }
+            Report::ChannelMended { replica: None } => f.write_str("positions in the channels were mended"),
             Report::EventsDropped { connection } => {
                 write!(f, "connection {} does not read: watch events are dropped", connection.0)
             }

@@ -37,6 +37,8 @@ const HEAD_WORDS: usize = 8;
 /// In a copy of the head: how far the logs of the two areas reach.
 const REACHES: usize = 4;
 const AREAS: usize = 2 * HEAD_WORDS;
+/// Words of it that are in use: a mark, the area, its salt, and their checksum.
+const HEAD_SUMMED: usize = 4;
 
 /// By how many words a log's reach moves on at most: what is searched in vain when the vault is opened, a fraction of a
 /// millisecond.
@@ -127,6 +129,20 @@ pub enum Entry {
     },
     /// Words between two frames, or between a frame and the tail, that make no sense.
     Damaged {
+        /// Position of the first.
+        position: u64,
+        /// How many.
+        words: usize,
+    },
+}
+
+/// What [`Vault::scrub`] has found wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// A copy of the head was damaged. It has been mended.
+    Head,
+    /// Words of the log make no sense: a pass heals them.
+    Log {
         /// Position of the first.
         position: u64,
         /// How many.
@@ -417,17 +433,22 @@ impl<W: Words> Vault<W> {
     }
 
     /// Reads about `budget` words of the log, going on where the last call stopped, and mends a damaged copy
-    /// of the head. `Break` names what is damaged: a pass heals it.
-    pub fn scrub(&mut self, budget: usize, payload: &mut Vec<u64>) -> ControlFlow<Entry> {
+    /// of the head. `Break` says what is, or was, wrong.
+    pub fn scrub(&mut self, budget: usize, payload: &mut Vec<u64>) -> ControlFlow<Flaw> {
         let head = self.active.map_or((NO_AREA, 0), |log| (log.area, log.salt));
-        if [0, 1].iter().any(|copy| read_head(&self.words, *copy) != Some(head)) {
+        let mut is_whole = [0, 1].iter().all(|copy| read_head(&self.words, *copy) == Some(head));
+        if !is_whole {
             self.write_heads();
         }
         for log in [self.active, self.pass.map(|pass| pass.log)].into_iter().flatten() {
-            let is_whole = |copy| read_reach(&self.words, copy, log.area) == Some(log.reach);
-            if log.reach > 0 && ![0, 1].into_iter().all(is_whole) {
+            let is_known = |copy| read_reach(&self.words, copy, log.area) == Some(log.reach);
+            if log.reach > 0 && ![0, 1].into_iter().all(is_known) {
                 write_reach(&self.words, log.area, log.reach);
+                is_whole = false;
             }
+        }
+        if !is_whole {
+            return ControlFlow::Break(Flaw::Head);
         }
         let Some(log) = self.active else { return ControlFlow::Continue(()) };
         let end = log.tail.min(self.scrubbed + budget);
@@ -435,14 +456,52 @@ impl<W: Words> Vault<W> {
             let mut position = self.scrubbed as u64;
             let entry = self.entry_at(&log, &mut position, payload);
             self.scrubbed = position as usize;
-            if let Some(damaged @ Entry::Damaged { .. }) = entry {
-                return ControlFlow::Break(damaged);
+            if let Some(Entry::Damaged { position, words }) = entry {
+                return ControlFlow::Break(Flaw::Log { position, words });
             }
         }
         if self.scrubbed >= log.tail {
             self.scrubbed = 0;
         }
         ControlFlow::Continue(())
+    }
+}
+
+#[cfg(feature = "harm")]
+impl<W: Words> Vault<W> {
+    /// Flips a bit of a head or of the log that counts: the one with this number, modulo how many there are. Returns the
+    /// word that it is in; none if no log counts.
+    pub(crate) fn flip(&self, bit: usize) -> Option<usize> {
+        let log = self.active?;
+        let heads = (0..2 * HEAD_WORDS).filter(|word| {
+            let place = word % HEAD_WORDS;
+            place < HEAD_SUMMED || place == REACHES + log.area
+        });
+        let base = log.ring(self.words.count()).base;
+        let count = 2 * (HEAD_SUMMED + 1) + log.tail;
+        let word = heads.chain(base..base + log.tail).nth(bit / 64 % count)?;
+        self.flip_word(word, bit);
+        Some(word)
+    }
+
+    /// Flips a bit of each frame whose payload `is_wanted`, in a log that no pass replaces. Returns how many there are.
+    pub(crate) fn flip_frames(&mut self, bit: usize, is_wanted: impl Fn(&[u64]) -> bool) -> usize {
+        self.abandon_pass();
+        let Some(log) = self.active else { return 0 };
+        let (base, mut position, mut payload) = (log.ring(self.words.count()).base, 0, Vec::new());
+        let mut wanted = Vec::new();
+        while let Some(entry) = self.entry_at(&log, &mut position, &mut payload) {
+            if matches!(entry, Entry::Frame { .. }) && is_wanted(&payload) {
+                // The last word of its payload.
+                wanted.push(base + position as usize - 1);
+            }
+        }
+        wanted.iter().for_each(|word| self.flip_word(*word, bit));
+        wanted.len()
+    }
+
+    fn flip_word(&self, word: usize, bit: usize) {
+        self.words.store(word, self.words.load(word, Acquire) ^ 1 << (bit % 64), Release);
     }
 }
 
@@ -481,7 +540,7 @@ fn read_head(words: &impl Words, copy: usize) -> Option<(usize, u64)> {
 }
 
 fn write_heads(words: &impl Words, area: usize, salt: u64) {
-    let values = [MAGIC, area as u64, salt, head_sum(area, salt, words.count())];
+    let values: [u64; HEAD_SUMMED] = [MAGIC, area as u64, salt, head_sum(area, salt, words.count())];
     for copy in 0..2 {
         for (index, value) in values.into_iter().enumerate() {
             words.store(copy * HEAD_WORDS + index, value, Release);

@@ -86,9 +86,38 @@ faults! {
     BackendCrash = 22, "backend-crash";
     /// The backend that serves guests takes nothing from their rings any more.
     BackendHang = 23, "backend-hang";
+    /// Flips a bit of a node of XenStore: of its path, permissions, value, or times. Which one the argument decides, as it
+    /// does for all that flip bits.
+    FlipNode = 32, "flip-node";
+    /// Flips a bit of what holds XenStore's nodes together: links, lists of children, index.
+    FlipTree = 33, "flip-tree";
+    /// Flips a bit of a digest of a node of XenStore.
+    FlipDigest = 34, "flip-digest";
+    /// Flips a bit of what XenStore knows of a connection, or of a watch.
+    FlipClient = 35, "flip-client";
+    /// Flips a bit of the log in the recovery box of XenStore's master or of a replica.
+    FlipVault = 36, "flip-vault";
+    /// Flips a bit of a client's session in the recovery box of XenStore's master.
+    FlipSession = 37, "flip-session";
+    /// Flips a bit of a channel between XenStore's master and a replica.
+    FlipChannel = 38, "flip-channel";
+    /// Flips a bit of one value of XenStore wherever this member has it: in its memory, and in each record of its log.
+    FlipCopies = 39, "flip-copies";
 }
 
 impl Fault {
+    /// Those that flip bits of XenStore.
+    pub const FLIPS: [Fault; 8] = [
+        Fault::FlipNode,
+        Fault::FlipTree,
+        Fault::FlipDigest,
+        Fault::FlipClient,
+        Fault::FlipVault,
+        Fault::FlipSession,
+        Fault::FlipChannel,
+        Fault::FlipCopies,
+    ];
+
     /// The number, as in the health page's command word. Never 0.
     pub const fn id(self) -> u32 {
         self as u32

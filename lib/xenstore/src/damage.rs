@@ -70,7 +70,7 @@ impl fmt::Display for Damage {
             Part::Place => "place in memory",
             Part::Fields => "fields",
         };
-        write!(f, ": the {part} should have digest {expected:#018x} and has {found:#018x}")
+        write!(f, ": {part} has digest {found:#018x}, not {expected:#018x}")
     }
 }
 

@@ -90,12 +90,15 @@ impl Record {
         24 + 8 * permissions
     }
 
-    /// Flips one bit of the path or of what follows it. The bytes are copied, for others may share them.
+    /// Flips one bit of the path or of what follows it; of the path too if nothing follows, because its length was
+    /// flipped before. The bytes are copied, for others may share them.
     #[cfg(feature = "harm")]
     pub(crate) fn flip(&mut self, in_path: bool, bit: usize) {
-        let (start, end) = if in_path { (0, self.path_end()) } else { (self.path_end(), self.0.len()) };
         let mut bytes = self.0.to_vec();
-        bytes[start + bit / 8 % (end - start)] ^= 1 << (bit % 8);
+        let (path, contents) = bytes.split_at_mut(self.path_end());
+        let part = if in_path || contents.is_empty() { path } else { contents };
+        let at = bit / 8 % part.len();
+        part[at] ^= 1 << (bit % 8);
         self.0 = Arc::from(bytes);
     }
 }

@@ -91,6 +91,14 @@ pub(crate) fn carry_out(health: &HealthPage<'_>, command: FaultCommand) {
         | Fault::BackendHang => {
             FOR_PROGRAM.signal((fault, command.argument));
         }
+        Fault::FlipNode
+        | Fault::FlipTree
+        | Fault::FlipDigest
+        | Fault::FlipClient
+        | Fault::FlipVault
+        | Fault::FlipSession
+        | Fault::FlipChannel
+        | Fault::FlipCopies => FOR_PROGRAM.signal((fault, command.argument)),
     }
 }
 

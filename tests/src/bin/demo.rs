@@ -9,12 +9,14 @@ use clap::Parser;
 use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, Table};
 use emulator::artifacts::XenVersion;
+use emulator::condition::component;
 use emulator::fault::Fault;
 use emulator::host::{GUARD, Host};
 use emulator::lan::Lan;
 use rvmm_tests::Setup;
 use rvmm_tests::setup::{DISK_SCRATCH, disk_is_written, log_directory};
-use rvmm_tests::system::MEASURED;
+use rvmm_tests::store::{self, CLIENTS, MASTER, REPLICAS};
+use rvmm_tests::system::DEMO;
 use rvmm_tests::traffic::NET_ADDRESS;
 use rvmm_tests::trial::{LONG_ENOUGH, Outcome, Program, Trial, trials};
 
@@ -22,12 +24,16 @@ use rvmm_tests::trial::{LONG_ENOUGH, Outcome, Program, Trial, trials};
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
 
 /// Who is broken.
-const VICTIMS: [(&str, Program); 4] = [
+const VICTIMS: [(&str, Program); 5] = [
+    (MASTER, Program::Store),
     ("probe.0", Program::Probe),
     ("probe.1", Program::Probe),
     ("net", Program::Net),
     ("disk", Program::Disk),
 ];
+
+/// What is tried with replicas, which run the master's program: one of each kind.
+const REPLICAS_FAULTS: [Fault; 4] = [Fault::Ud2, Fault::TightLoop, Fault::FlipNode, Fault::FlipVault];
 
 /// Boots a host, breaks everything in it, and shows how it is repaired
 #[derive(Parser)]
@@ -48,8 +54,7 @@ struct Options {
 
 fn main() -> Result<ExitCode> {
     let Options { xen, processors, kvm, no_iommu } = Options::parse();
-    let setup =
-        Setup { system: MEASURED, xen, iommu: !no_iommu, processors, devices: true, ..Setup::default() };
+    let setup = Setup { system: DEMO, xen, iommu: !no_iommu, processors, devices: true, ..Setup::default() };
     let setup = if kvm { setup.on_fastest_accelerator()? } else { setup };
     let directory = log_directory("demo");
     let prepared = setup.prepare(&directory)?;
@@ -61,18 +66,27 @@ fn main() -> Result<ExitCode> {
         directory.display()
     );
     let switched_on = Instant::now();
-    let mut host = Host::boot(&prepared.machine, &directory, LIFETIME)?;
-    println!("Every component is up {:.2} s after power-on.", switched_on.elapsed().as_secs_f64());
+    let mut host = Host::switch_on(&prepared.machine, &directory, LIFETIME)?;
+    store::is_served().try_for_each(|condition| host.wait_for(&condition).map(drop))?;
+    println!(
+        "Every component is up, and XenStore is served, {:.2} s after power-on.",
+        switched_on.elapsed().as_secs_f64()
+    );
     show_devices(&mut lan, &directory)?;
+    show_store(&mut host)?;
 
+    let every = VICTIMS.map(|(component, program)| (component, trials(program).collect::<Vec<_>>()));
+    let some = |fault| Trial::of(Program::Store, fault);
+    let some = REPLICAS.map(|replica| (replica, REPLICAS_FAULTS.into_iter().filter_map(some).collect()));
     let mut failures = Vec::new();
-    for (component, program) in VICTIMS {
+    for (component, trials) in every.into_iter().chain(some) {
+        let which = if REPLICAS.contains(&component) { "Some faults" } else { "Every fault" };
         println!(
-            "Every fault that {component} can have, one after the other, while frames come for the network:"
+            "{which} that {component} can have, one after the other, while frames come for the network:"
         );
         let mut table = empty_table();
         // Without an IOMMU nothing keeps a device from writing where it must not, so it is not told to.
-        for trial in trials(program).filter(|trial| setup.iommu || trial.fault != Fault::RogueDma) {
+        for trial in trials.iter().filter(|trial| setup.iommu || trial.fault != Fault::RogueDma) {
             let mut run = || {
                 trial
                     .run_under_traffic(&mut host, &mut lan, component, LONG_ENOUGH)
@@ -81,14 +95,16 @@ fn main() -> Result<ExitCode> {
             // A busy machine can keep the host from running for longer than a heartbeat may take: then its root finds a component
             // silent that was to fail in another way. That does not happen twice.
             let result = run().or_else(|_| run());
-            table.add_row(row(&trial, result.as_ref().ok()));
+            table.add_row(row(trial, result.as_ref().ok()));
             if let Err(error) = result {
                 failures.push(format!("{} of {component}: {error}", trial.fault));
             }
+            failures.extend(complaints(&host, component, trial.fault));
         }
         println!("{table}");
     }
     show_devices(&mut lan, &directory)?;
+    show_store(&mut host)?;
     if failures.is_empty() {
         println!("Every fault ended as it must.");
         return Ok(ExitCode::SUCCESS);
@@ -105,6 +121,24 @@ fn show_devices(lan: &mut Lan, directory: &Path) -> Result<()> {
     anyhow::ensure!(disk_is_written(directory, DISK_SCRATCH)?, "nothing has been written to the disk");
     println!("The disk is written to, and read back.");
     Ok(())
+}
+
+/// Shows that XenStore's clients are served.
+fn show_store(host: &mut Host) -> Result<()> {
+    host.begin_chapter();
+    let longest_us = store::longest_request(host)?;
+    println!(
+        "XenStore's clients write, read, watch and count; the longest request took {}.",
+        milliseconds(longest_us)
+    );
+    Ok(())
+}
+
+/// What clients of XenStore have found wrong since the last fault: they end themselves then.
+fn complaints(host: &Host, victim: &str, fault: Fault) -> Vec<String> {
+    let fails = CLIENTS.map(|client| component(client).fails());
+    let events = host.events().into_iter().filter(|event| fails.iter().any(|fails| fails.is_met_by(event)));
+    events.map(|event| format!("{fault} of {victim}, noticed by a client of XenStore: {event}")).collect()
 }
 
 fn empty_table() -> Table {
@@ -125,7 +159,7 @@ fn row(trial: &Trial, result: Option<&Option<Outcome>>) -> [String; 4] {
     let (detected, rung, recovered) = match result {
         Some(Some(outcome)) => (
             milliseconds(outcome.detected_after_us),
-            outcome.rung.to_string(),
+            outcome.rung.map_or_else(|| "itself".to_owned(), |rung| rung.to_string()),
             milliseconds(outcome.recovered_after_us),
         ),
         Some(None) => (nothing(), "nobody: endured".into(), nothing()),

@@ -17,6 +17,8 @@ pub struct Arguments {
     pub store: Option<&'static str>,
     /// Make a home in XenStore for this domain, as a toolstack does.
     pub home: Option<Domid>,
+    /// Create so many nodes in XenStore first.
+    pub fill: u32,
     /// Map the page that this domain offers, and look at it again and again.
     pub map: Option<Domid>,
 }
@@ -35,6 +37,7 @@ impl Arguments {
                 "talk" if !value.is_empty() => arguments.talk = Some(value),
                 "store" if !value.is_empty() => arguments.store = Some(value),
                 "home" if domain.is_some() => arguments.home = domain,
+                "fill" if value.parse::<u32>().is_ok() => arguments.fill = value.parse().unwrap_or(0),
                 "map" if domain.is_some() => arguments.map = domain,
                 _ => log::warn!("`{word}` among the arguments means nothing to a probe"),
             }

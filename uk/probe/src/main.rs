@@ -23,6 +23,7 @@
 //! | `talk=NAME` | talks to all others who share the memory of that name |
 //! | `store=NAME` | uses XenStore over the ring in the memory of that name, and counts requests, replies and events |
 //! | `home=D` | makes a home in XenStore for domain D, if it may |
+//! | `fill=N` | creates N nodes in XenStore before anything else, if it may |
 
 #![no_std]
 #![no_main]
@@ -93,7 +94,7 @@ async fn main(spawner: Spawner, uk: Uk) {
         spawner.spawn(task(spinner::run()));
     }
     match arguments.store {
-        Some(name) => drop(join(worker::count_rings(&uk), store::run(&uk, name, arguments.home)).await),
+        Some(name) => drop(join(worker::count_rings(&uk), store::run(&uk, name, &arguments)).await),
         None => worker::count_rings(&uk).await,
     }
 }

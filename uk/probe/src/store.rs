@@ -5,6 +5,7 @@
 //! rounds adds to a number in a transaction, again until it is not in conflict. A second event for one change says that a
 //! request was applied twice. Whatever is not as it must be ends this life with what it was.
 
+use crate::arguments::Arguments;
 use alloc::format;
 use alloc::string::ToString;
 use core::fmt::Display;
@@ -26,14 +27,19 @@ const NUMBER: &str = "data/number";
 const SUM: &str = "data/sum";
 const TOKEN: &str = "mine";
 
-/// Uses XenStore for ever over the ring in the memory called `name`, after it has made a home for the domain `home`.
+/// Nodes with the same parent among those that fill the store.
+const SIBLINGS: u32 = 250;
+
+/// Uses XenStore for ever over the ring in the memory called `name`, after it has filled it and made a home for a domain, if its
+/// arguments say so.
 ///
 /// # Panics
 /// If something is not as it must be.
-pub async fn run(uk: &Uk, name: &str, home: Option<Domid>) {
+pub async fn run(uk: &Uk, name: &str, arguments: &Arguments) {
     let Some(session) = store::connect(uk, name).await else { panic!("nobody shares {name}") };
     let mut store = Store { session, longest: Duration::from_ticks(0) };
-    if let Some(home) = home {
+    store.fill(arguments.fill).await;
+    if let Some(home) = arguments.home {
         store.make_home(home).await;
     }
     done(store.session.mkdir(Transaction::NONE, "data").await);
@@ -67,6 +73,14 @@ struct Store {
 }
 
 impl Store {
+    /// Creates so many nodes, with short paths of their own.
+    async fn fill(&mut self, nodes: u32) {
+        for number in 0..nodes {
+            let path = format!("/f/{}/{number}", number / SIBLINGS);
+            self.write(Transaction::NONE, &path, "x").await;
+        }
+    }
+
     /// What a toolstack does for a domain that it builds: a home that is the domain's, with its number in it.
     async fn make_home(&mut self, domid: Domid) {
         let domid_text = domid.0.to_string();

@@ -7,6 +7,7 @@
 //! clients   the rings: mapped and bound, whoever has been restarted in between
 //! stream    a ring as the two streams of bytes that a session is made of
 //! replica   follows the master
+//! harm      what is found damaged, and bits that are flipped on demand
 //! arguments what the system description says to it
 //! random    numbers that nobody outside can guess
 //! ```
@@ -24,6 +25,7 @@ extern crate alloc;
 
 mod arguments;
 mod clients;
+mod harm;
 mod master;
 mod memory;
 mod random;
@@ -36,10 +38,7 @@ use memory::Memory;
 libos::main!(main);
 
 async fn main(_spawner: Spawner, uk: Uk) {
-    let memory = match Memory::divide(&uk) {
-        Ok(memory) => memory,
-        Err(error) => panic!("{error}"),
-    };
+    let memory = Memory::divide(&uk);
     log::info!("{}: {memory}", uk.info());
     match memory.index {
         0 => master::run(uk, memory).await,

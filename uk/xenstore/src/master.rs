@@ -5,6 +5,7 @@
 mod domains;
 
 use crate::clients::{Client, Rings};
+use crate::harm::Harm;
 use crate::memory::{Kept, Memory};
 use crate::random;
 use crate::stream::RingStream;
@@ -21,7 +22,7 @@ use libos::uk_abi::health::HealthPage;
 use libos::uk_abi::register::Register;
 use libos::xen_abi::xs_wire::{ConnectionError, ServerFeatures};
 use libos::xen_abi::{Domid, xs_wire};
-use libos::{Uk, fault};
+use libos::{Uk, clock, fault};
 use replica::master::{Config, Master};
 use replica::session::SessionError;
 use ring::byte::Broken;
@@ -65,6 +66,7 @@ struct Service {
     known: Known,
     health: HealthPage<'static>,
     timer: Timer,
+    harm: Harm,
     /// There is more to do at once.
     has_more: bool,
 }
@@ -76,10 +78,11 @@ impl Service {
         let store = memory.store_config(uk);
         let config = Config { store, seed: random::number() };
         let (known, sessions) = Known::split(memory.sessions);
-        let master = match Master::open(config, memory.vault, sessions, memory.channels) {
+        let mut master = match Master::open(config, memory.vault, sessions, memory.channels) {
             Ok(master) => master,
             Err(error) => panic!("the store cannot be opened: {error:?}"),
         };
+        master.set_clock(clock::now_us);
         let Some(register) = uk.register() else { panic!("it needs the capability \"xenstore\"") };
         let doorbell = match uk.doorbell() {
             Ok(doorbell) => doorbell,
@@ -97,6 +100,7 @@ impl Service {
             known,
             health: uk.health(),
             timer: Timer::after(TURN),
+            harm: Harm::default(),
             has_more: true,
         };
         service.report();
@@ -142,6 +146,10 @@ impl Service {
             if let Some(channel) = follower.channel {
                 follower.has_news |= pin!(channel.wait()).poll(context).is_ready();
             }
+        }
+        if let Poll::Ready((fault, seed)) = pin!(fault::for_program()).poll(context) {
+            self.harm.note_flip(fault, self.master.harm(fault, seed).as_deref());
+            self.has_more = true;
         }
         let rung = pin!(self.doorbell.wait()).poll(context).is_ready();
         let is_time = pin!(&mut self.timer).poll(context).is_ready();
@@ -274,7 +282,7 @@ impl Service {
         let mut reports = Vec::new();
         self.master.take_reports(&mut reports);
         for report in reports {
-            log::warn!("{report}");
+            self.harm.log(&report);
         }
     }
 }

@@ -5,14 +5,18 @@
 //! recovery box of a replica        vault
 //! shared memory "xenstore"         seed, four times   | inbox, outbox of the first replica | of the second | ...
 //! ```
+//!
+//! A master without replicas shares nothing: its seed comes first in its recovery box.
 
 use crate::{arguments, random};
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use libos::Uk;
+use libos::uk_abi::register;
 use libos::xen_abi::Domid;
-use replica::master::Channels;
+use replica::master::{Channels, XenStoreFraming};
+use replica::session::Sessions;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Memory that outlives this life.
@@ -42,15 +46,10 @@ pub struct Memory {
     pub channels: Vec<Channels<Kept>>,
 }
 
-/// The system description gives this unikernel no memory to share with the other instances.
-#[derive(Debug)]
-pub struct NothingShared;
-
-impl fmt::Display for NothingShared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected shared memory called {SHARED:?} between the instances in rvmm.toml, found none")
-    }
-}
+/// The most clients that there can be: one a domain that root keeps in its register.
+const SESSIONS: usize = register::DOMAINS as usize;
+/// What they take: a slot for each, and what the master knows of its domain.
+const SESSION_WORDS: usize = SESSIONS * (1 + Sessions::<Kept, XenStoreFraming>::SLOT_WORDS);
 
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,22 +64,29 @@ impl fmt::Display for Memory {
 
 impl Memory {
     /// Finds what there is and divides it.
-    ///
-    /// # Errors
-    /// [`NothingShared`].
-    pub fn divide(uk: &Uk) -> Result<Self, NothingShared> {
-        let shared = uk.shared(SHARED).ok_or(NothingShared)?;
-        let others: Vec<Domid> = shared.others().collect();
+    pub fn divide(uk: &Uk) -> Self {
+        let shared = uk.shared(SHARED);
+        let others: Vec<Domid> = shared.iter().flat_map(|shared| shared.others()).collect();
         let index = others.iter().filter(|other| **other < uk.domid()).count();
-        let (seeds, rest) = shared.words().split_at(SEED_WORDS);
+        let kept = uk.recovery_words();
+        let (seeds, rest, kept) = match shared {
+            Some(shared) => {
+                let (seeds, rest) = shared.words().split_at(SEED_WORDS);
+                (seeds, rest, kept)
+            }
+            None => {
+                let (seeds, kept) = kept.split_at(SEED_WORDS.min(kept.len()));
+                (seeds, &[][..], kept)
+            }
+        };
         let length = rest.len() / (2 * others.len().max(1));
         let channels = rest.chunks_exact(2 * length).take(others.len()).map(|words| {
             let (inbox, outbox) = words.split_at(length);
             Channels { inbox, outbox }
         });
-        let kept = uk.recovery_words();
-        let (sessions, vault) = kept.split_at(if index == 0 { kept.len() / 2 } else { 0 });
-        Ok(Self { index, vault, sessions, seed: seed(seeds), channels: channels.collect(), others })
+        let for_sessions = if index == 0 { SESSION_WORDS.min(kept.len() / 2) } else { 0 };
+        let (sessions, vault) = kept.split_at(for_sessions);
+        Self { index, vault, sessions, seed: seed(seeds), channels: channels.collect(), others }
     }
 }
 
@@ -95,7 +101,11 @@ impl Memory {
 /// The seed that stands there, or a new one. What is damaged is mended.
 fn seed(words: Kept) -> u64 {
     let copies = words.chunks_exact(2).map(|pair| (pair[0].load(Relaxed), pair[1].load(Relaxed)));
-    let sound = copies.clone().find(|(seed, check)| check_of(*seed) == *check);
+    let mut sound = copies.clone().filter(|(seed, check)| check_of(*seed) == *check);
+    let (sound, more) = (sound.next(), sound.count());
+    if sound.is_some() && more + 1 < SEEDS {
+        log::warn!("{} of {SEEDS} copies of the seed were damaged, and are mended", SEEDS - 1 - more);
+    }
     let seed = sound.map_or_else(random::number, |(seed, _)| seed);
     for pair in words.chunks_exact(2) {
         pair[0].store(seed, Relaxed);

@@ -1,12 +1,13 @@
 //! A replica: follows the master, and checks what it has.
 
+use crate::harm::Harm;
 use crate::memory::Memory;
 use crate::random;
 use alloc::vec::Vec;
-use libos::Uk;
-use libos::futures::select::select;
+use libos::futures::select::{Either3, select3};
 use libos::futures::yield_now;
 use libos::time::{Duration, Timer};
+use libos::{Uk, clock, fault};
 use replica::master::Config;
 use replica::replica::Replica;
 
@@ -29,7 +30,8 @@ pub async fn run(uk: Uk, mut memory: Memory) {
         Err(error) => panic!("the copy cannot be opened: {error:?}"),
     };
     log::info!("has {}", replica.stamp());
-    let mut reports = Vec::new();
+    replica.set_clock(clock::now_us);
+    let (mut reports, mut harm) = (Vec::new(), Harm::default());
     loop {
         let more = replica.work(BUDGET);
         if replica.take_wake() {
@@ -37,12 +39,15 @@ pub async fn run(uk: Uk, mut memory: Memory) {
         }
         replica.take_reports(&mut reports);
         for report in reports.drain(..) {
-            log::warn!("{report}");
+            harm.log(&report);
         }
         if more {
             yield_now().await;
         } else {
-            select(channel.wait(), Timer::after(TURN)).await;
+            let woken = select3(channel.wait(), fault::for_program(), Timer::after(TURN)).await;
+            if let Either3::Second((fault, seed)) = woken {
+                harm.note_flip(fault, replica.harm(fault, seed).as_deref());
+            }
         }
     }
 }

@@ -29,9 +29,9 @@ pub(super) enum Standing {
 
 /// A replica with its channels.
 #[derive(Debug)]
-pub(super) struct Link<W> {
-    pub(super) to: Writer<W>,
-    pub(super) from: Reader<W>,
+pub(crate) struct Link<W> {
+    pub(crate) to: Writer<W>,
+    pub(crate) from: Reader<W>,
     pub(super) standing: Standing,
     /// Whether something was written since the host last asked.
     pub(super) news: bool,

@@ -101,11 +101,11 @@ enum Phase {
 /// A service with its clients and replicas. All memories are `W`.
 #[derive(Debug)]
 pub struct Master<W> {
-    keeper: Keeper<W>,
-    sessions: Sessions<W, XenStoreFraming>,
+    pub(crate) keeper: Keeper<W>,
+    pub(crate) sessions: Sessions<W, XenStoreFraming>,
     /// Which slot a connection's session has.
-    slots: BTreeMap<u32, usize>,
-    links: Vec<Link<W>>,
+    pub(crate) slots: BTreeMap<u32, usize>,
+    pub(crate) links: Vec<Link<W>>,
     phase: Phase,
     term: u32,
     /// What the last step did; its memory is used again.
@@ -119,7 +119,8 @@ pub struct Master<W> {
     taken: Vec<u32>,
     /// Words of steps for which the vault was not cleaned yet.
     appended: usize,
-    scrub_slot: usize,
+    /// The connection whose session was checked last.
+    scrubbed: u32,
     /// Whether requests that make the state grow are refused, and that was reported.
     is_full: bool,
     touched: Vec<ConnectionId>,
@@ -142,6 +143,11 @@ impl<W: Words> Master<W> {
     /// The store, to look at.
     pub fn engine(&self) -> &Engine {
         &self.keeper.state.engine
+    }
+
+    /// Has reports say how long things took, by a clock that tells microseconds.
+    pub fn set_clock(&mut self, clock: fn() -> u64) {
+        self.keeper.set_clock(clock);
     }
 
     /// The store, for tests that damage it.
@@ -172,6 +178,13 @@ impl<W: Words> Master<W> {
     pub fn take_reports(&mut self, into: &mut Vec<Report>) {
         self.keeper.take_reports(into);
         into.append(&mut self.reports);
+        let mut mended = Vec::new();
+        self.sessions.take_mended(&mut mended);
+        let owner =
+            |slot| self.slots.iter().find(|(_, owned)| **owned == slot).map(|(id, _)| ConnectionId(*id));
+        into.extend(
+            mended.into_iter().filter_map(owner).map(|connection| Report::SessionMended { connection }),
+        );
     }
 
     /// Takes the replicas that have something to read. Waking them can wait: what they have to read stays.

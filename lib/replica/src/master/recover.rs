@@ -66,7 +66,7 @@ impl<W: Words> Master<W> {
             changed: Vec::new(),
             taken: Vec::new(),
             appended: 0,
-            scrub_slot: 0,
+            scrubbed: 0,
             is_full: false,
             touched: Vec::new(),
             domain_actions: Vec::new(),

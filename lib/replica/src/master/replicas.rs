@@ -11,12 +11,13 @@ use crate::record::Builder;
 use crate::report::Report;
 use crate::session::SessionError;
 use crate::vault::CHUNK_WORDS;
+use core::ops::Bound::{Excluded, Unbounded};
 use uk_abi::Words;
 use xenstore::ConnectionId;
 
 /// Nodes that are checked in one turn of [`Master::work`], and words of the vault.
 const SCRUB_NODES: usize = 32;
-const SCRUB_WORDS: usize = 512;
+const SCRUB_WORDS: usize = 1024;
 /// Words of steps that one turn of [`Master::work`] counts as.
 const IDLE_WORDS: usize = 64;
 
@@ -122,17 +123,16 @@ impl<W: Words> Master<W> {
         if self.keeper.scrub(SCRUB_NODES, SCRUB_WORDS) != Soundness::Whole {
             self.ask_for_copy();
         }
-        for link in &self.links {
-            link.to.refresh();
-            link.from.refresh();
+        for (replica, link) in self.links.iter_mut().enumerate() {
+            if link.to.refresh() | link.from.refresh() {
+                self.reports.push(Report::ChannelMended { replica: Some(replica) });
+            }
         }
-        if self.sessions.capacity() == 0 {
-            return;
-        }
-        self.scrub_slot = (self.scrub_slot + 1) % self.sessions.capacity();
-        let owner = self.slots.iter().find(|(_, slot)| **slot == self.scrub_slot);
-        let Some(connection) = owner.map(|(connection, _)| ConnectionId(*connection)) else { return };
-        match self.sessions.scrub(self.scrub_slot) {
+        let next = self.slots.range((Excluded(self.scrubbed), Unbounded)).next();
+        let Some((&id, &slot)) = next.or(self.slots.first_key_value()) else { return };
+        self.scrubbed = id;
+        let connection = ConnectionId(id);
+        match self.sessions.scrub(slot) {
             Ok(false) => {}
             Ok(true) => self.reports.push(Report::SessionMended { connection }),
             // Who delivers it will see the same, and close the connection.

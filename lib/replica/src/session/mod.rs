@@ -17,6 +17,7 @@
 //!
 //! A message that has not arrived whole is taken in parts: each part goes into the slot before it is consumed.
 
+mod scrub;
 mod slot;
 mod stream;
 
@@ -115,6 +116,8 @@ pub struct Sessions<W, F> {
     slots: Slots<W>,
     sessions: Vec<Session>,
     scratch: Vec<u8>,
+    /// Slots of which a copy was damaged, and is mended.
+    mended: Vec<usize>,
     framing: PhantomData<F>,
 }
 
@@ -129,6 +132,7 @@ impl<W: Words, F: Framing> Sessions<W, F> {
             sessions: (0..slots.count()).map(|_| Session::default()).collect(),
             slots,
             scratch: Vec::new(),
+            mended: Vec::new(),
             framing: PhantomData,
         };
         let recovered = (0..sessions.sessions.len()).filter_map(|slot| sessions.recover(slot)).collect();
@@ -443,9 +447,15 @@ impl<W: Words, F: Framing> Sessions<W, F> {
     /// Makes everything since the last commit take effect, at once.
     pub fn commit(&mut self, slot: usize) {
         let session = &mut self.sessions[slot];
-        // If A is torn, what was before must be in B.
-        if !self.slots.holds_header(slot, Half::B, &session.saved) && session.saved != Header::default() {
-            self.slots.write_header(slot, Half::B, &session.saved);
+        if session.saved != Header::default() {
+            let [a, b] = Half::BOTH.map(|half| self.slots.holds_header(slot, half, &session.saved));
+            // If A is torn, what was before must be in B.
+            if !b {
+                self.slots.write_header(slot, Half::B, &session.saved);
+            }
+            if !a || !b {
+                self.mended.push(slot);
+            }
         }
         for half in Half::BOTH {
             self.slots.write_header(slot, half, &session.next);
@@ -528,6 +538,7 @@ impl<W: Words, F: Framing> Sessions<W, F> {
                 }
                 bytes.copy_from_slice(&copy);
                 self.slots.write_out(slot, Half::A, start, &copy);
+                self.mended.push(slot);
             }
             start = message.end;
         }
@@ -548,40 +559,6 @@ impl<W: Words, F: Framing> Sessions<W, F> {
             stream.consume_to(staged).map_err(SessionError::Stream)?;
         }
         Ok(())
-    }
-
-    /// Compares a slot with what it should hold, and mends it. Returns whether there was something to mend.
-    ///
-    /// # Errors
-    /// Output is damaged in both copies.
-    pub fn scrub(&mut self, slot: usize) -> Result<bool, SessionError<core::convert::Infallible>> {
-        let Session { saved, next, .. } = &self.sessions[slot];
-        if *saved == Header::default() || (next.queued, next.applied) != (saved.queued, saved.applied) {
-            return Ok(false);
-        }
-        let sound = Half::BOTH.map(|half| self.same_in(slot, half));
-        match sound {
-            [true, true] => Ok(false),
-            [true, false] => {
-                self.copy_to(slot, Half::B);
-                Ok(true)
-            }
-            [false, true] => {
-                self.copy_to(slot, Half::A);
-                Ok(true)
-            }
-            [false, false] => {
-                // Both differ: all but the output can be had from ordinary memory.
-                self.read_checked(slot).map_err(|()| SessionError::Damaged)?;
-                let from = self.sessions[slot].next.from;
-                for half in Half::BOTH {
-                    self.slots.write_out(slot, half, from, &self.scratch);
-                    self.slots.write_staged(slot, half, 0, &self.sessions[slot].staged);
-                }
-                self.commit(slot);
-                Ok(true)
-            }
-        }
     }
 
     /// The byte of the memory in which output at `position` stands, in copy A: for a stream that hands pages over

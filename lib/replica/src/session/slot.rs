@@ -194,6 +194,14 @@ impl<W: Words> Slots<W> {
         (0..HEADER_WORDS).all(|index| self.words.load(base + index, Acquire) == expected[index])
     }
 
+    /// Flips a bit of a header: the one with this number, modulo how many there are.
+    #[cfg(feature = "harm")]
+    pub(super) fn flip(&self, slot: usize, bit: usize) {
+        let number = bit / 64 % (2 * HEADER_WORDS);
+        let word = self.base(slot, Half::BOTH[number / HEADER_WORDS]) + number % HEADER_WORDS;
+        self.words.store(word, self.words.load(word, Acquire) ^ 1 << (bit % 64), Release);
+    }
+
     /// Writes output at `position`.
     pub(super) fn write_out(&self, slot: usize, half: Half, position: u32, bytes: &[u8]) {
         let start = position as usize % OUT_BYTES;

@@ -2,7 +2,7 @@
 
 use crate::world::{Fuse, Memory, Random};
 use replica::frame::{Frame, Kind, Stamp};
-use replica::vault::{Base, Entry, Origin, Vault, WORDS_MIN};
+use replica::vault::{Base, Entry, Flaw, Origin, Vault, WORDS_MIN};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -169,7 +169,7 @@ fn the_scrubber_finds_damage_and_a_pass_heals_it() {
     script(&mut keeper, &mut history, &mut Random(5), 30);
     let scrub_all = |keeper: &mut Keeper| {
         (0..WORDS_MIN).find_map(|_| match keeper.vault.scrub(8, &mut Vec::new()) {
-            ControlFlow::Break(Entry::Damaged { words, .. }) => Some(words),
+            ControlFlow::Break(Flaw::Log { words, .. }) => Some(words),
             _ => None,
         })
     };
@@ -192,7 +192,7 @@ fn the_scrubber_finds_damage_and_a_pass_heals_it() {
     assert_eq!(again.state, keeper.state);
     // The head is mended by the scrubber itself.
     memory.flip(1, 0);
-    assert!(keeper.vault.scrub(1, &mut Vec::new()).is_continue());
+    assert_eq!(keeper.vault.scrub(1, &mut Vec::new()), ControlFlow::Break(Flaw::Head));
     assert!(!Vault::open(memory.clone(), 7).expect("large enough").1.mended);
 }
 
