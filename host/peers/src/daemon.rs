@@ -274,6 +274,8 @@ fn launch(program: &Program, target: &Path, folder: &Path, options: Options) -> 
         .arg("--pid-file")
         .arg(folder.join("pid"))
         .env("XENSTORED_RUNDIR", run_folder(folder))
+        // Where the C daemon leaves its state at a live update.
+        .env("XENSTORED_ROOTDIR", run_folder(folder))
         .current_dir(folder)
         .stdin(std::process::Stdio::null())
         .stdout(log.try_clone().map_err(file_error)?)

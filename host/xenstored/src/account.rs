@@ -12,6 +12,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 static WRITTEN: AtomicU64 = AtomicU64::new(0);
 
@@ -35,6 +36,14 @@ pub fn of_process(pid: u32) -> io::Result<u64> {
     let table = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/io"))?;
     let value = table.lines().find_map(|line| line.strip_prefix("wchar: "));
     value.and_then(|value| value.trim().parse().ok()).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// How long the main thread of a process has waited for a processor while it wanted one (`schedstat`); 0 if the kernel does
+/// not tell.
+pub fn starved(pid: u32) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    let waited = text.split_whitespace().nth(1).and_then(|text| text.parse().ok());
+    waited.map_or(Duration::ZERO, Duration::from_nanos)
 }
 
 /// Sets this process's own count right and tells by how much it was wrong. To be called once at the start, after which it

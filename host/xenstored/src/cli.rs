@@ -92,13 +92,17 @@ pub struct Options {
     /// Taken and without effect: the store is always in memory
     #[arg(short = 'I', long, value_name = "on|off", num_args = 0..=1, require_equals = true)]
     pub internal_db: Option<Option<String>>,
-    /// Taken and without effect: the store is always kept
+    /// Go on where a daemon was in this process that has left its state and its open files for a live update; without such
+    /// a state this is a start like any other
     #[arg(short = 'U', long)]
     pub live_update: bool,
 
     /// Run as this many replicas under a supervisor, so that none is missed when it dies; 1 is a single process
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
     pub replicas: u8,
+    /// How long a replica may be silent before it is taken to hang, and is killed
+    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    pub patience: u16,
     /// Where the store is kept; on a tmpfs it costs memory and no wear [default: state in the run directory]
     #[arg(long, value_name = "DIRECTORY")]
     pub state: Option<PathBuf>,

@@ -1,7 +1,9 @@
 //! From the command line to what the engine is told.
 
+use std::sync::Arc;
+
 use xen_abi::Domid;
-use xenstore::{Config, Existence, Quota, Quotas, Version};
+use xenstore::{Commands, Config, Existence, Quota, Quotas, Version};
 
 use crate::cli::{OptionError, Options};
 
@@ -25,7 +27,12 @@ const KNOWN: &str = "transaction-nodes, memory, nodes, node-permissions, node-si
 ///
 /// # Errors
 /// A quota that does not exist.
-pub fn engine(options: &Options, seed: u64, existence: Existence) -> Result<Config, OptionError> {
+pub fn engine(
+    options: &Options,
+    seed: u64,
+    existence: Existence,
+    commands: Option<Arc<dyn Commands>>,
+) -> Result<Config, OptionError> {
     let mut quotas = Quotas::default();
     let single = [
         (options.entry_nb, Quota::Nodes),
@@ -60,5 +67,5 @@ pub fn engine(options: &Options, seed: u64, existence: Existence) -> Result<Conf
     let path = quotas.get(Quota::PathLength).min(xenstore::wire::RELATIVE_PATH_MAX);
     quotas.set(Quota::PathLength, path as u32);
     let privileged = options.priv_domid.into_iter().map(Domid).collect();
-    Ok(Config { quotas, seed, version: Version::default(), privileged, existence })
+    Ok(Config { quotas, seed, version: Version::default(), privileged, existence, commands })
 }

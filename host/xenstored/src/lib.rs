@@ -7,6 +7,7 @@
 //!   server              the event loop: streams and rings on one side, the engine on the other
 //!   member              a replica process: follows the master until it is named master
 //!   supervisor          several such processes, one of which may die at any moment
+//!   update              live update, from and to another daemon
 //!   trace               the log of requests and answers
 //!   account             what a process has written, as itself and the kernel count it
 //!   cli, config, paths, background, pid_file, signals, log, service      what every daemon has
@@ -35,3 +36,4 @@ pub mod state;
 pub mod stream;
 pub mod supervisor;
 pub mod trace;
+pub mod update;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use replica::master::{Config, Master};
 use replica::replica::Replica;
@@ -10,12 +11,14 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use crate::account;
 use crate::cli::Options;
 use crate::config;
+use crate::paths::Paths;
 use crate::run::{RunError, Wanted, existence, hypervisor};
-use crate::server::{Home, Server};
+use crate::server::{Home, Server, Setup};
 use crate::socket::{Doubt, Sockets};
 use crate::state::{Memories, Memory, random};
 use crate::supervisor::{Line, News, Order, Received};
 use crate::trace;
+use crate::update::Updates;
 
 /// Frames that are read before the supervisor is listened to again.
 const FRAMES: usize = 64;
@@ -29,6 +32,7 @@ struct Member<'a> {
     line: Line,
     memories: Memories,
     store: xenstore::Config,
+    updates: Arc<Updates>,
     replica: Option<(u8, Replica<Memory>)>,
     following: bool,
 }
@@ -48,8 +52,9 @@ pub fn run(options: &Options, index: u8) -> Result<(), RunError> {
     let line = Line::new(standard_input.wanted("the supervisor")?);
     let Some((files, seed)) = memories(&line)? else { return Ok(()) };
     let memories = Memories::map(files, index, options.replicas)?;
-    let store = config::engine(options, seed, existence(options)?)?;
-    let mut member = Member { options, line, memories, store, replica: None, following: false };
+    let updates = Arc::new(Updates::new(true));
+    let store = config::engine(options, seed, existence(options)?, Some(updates.clone()))?;
+    let mut member = Member { options, line, memories, store, updates, replica: None, following: false };
     match member.follow_until_told()? {
         Turn::Stop => Ok(()),
         Turn::Lead { predecessor_wrote, fresh, live } => member.lead(predecessor_wrote, fresh, live),
@@ -91,6 +96,9 @@ impl Member<'_> {
                     return Ok(Turn::Lead { predecessor_wrote, fresh, live });
                 }
                 Received::Message(Order::Stop, _) | Received::Gone => return Ok(Turn::Stop),
+                Received::Message(Order::Ping, _) => {
+                    self.line.send(&News::Here, None).wanted("the supervisor")?;
+                }
                 Received::Message(Order::Reopen, _) => trace::reopen(),
                 Received::Message(..) => {}
                 Received::Nothing => {
@@ -156,8 +164,18 @@ impl Member<'_> {
         let hypervisor = hypervisor(self.options)?;
         let patience = self.options.watch_event_timeout()?;
         let home = Home::Supervised(self.line);
-        let mut server = Server::new(home, master, sockets, hypervisor, fresh, (others, live), patience)
-            .wanted("waiting for events")?;
+        let setup = Setup {
+            home,
+            master,
+            sockets,
+            hypervisor,
+            fresh,
+            replicas: (others, live),
+            patience,
+            updates: self.updates,
+            dumps: Paths::new(self.options.state.as_deref()).dumps,
+        };
+        let mut server = Server::new(setup).wanted("waiting for events")?;
         if let Doubt::Unknown(client) = doubt {
             server.forget(client);
         }

@@ -7,6 +7,12 @@ use std::path::{Path, PathBuf};
 /// The run directory unless `XENSTORED_RUNDIR` names another: that of Debian's packages, and upstream's default.
 const RUN_DIRECTORY: &str = "/run/xenstored";
 
+/// The C daemon's other directory unless `XENSTORED_ROOTDIR` names another.
+const ROOT_DIRECTORY: &str = "/var/lib/xenstored";
+
+/// The name of the migration stream in either directory.
+const DUMP: &str = "state_dump";
+
 /// The paths of one daemon.
 #[derive(Clone, Debug)]
 pub struct Paths {
@@ -14,8 +20,9 @@ pub struct Paths {
     pub socket: PathBuf,
     /// Where the store is kept.
     pub state: PathBuf,
-    /// Where a live update leaves the migration stream, as the C daemon does.
-    pub dump: PathBuf,
+    /// Where a live update leaves the migration stream: the C daemon of Xen 4.17 looks in the first of them, later ones in
+    /// the second.
+    pub dumps: [PathBuf; 2],
 }
 
 impl Paths {
@@ -23,10 +30,11 @@ impl Paths {
     pub fn new(state: Option<&Path>) -> Self {
         let variable = |name| std::env::var_os(name).map(PathBuf::from);
         let run = variable("XENSTORED_RUNDIR").unwrap_or_else(|| RUN_DIRECTORY.into());
+        let root = variable("XENSTORED_ROOTDIR").unwrap_or_else(|| ROOT_DIRECTORY.into());
         Self {
             socket: variable("XENSTORED_PATH").unwrap_or_else(|| run.join("socket")),
             state: state.map_or_else(|| run.join("state"), Path::to_owned),
-            dump: run.join("state_dump"),
+            dumps: [root.join(DUMP), run.join(DUMP)],
         }
     }
 
@@ -35,7 +43,7 @@ impl Paths {
     /// # Errors
     /// What `mkdir` says.
     pub fn create(&self) -> io::Result<()> {
-        let run = [&self.socket, &self.dump].into_iter().filter_map(|path| path.parent());
+        let run = [&self.socket, &self.dumps[1]].into_iter().filter_map(|path| path.parent());
         for directory in run {
             std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory)?;
         }

@@ -68,7 +68,8 @@ const PRODUCED_BEFORE: usize = 2;
 ///
 /// # Errors
 /// What the system says.
-pub fn prepare(socket: BorrowedFd<'_>) -> io::Result<()> {
+pub fn prepare(socket: impl AsFd) -> io::Result<()> {
+    let socket = socket.as_fd();
     rustix::io::ioctl_fionbio(socket, true)?;
     peek_offset::set(socket, FULL)
 }

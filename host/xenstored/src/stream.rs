@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use replica::session::Stream;
@@ -49,8 +50,10 @@ impl From<Broken> for StreamError {
     }
 }
 
-/// How a request that introduces a domain begins.
-const INTRODUCE: [u8; 4] = wire::Kind::Introduce.number().to_le_bytes();
+/// How requests begin whose answers are held back until what they ask for was done: INTRODUCE, after whose answer a
+/// domain may use its ring, and CONTROL, which may ask for a live update.
+const HELD: [[u8; 4]; 2] =
+    [wire::Kind::Introduce.number().to_le_bytes(), wire::Kind::Control.number().to_le_bytes()];
 
 /// A client's streams.
 #[derive(Debug)]
@@ -96,6 +99,14 @@ impl ClientStream {
         }
     }
 
+    /// The descriptor of the socket, if it is one.
+    pub fn socket_fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.kind {
+            Kind::Socket(socket) => Some(socket.as_fd()),
+            Kind::Ring(_) => None,
+        }
+    }
+
     /// The page of a domain's ring, if it is one.
     pub fn interface(&self) -> Option<Interface<'_>> {
         match &self.kind {
@@ -117,8 +128,7 @@ impl ClientStream {
         std::mem::take(&mut self.moved)
     }
 
-    /// Whether answers are held back, because a request was seen that introduces a domain: the domain may begin to use its
-    /// ring as soon as that is answered, so the ring has to be served before.
+    /// Whether answers are held back, because a request was seen that asks for something besides them.
     pub fn is_held(&self) -> bool {
         self.held
     }
@@ -176,7 +186,7 @@ impl Stream for ClientStream {
             let position = self.consumed()?.wrapping_add(skip as u32);
             self.trace.seen(position, &self.copy);
         }
-        self.held |= self.copy.len() == Header::SIZE && self.copy[..4] == INTRODUCE;
+        self.held |= self.copy.len() == Header::SIZE && HELD.iter().any(|kind| self.copy[..4] == kind[..]);
         Ok(&self.copy)
     }
 

@@ -28,8 +28,13 @@ pub struct Walk {
 impl State {
     /// A state that is to be filled by records.
     pub fn blank(config: &Config) -> Self {
+        Self::of(Engine::blank(config.clone()))
+    }
+
+    /// The state of this store, with nothing waiting for anybody.
+    pub fn of(engine: Engine) -> Self {
         State {
-            engine: Engine::blank(config.clone()),
+            engine,
             deferred: Deferred::default(),
             items: Items::new(),
             one: Items::new(),
@@ -39,7 +44,7 @@ impl State {
 
     /// The state with which a service begins.
     pub fn initial(config: &Config) -> Self {
-        State { engine: Engine::new(config.clone()), ..Self::blank(config) }
+        Self::of(Engine::new(config.clone()))
     }
 
     /// Does what a record says has been done. Doing it twice does no harm.

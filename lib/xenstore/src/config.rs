@@ -1,5 +1,6 @@
 //! What an engine is told when it is made.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
@@ -40,6 +41,16 @@ pub enum Existence {
     Asked(Arc<dyn Census>),
 }
 
+/// Commands of CONTROL that concern the process which the engine is part of.
+pub trait Commands: fmt::Debug + Send + Sync {
+    /// Carries a command out, and answers what its client is told; none if there is no such command. `open` is how many
+    /// transactions there are.
+    fn command(&self, arguments: &[&[u8]], open: usize) -> Option<String>;
+
+    /// A line for each command as CONTROL's `help` has them: the name, a tab, the arguments, a newline.
+    fn help(&self) -> &str;
+}
+
 /// What an engine is told when it is made.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -53,6 +64,8 @@ pub struct Config {
     pub privileged: Vec<Domid>,
     /// How to know which domains exist.
     pub existence: Existence,
+    /// The host's own commands.
+    pub commands: Option<Arc<dyn Commands>>,
 }
 
 impl Default for Config {
@@ -63,6 +76,7 @@ impl Default for Config {
             version: Version::default(),
             privileged: Vec::new(),
             existence: Existence::default(),
+            commands: None,
         }
     }
 }

@@ -40,7 +40,7 @@ mod transaction;
 mod watch;
 pub mod wire;
 
-pub use config::{Census, Config, Existence, Version};
+pub use config::{Census, Commands, Config, Existence, Version};
 pub use connection::{ConnectionId, Peer};
 pub use damage::{Damage, Part, Subject};
 pub use effects::{DomainAction, Effects, Outputs};

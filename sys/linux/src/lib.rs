@@ -4,10 +4,12 @@
 //!   write out of it without a copy.
 //! - [`evtchn`], [`gntdev`]: the kernel's doors to Xen's event channels and grants. Their `ioctl` structures are those of
 //!   Linux's `include/uapi/xen/evtchn.h` and `gntdev.h`.
+//! - [`inherited`]: descriptors that come through an `execve`.
 //! - [`peek_offset`]: one socket option that no safe crate knows.
 
 pub mod evtchn;
 pub mod gntdev;
+pub mod inherited;
 pub mod peek_offset;
 pub mod privcmd;
 pub mod shared;

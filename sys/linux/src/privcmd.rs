@@ -6,11 +6,13 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use xen_abi::domctl::DomainInfo;
+use xen_abi::event_channel::{EventChannelOp, PortState, Status};
 use xen_abi::hypercall::Hypercall;
 use xen_abi::sysctl::{GetDomainInfoList, Sysctl, SysctlCommand};
-use xen_abi::{AbiVersion, Domid, GuestHandle};
+use xen_abi::{AbiVersion, Domid, GuestHandle, Port};
 use zerocopy::FromBytes;
 
+use crate::evtchn::LocalPort;
 use crate::shared::SharedMemory;
 
 /// `struct privcmd_hypercall`.
@@ -64,19 +66,39 @@ impl Hypervisor {
         // One number for every release that is known.
         let command = Sysctl::new(SysctlCommand::GetDomainInfoList, AbiVersion::V4_17, &question);
         self.buffer.store_bytes(0, zerocopy::IntoBytes::as_bytes(&command));
-        let address = self.buffer.address();
-        let request = Request { operation: Hypercall::Sysctl.raw(), arguments: [address, 0, 0, 0, 0] };
-        // SAFETY: the request takes this structure and only reads it. Xen reads and writes the command at `address` and
-        // at most `DOMAINS` answers behind it: both lie in `buffer`, which nothing refers to but as atomics.
-        let result = unsafe { libc::ioctl(self.device.as_raw_fd(), HYPERCALL as _, &raw const request) };
-        if result < 0 {
-            return Err(io::Error::last_os_error());
-        }
+        // At most `DOMAINS` answers are written behind the command, into the buffer.
+        self.call(Hypercall::Sysctl, [self.buffer.address(), 0])?;
         let command = self.buffer.load_bytes(0, size_of::<Sysctl>());
         let command = Sysctl::read_from_bytes(&command).expect("as long as the structure");
         let count = (command.payload::<GetDomainInfoList>().num_domains as usize).min(DOMAINS);
         let bytes = self.buffer.load_bytes(PAGE, count * size_of::<DomainInfo>());
         let whole = bytes.chunks_exact(size_of::<DomainInfo>());
         Ok(whole.map(|one| DomainInfo::read_from_bytes(one).expect("as long as the structure")).collect())
+    }
+
+    /// The other end of a port of this domain that is bound to another domain's; none for one that is not.
+    ///
+    /// # Errors
+    /// What Xen says.
+    pub fn other_end(&self, port: LocalPort) -> io::Result<Option<(Domid, u32)>> {
+        let question = Status::of(Domid::SELF, Port(port.0));
+        self.buffer.store_bytes(0, zerocopy::IntoBytes::as_bytes(&question));
+        let command = EventChannelOp::Status.raw().into();
+        self.call(Hypercall::EventChannelOp, [command, self.buffer.address()])?;
+        let answer = self.buffer.load_bytes(0, size_of::<Status>());
+        let answer = Status::read_from_bytes(&answer).expect("as long as the structure");
+        Ok(match answer.state() {
+            Some(PortState::Interdomain(domain, port)) => Some((domain, port.0)),
+            _ => None,
+        })
+    }
+
+    /// A hypercall whose pointers, if any, lead to the buffer, with enough of it behind them.
+    fn call(&self, hypercall: Hypercall, [first, second]: [u64; 2]) -> io::Result<()> {
+        let request = Request { operation: hypercall.raw(), arguments: [first, second, 0, 0, 0] };
+        // SAFETY: the request takes this structure and only reads it. What Xen reads and writes lies in `buffer`, as both
+        // callers in this file see to, and nothing refers to that but as atomics.
+        let result = unsafe { libc::ioctl(self.device.as_raw_fd(), HYPERCALL as _, &raw const request) };
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 }

@@ -47,11 +47,23 @@ pub trait Hypervisor: fmt::Debug {
     /// What the hypervisor says: the domain or its port does not exist.
     fn bind(&mut self, domid: Domid, remote_port: u32) -> io::Result<LocalPort>;
 
+    /// The domain's end of a channel of which another process of this domain has the local end.
+    ///
+    /// # Errors
+    /// What the hypervisor says, and `NotFound` if the port is no end of such a channel.
+    fn remote_port(&mut self, domid: Domid, port: LocalPort) -> io::Result<u32>;
+
     /// Gives the local end up.
     ///
     /// # Errors
     /// What the hypervisor says.
     fn unbind(&mut self, port: LocalPort) -> io::Result<()>;
+
+    /// Gets ready for another daemon that takes the open files over, with all ports that are bound; or takes that back.
+    ///
+    /// # Errors
+    /// What the hypervisor says.
+    fn hand_over(&mut self, ready: bool) -> io::Result<()>;
 
     /// Maps the ring page of a domain.
     ///

@@ -104,8 +104,23 @@ impl Hypervisor for Xen {
         self.channels.bind_interdomain(domid.0.into(), remote_port)
     }
 
+    fn remote_port(&mut self, domid: Domid, port: LocalPort) -> io::Result<u32> {
+        let other = self.hypervisor.other_end(port)?;
+        let port = other.filter(|(other, _)| *other == domid).map(|(_, port)| port);
+        port.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
     fn unbind(&mut self, port: LocalPort) -> io::Result<()> {
         self.channels.unbind(port)
+    }
+
+    fn hand_over(&mut self, ready: bool) -> io::Result<()> {
+        // There can be one such port in a domain: the next daemon asks for its own.
+        if ready {
+            return self.channels.unbind(self.domains_changed);
+        }
+        self.domains_changed = self.channels.bind_virq(Virq::DomExc.raw())?;
+        Ok(())
     }
 
     fn map(&mut self, domid: Domid) -> io::Result<RingPage> {

@@ -13,6 +13,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use linux::evtchn::LocalPort;
@@ -30,6 +32,7 @@ use crate::state::Memory;
 use crate::stream::ClientStream;
 use crate::supervisor::{Line, News, Order, Received};
 use crate::trace;
+use crate::update::{self, Updates};
 
 use self::events::{Events, Happening, Source};
 use self::replicas::Replicas;
@@ -55,10 +58,10 @@ pub enum Home {
 
 /// One client.
 #[derive(Debug)]
-struct Client {
-    stream: ClientStream,
+pub(crate) struct Client {
+    pub(crate) stream: ClientStream,
     /// For a domain: its event channel.
-    port: Option<LocalPort>,
+    pub(crate) port: Option<LocalPort>,
     /// It stands in the queue of those who have a turn.
     queued: bool,
     /// Its socket may have more than was received.
@@ -75,12 +78,12 @@ struct Client {
 
 /// The event loop.
 pub struct Server {
-    home: Home,
-    master: Master<Memory>,
+    pub(crate) home: Home,
+    pub(crate) master: Master<Memory>,
     events: Events,
     sockets: Sockets,
-    hypervisor: Option<Box<dyn Hypervisor>>,
-    clients: HashMap<ConnectionId, Client>,
+    pub(crate) hypervisor: Option<Box<dyn Hypervisor>>,
+    pub(crate) clients: HashMap<ConnectionId, Client>,
     ports: HashMap<LocalPort, ConnectionId>,
     /// The domains that there were when somebody looked last.
     domains: BTreeSet<Domid>,
@@ -104,24 +107,41 @@ pub struct Server {
     replicas: Replicas,
     touched: Vec<ConnectionId>,
     actions: Vec<DomainAction>,
+    updates: Arc<Updates>,
+    pub(crate) dumps: [PathBuf; 2],
+}
+
+/// What a server works with.
+pub struct Setup {
+    /// Who gives it its clients.
+    pub home: Home,
+    /// The store.
+    pub master: Master<Memory>,
+    /// The memory of sockets.
+    pub sockets: Sockets,
+    /// Where domains are, if there are any.
+    pub hypervisor: Option<Box<dyn Hypervisor>>,
+    /// No client of an earlier life can be there.
+    pub fresh: bool,
+    /// The numbers of the other replicas, and by one bit each which of them live.
+    pub replicas: (Vec<u8>, u8),
+    /// How long a domain may leave what waits for it; none for ever.
+    pub patience: Option<Duration>,
+    /// What is said of live updates.
+    pub updates: Arc<Updates>,
+    /// Where a live update leaves the state.
+    pub dumps: [PathBuf; 2],
 }
 
 impl Server {
-    /// A loop that serves nobody yet. `fresh` says that no client of an earlier life can be there; `others` are the
-    /// numbers of the other replicas, and `live` tells by one bit each which of them live.
-    /// A domain that leaves what waits for it for longer than `patience` is given up.
+    /// A loop that serves nobody yet.
     ///
     /// # Errors
     /// What the system says.
-    pub fn new(
-        home: Home,
-        mut master: Master<Memory>,
-        sockets: Sockets,
-        hypervisor: Option<Box<dyn Hypervisor>>,
-        fresh: bool,
-        (others, live): (Vec<u8>, u8),
-        patience: Option<Duration>,
-    ) -> io::Result<Self> {
+    pub fn new(setup: Setup) -> io::Result<Self> {
+        let Setup { home, mut master, sockets, hypervisor, fresh, replicas, patience, updates, dumps } =
+            setup;
+        let (others, live) = replicas;
         let events = Events::new()?;
         match &home {
             Home::Alone { listener, signals } => {
@@ -162,6 +182,8 @@ impl Server {
             patience,
             reports: Vec::new(),
             replicas,
+            updates,
+            dumps,
         })
     }
 
@@ -231,6 +253,9 @@ impl Server {
             let Some(id) = self.turns.pop_front() else { return };
             self.turn(id);
             self.carry_out();
+            if let Some(plan) = self.updates.take() {
+                update::depart(self, &plan);
+            }
             self.let_go(id);
         }
     }
@@ -294,10 +319,17 @@ impl Server {
             (Order::Served, _) => self.all_given = true,
             (Order::Live(live), _) => self.replicas.set_live(live, &mut self.master),
             (Order::Wake, _) => self.replicas.hear(&mut self.master),
+            (Order::Ping, _) => self.tell(&News::Here),
             (Order::Reopen, _) => trace::reopen(),
             (Order::Stop, _) => self.stopping = true,
             _ => {}
         }
+    }
+
+    /// Serves a client of another daemon, which had this number there.
+    pub fn adopt(&mut self, number: u32, client: OwnedFd) {
+        self.next_client = self.next_client.max(number + 1);
+        self.admit(number, client);
     }
 
     /// A client that has to be given up, because nobody knows what it was told.

@@ -22,6 +22,11 @@ const HOPELESS: Duration = Duration::from_millis(256);
 /// A replica that lived this long has shown that it can.
 const CALM: Duration = Duration::from_secs(2);
 
+/// How often a replica is asked whether it is there.
+pub const PING: Duration = Duration::from_millis(250);
+/// How much longer than others a replica may be silent that reads the store.
+const READING: u32 = 10;
+
 /// How far a replica is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -56,6 +61,10 @@ struct Running {
     proven: bool,
     /// What found no room yet, in order.
     waiting: VecDeque<(Order, Option<OwnedFd>)>,
+    /// How long it has said nothing, although it is asked again and again.
+    silent: Duration,
+    /// How long it had waited for a processor when it said something last.
+    starved: Duration,
 }
 
 impl Replica {
@@ -80,7 +89,8 @@ impl Replica {
         let pid = Pid::from_child(&child);
         let exit = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
         let since = Instant::now();
-        self.running = Some(Running { child, exit, line, since, proven: false, waiting: VecDeque::new() });
+        let (waiting, silent, starved) = (VecDeque::new(), Duration::ZERO, Duration::ZERO);
+        self.running = Some(Running { child, exit, line, since, proven: false, waiting, silent, starved });
         self.stage = Stage::Started;
         for memory in memories {
             self.tell(Order::Memory, Some(memory.try_clone_to_owned()?));
@@ -138,11 +148,41 @@ impl Replica {
     }
 
     /// What it says next, if anything.
-    pub fn news(&self) -> Option<News> {
-        match self.running.as_ref()?.line.receive() {
-            Ok(Received::Message(news, _)) => Some(news),
+    pub fn news(&mut self) -> Option<News> {
+        let running = self.running.as_mut()?;
+        match running.line.receive() {
+            Ok(Received::Message(news, _)) => {
+                if !running.silent.is_zero() {
+                    running.silent = Duration::ZERO;
+                    running.starved = account::starved(running.child.id());
+                }
+                Some(news)
+            }
             Ok(Received::Nothing | Received::Gone) | Err(_) => None,
         }
+    }
+
+    /// Asks whether it is there, `time` after it was asked last. If it has said nothing for longer than `patience`, and had
+    /// a processor in that time or did not want one, it hangs: then it is killed, and how long it was silent is answered.
+    pub fn watch(&mut self, time: Duration, patience: Duration) -> Option<Duration> {
+        let running = self.running.as_mut()?;
+        running.silent += time;
+        let patience = if running.proven { patience } else { patience * READING };
+        if running.silent <= patience {
+            if running.waiting.is_empty() {
+                self.tell(Order::Ping, None);
+            }
+            return None;
+        }
+        let starved = account::starved(running.child.id());
+        if starved.saturating_sub(running.starved) > patience / 2 {
+            (running.silent, running.starved) = (Duration::ZERO, starved);
+            return None;
+        }
+        let silent = std::mem::take(&mut running.silent);
+        // Its end is noticed like any other. One that is dead already needs no killing.
+        let _ = running.child.kill();
+        Some(silent)
     }
 
     /// If the process has ended: how, and what it had written by then. It is to be started again at the time that

@@ -37,6 +37,8 @@ pub enum Order {
     Live(u8),
     /// Look into the memories: somebody has written something.
     Wake,
+    /// Say that it is there.
+    Ping,
     /// Open the trace file anew.
     Reopen,
     /// End in good order.
@@ -50,6 +52,8 @@ pub enum News {
     Following(bool),
     /// This replica is the master, has settled what the last one left, and serves.
     Leading,
+    /// It is there.
+    Here,
     /// The client has gone, or was given up: its socket can be closed.
     Closed(u32),
     /// These should look into the memories, one bit each.

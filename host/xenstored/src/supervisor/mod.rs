@@ -10,6 +10,7 @@
 //!
 //! - Who dies is started again; when the master dies a replica that is ready becomes the master and is given the
 //!   sockets. A client sees a pause.
+//! - Who says nothing for too long hangs, and is killed: so it has died.
 //! - It never waits for a replica: orders that find no room are kept in a queue.
 //! - If it dies itself, all replicas end, and the next start finds the store in the vaults.
 
@@ -30,7 +31,7 @@ use crate::signals::Signals;
 use crate::socket;
 use crate::state::{StateError, StateFiles};
 
-use child::{Replica, Stage};
+use child::{PING, Replica, Stage};
 pub use message::{Line, MESSAGE_MAX, News, Order, Received, Sent};
 
 /// How long replicas may take to end in good order before they are ended.
@@ -58,10 +59,15 @@ pub struct Supervisor {
     /// before had not yet settled what this is for.
     predecessor_wrote: Option<u64>,
     ready: Option<Ready>,
+    /// How long a replica may be silent before it is taken to hang.
+    patience: Duration,
+    /// When the replicas were asked last whether they are there.
+    watched: Instant,
 }
 
 impl Supervisor {
-    /// A supervisor of `count` replicas, none of which runs yet.
+    /// A supervisor of `count` replicas, none of which runs yet. `clients` go on from another daemon, and the state that
+    /// they know is in the files of the store.
     ///
     /// # Errors
     /// [`StateError`].
@@ -71,6 +77,8 @@ impl Supervisor {
         state: StateFiles,
         count: u8,
         ready: Ready,
+        patience: Duration,
+        clients: Option<Vec<(u32, OwnedFd)>>,
     ) -> Result<Self, StateError> {
         let seed = state.seed()?;
         Ok(Self {
@@ -79,13 +87,15 @@ impl Supervisor {
             state,
             seed,
             replicas: (0..count).map(Replica::new).collect(),
-            clients: BTreeMap::new(),
+            fresh: clients.is_none(),
+            clients: clients.into_iter().flatten().collect(),
             next_client: 1,
             leader: None,
             leading: false,
-            fresh: true,
             predecessor_wrote: Some(0),
             ready: Some(ready),
+            patience,
+            watched: Instant::now(),
         })
     }
 
@@ -97,7 +107,9 @@ impl Supervisor {
         loop {
             self.start_the_dead();
             self.elect();
-            self.wait(self.next_start())?;
+            self.watch_over();
+            let patience = PING.saturating_sub(self.watched.elapsed());
+            self.wait(Some(self.next_start().map_or(patience, |start| start.min(patience))))?;
             let asked = self.signals.asked();
             if asked.stop {
                 return self.stop();
@@ -139,6 +151,20 @@ impl Supervisor {
         }
     }
 
+    /// Kills the replicas that hang. If the time since the last look is long, it is this process that was stopped.
+    fn watch_over(&mut self) {
+        let time = self.watched.elapsed();
+        if time < PING {
+            return;
+        }
+        self.watched = Instant::now();
+        for replica in &mut self.replicas {
+            if let Some(silent) = replica.watch(time.min(2 * PING), self.patience) {
+                error!("replica {} has said nothing for {silent:.1?}; it is killed", replica.index);
+            }
+        }
+    }
+
     fn next_start(&self) -> Option<Duration> {
         let times = self.replicas.iter().filter_map(|replica| match replica.stage {
             Stage::Dead(until) => Some(until.saturating_duration_since(Instant::now())),
@@ -175,13 +201,21 @@ impl Supervisor {
                 warn!("a client is turned away: {error}");
                 continue;
             }
-            let number = self.next_client;
-            self.next_client += 1;
+            let number = self.free_number();
             if let Some(leader) = self.leader {
                 self.replicas[leader].tell(Order::Serve(number), client.try_clone().ok());
             }
             self.clients.insert(number, client);
         }
+    }
+
+    /// A number that no client has.
+    fn free_number(&mut self) -> u32 {
+        while self.clients.contains_key(&self.next_client) {
+            self.next_client += 1;
+        }
+        self.next_client += 1;
+        self.next_client - 1
     }
 
     fn hear(&mut self, index: usize, news: News) {
@@ -199,6 +233,7 @@ impl Supervisor {
                     ready.say();
                 }
             }
+            News::Here => {}
             News::Closed(number) => drop(self.clients.remove(&number)),
             News::Wake(those) => {
                 for other in &mut self.replicas {

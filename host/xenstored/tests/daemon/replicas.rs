@@ -7,7 +7,7 @@ use std::thread;
 use xenstore_client::wire::Kind;
 use xenstore_client::{Client, Request};
 
-use crate::harness::{Daemon, PATIENCE, Stop, signal, wait_until};
+use crate::harness::{Daemon, PATIENCE, Stop, is_running, signal, wait_until};
 
 /// How often somebody is killed.
 const KILLS: usize = 25;
@@ -168,4 +168,25 @@ fn a_replica_that_comes_late_gets_everything() {
         let value = client.read(0, &format!("/much/{}/{}", round, round + 50)).expect("there");
         assert_eq!(value, [b'm'; 100]);
     }
+}
+
+#[test]
+fn a_master_that_hangs_is_killed_and_clients_see_a_pause() {
+    let daemon = Daemon::start(&["-D", "--replicas", "3", "--patience", "1"]);
+    let mut client = daemon.client();
+    client.set_timeout(PATIENCE);
+    client.write(0, "/kept", b"value").expect("written");
+    // Replicas are started in the order of their numbers.
+    let masters: Vec<usize> = daemon
+        .log()
+        .lines()
+        .filter_map(|line| line.strip_suffix(" is the master")?.rsplit(' ').next()?.parse().ok())
+        .collect();
+    let replicas = daemon.replicas();
+    assert_eq!((masters.len(), replicas.len()), (1, 3));
+    let master = replicas[masters[0]];
+    signal(master, "STOP");
+    assert_eq!(client.read(0, "/kept").expect("answered"), b"value");
+    wait_until("the one that hung is gone", || !is_running(master));
+    assert!(daemon.log().contains("has said nothing for"), "{}", daemon.log());
 }

@@ -11,12 +11,15 @@
 //! over finds it as the last step, and brings the sessions up to it: each session knows the last step it has seen, so
 //! that nothing is done twice. No step waits for a replica: its inbox outlives all who read and write it.
 
+mod handover;
 mod link;
 mod recover;
 mod replicas;
 mod serve;
 mod step;
 
+pub use crate::keeper::Unsaved;
+pub use handover::{Newcomer, SeedError, UnderWay, seed};
 pub use link::Channels;
 pub use serve::Served;
 

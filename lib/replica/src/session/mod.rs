@@ -262,6 +262,12 @@ impl<W: Words, F: Framing> Sessions<W, F> {
     ) -> Result<(), SessionError<S::Error>> {
         let consumed = stream.consumed().map_err(SessionError::Stream)?;
         let produced = stream.produced().map_err(SessionError::Stream)?;
+        self.begin_at(slot, owner, stamp, consumed, produced);
+        Ok(())
+    }
+
+    /// Begins a session in a free slot, with streams that stand at these positions.
+    fn begin_at(&mut self, slot: usize, owner: u32, stamp: Stamp, consumed: u32, produced: u32) {
         let session = &mut self.sessions[slot];
         session.next = Header {
             owner: Some(owner),
@@ -276,7 +282,36 @@ impl<W: Words, F: Framing> Sessions<W, F> {
         session.staged.clear();
         session.produced = Some(produced);
         self.commit(slot);
-        Ok(())
+    }
+
+    /// Begins a session of a client that another server has served, and whose streams stand at these positions: that one
+    /// has consumed `part`, the beginning of a message.
+    pub fn begin_within(
+        &mut self,
+        slot: usize,
+        owner: u32,
+        stamp: Stamp,
+        (consumed, produced): (u32, u32),
+        part: &[u8],
+    ) {
+        self.begin_at(slot, owner, stamp, consumed.wrapping_sub(part.len() as u32), produced);
+        self.stage(slot, part);
+    }
+
+    /// What was taken of a message that is not whole yet.
+    pub fn part(&self, slot: usize) -> &[u8] {
+        &self.sessions[slot].staged
+    }
+
+    /// The committed output that was not handed over, if the stream stands at `produced`; and how many of its first bytes
+    /// are the rest of a message that was handed over in part. `None` if it is damaged in both copies.
+    pub fn unsent(&mut self, slot: usize, produced: u32) -> Option<(&[u8], usize)> {
+        self.forget_delivered(slot, produced);
+        self.read_checked(slot).ok()?;
+        let session = &self.sessions[slot];
+        let begun = produced.wrapping_sub(session.next.from) as usize;
+        let first = session.pending.front().map_or(0, |first| first.end.wrapping_sub(produced) as usize);
+        Some((self.scratch.get(begun..)?, if begun > 0 { first } else { 0 }))
     }
 
     /// Ends a session: its slot is free.

@@ -1,4 +1,6 @@
-//! CONTROL: commands to the daemon itself. Those that concern its process (log files, live update) are the host's.
+//! CONTROL: commands to the daemon itself. Those that concern its process are the host's: see [`Commands`].
+//!
+//! [`Commands`]: crate::Commands
 
 use alloc::format;
 use alloc::string::String;
@@ -17,7 +19,7 @@ use crate::scrub::Cursor;
 use crate::wire::{Errno, number, signed_number, strings};
 
 const HELP: &str = "check\t\nlog\ton|off\nprint\t<string>\nquota\t[set <name> <val>|<domid>]\n\
-    quota-soft\t[set <name> <val>]\nhelp\t\n";
+    quota-soft\t[set <name> <val>]\n";
 
 impl Engine {
     /// CONTROL `<command>|[<parameter>|]*`.
@@ -32,7 +34,10 @@ impl Engine {
             [b"log", b"on"] => self.switch_log(request, true),
             [b"log", b"off"] => self.switch_log(request, false),
             [b"print", _] => request.acknowledge(),
-            [b"help"] => answer(request, HELP),
+            [b"help"] => {
+                let host = self.config.commands.as_ref().map_or("", |commands| commands.help());
+                answer(request, &format!("{HELP}{host}help\t\n"));
+            }
             [b"quota"] => answer(request, &self.quota_settings(Quota::hard())),
             [b"quota-soft"] => answer(request, &self.quota_settings(Quota::soft())),
             [b"quota", b"set", name, value] => self.set_quota(request, Quota::hard(), name, value)?,
@@ -41,7 +46,11 @@ impl Engine {
                 let usage = self.usage(number(domid)).ok_or(Errno::NotFound)?;
                 answer(request, &usage);
             }
-            _ => return Err(Errno::Invalid.into()),
+            _ => {
+                let commands = self.config.commands.as_ref().ok_or(Errno::Invalid)?;
+                let text = commands.command(&arguments, self.open).ok_or(Errno::Invalid)?;
+                answer(request, &text);
+            }
         }
         Ok(())
     }

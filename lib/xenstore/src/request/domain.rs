@@ -135,6 +135,13 @@ impl Engine {
         Ok(())
     }
 
+    /// The host tells at which port a domain waits for events: a stream from another daemon names that daemon's port.
+    pub fn moved_port(&mut self, domid: Domid, port: u32) {
+        if let Ok(Some(facts)) = self.domains.facts(domid) {
+            self.domains.set(domid, DomainFacts { port, ..facts });
+        }
+    }
+
     /// The host tells that a domain is gone: what it owns is removed, and watchers of `@releaseDomain` hear of it if
     /// it was served.
     ///

@@ -58,7 +58,10 @@ fn u32s(values: &[u32], into: &mut Vec<u8>) {
 impl<'a> Dump<'a> {
     /// Begins to write a store. With `global` it is for a live update; without, descriptors are left out.
     pub fn new(engine: &'a Engine, global: Option<Global>) -> Self {
-        let connections = engine.connections.keys().copied().collect();
+        // The C daemon sets its store up when dom0's ring comes, and needs it for all others.
+        let (rings, sockets): (Vec<_>, Vec<_>) =
+            engine.connections.keys().partition(|id| **id >= ConnectionId::FIRST_RING);
+        let connections = [rings, sockets].concat();
         Self { engine, global, connections, stage: Stage::Start }
     }
 
@@ -80,7 +83,7 @@ impl<'a> Dump<'a> {
                 }
                 Stage::Connections(at) => match self.connections.get(at) {
                     Some(&id) => {
-                        self.write_connection(at as u32 + 1, id, attachment(id), into);
+                        self.write_connection(number(id), id, attachment(id), into);
                         Stage::Connections(at + 1)
                     }
                     None => {
@@ -171,6 +174,11 @@ impl<'a> Dump<'a> {
         stack.extend(node.children.iter().flat_map(|children| children.ids()));
         stack[below..].reverse();
     }
+}
+
+/// The stream's number for a connection: a socket keeps its own, and rings have the highest, which no socket ever gets.
+fn number(id: ConnectionId) -> u32 {
+    id.ring_of().map_or(id.0, |domid| ConnectionId::FIRST_RING.0 - 1 - u32::from(domid.0))
 }
 
 fn write_watch(number: u32, watch: &Watch, into: &mut Vec<u8>) {
