@@ -51,6 +51,13 @@ pub enum Command {
         /// Which one.
         component: String,
     },
+    /// Says something to a component, in its own terms.
+    Tell {
+        /// Which one.
+        component: String,
+        /// What.
+        line: String,
+    },
 }
 
 impl Command {
@@ -74,6 +81,7 @@ impl fmt::Display for Command {
             Command::SelfHarm { fault } => write!(f, "selfharm {fault}"),
             Command::PowerOff => f.write_str("poweroff"),
             Command::Ping { component } => write!(f, "ping {component}"),
+            Command::Tell { component, line } => write!(f, "tell {component} {line}"),
         }
     }
 }

@@ -98,7 +98,7 @@ pub async fn build<'a, W: Words, B: Doorbell>(
             break;
         }
         let brings = matches!(step, Step::Create(_) | Step::Populate { .. } | Step::AllocatePort { .. });
-        let prepared = Prepared::new(&step, domid, weight, |bytes| place(bytes));
+        let prepared = Prepared::new(&step, domid, weight, &place);
         let pending = broker.post(&prepared.request, prepared.data).await.map_err(refused)?;
         if brings {
             let answer = pending.answer().await.map_err(refused)?;

@@ -9,6 +9,7 @@
 //!   broker    asking root, and waiting for the answer
 //!   boot      building a domain, step by step
 //!   command   what the operator can ask for
+//!   console   what guests write: kept, and shown line by line
 //! ```
 //!
 //! Two things hold it together:
@@ -29,6 +30,7 @@ pub mod boot;
 pub mod broker;
 pub mod changes;
 pub mod command;
+pub mod console;
 pub mod journal;
 pub mod layout;
 pub mod phase;

@@ -7,6 +7,8 @@
 //!       48  32 words for what a component wants to show                                                unikernel
 //!      128  crash report (see `crash`)                                                                 unikernel
 //!      256  64 offers of ports, by domain (see `kept`)                                                 root
+//!      320  a line of the operator's for the component (see `told`)                                    root
+//!      340  the line that was taken                                                                    unikernel
 //! ```
 //!
 //! Words of the two sides lie in different cache lines. A page of zeros is valid. Root trusts none of it: a
@@ -14,7 +16,10 @@
 //! content, and root compares with what it remembers.
 
 pub mod byte;
+mod told;
 pub mod word;
+
+pub use told::TOLD_MAX;
 
 use crate::fault::{Fault, UnknownFault};
 use crate::kept::{MAX_PEERS, Offer};
@@ -31,7 +36,8 @@ pub const SERVICE_WORDS: usize = 32;
 
 const _: () = {
     assert!(word::SERVICE + SERVICE_WORDS <= word::CRASH_SEQUENCE);
-    assert!(word::CRASH_END <= word::OFFERS && word::OFFERS + MAX_PEERS <= WORDS);
+    assert!(word::CRASH_END <= word::OFFERS && word::OFFERS + MAX_PEERS <= word::TOLD);
+    assert!(word::TOLD_TEXT + TOLD_MAX / 8 <= word::TOLD_TAKEN && word::TOLD_TAKEN < WORDS);
 };
 
 /// How far a unikernel's boot has come: where it was when it died early.

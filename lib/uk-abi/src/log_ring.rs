@@ -147,10 +147,25 @@ impl<W: Words> LogWriter<W> {
     /// Writes one record, or counts it as dropped. The text is cut to [`TEXT_MAX`] bytes. Returns whether it
     /// was written.
     pub fn write(&self, level: Level, time_us: u64, text: fmt::Arguments<'_>) -> bool {
+        let written = self.write_if_room(level, time_us, text);
+        if !written {
+            let words = &self.ring.words;
+            words.store(DROPPED, words.load(DROPPED, Relaxed).wrapping_add(1), Relaxed);
+        }
+        written
+    }
+
+    /// Writes one record, unless there is no room: then it is the caller who tries again.
+    pub fn write_if_room(&self, level: Level, time_us: u64, text: fmt::Arguments<'_>) -> bool {
         let mut line = Line::<TEXT_MAX>::new();
         // An error only says that the line is full.
         let _ = line.write_fmt(text);
         self.append(level, time_us, line.as_bytes())
+    }
+
+    /// Another number after each record that was written, whatever becomes of the writer. It is kept as long as the memory.
+    pub fn position(&self) -> u64 {
+        self.ring.words.load(HEAD, Relaxed)
     }
 
     fn append(&self, level: Level, time_us: u64, text: &[u8]) -> bool {
@@ -160,7 +175,6 @@ impl<W: Words> LogWriter<W> {
         let used = head.wrapping_sub(words.load(TAIL, Acquire));
         let size = RECORD_HEADER + (text.len() as u64).div_ceil(8);
         if used > *capacity || size > *capacity - used {
-            words.store(DROPPED, words.load(DROPPED, Relaxed).wrapping_add(1), Relaxed);
             return false;
         }
         let header = MARK | (level as u64) << 40 | text.len() as u64;

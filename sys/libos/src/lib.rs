@@ -35,7 +35,7 @@ pub mod grant;
 mod heap;
 pub mod interrupt;
 pub mod kept;
-mod log_ring;
+pub mod log_ring;
 pub mod nic;
 mod start;
 pub mod store;

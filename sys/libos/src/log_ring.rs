@@ -26,6 +26,18 @@ impl Log for Ring {
     fn flush(&self) {}
 }
 
+/// Has root print a line, which may be lost neither here nor there: the caller tries again later if there is no room for it now, and
+/// so this answers false.
+pub fn write_if_room(line: core::fmt::Arguments<'_>) -> bool {
+    writer().is_ok_and(|writer| writer.write_if_room(log_ring::Level::Info, clock::now_us(), line))
+}
+
+/// Another number after each line that was written, in this life and those before it in this domain: so a life that finds the number
+/// that another has noted knows that nothing was written since.
+pub fn position() -> u64 {
+    writer().map_or(0, |writer| writer.position())
+}
+
 fn writer() -> Result<LogWriter<&'static [AtomicU64]>, log_ring::RingTooSmall> {
     LogWriter::new(start::words(start::boot_info().log))
 }

@@ -1,6 +1,7 @@
 //! A session with XenStore, for the programs that share the memory of a ring with it.
 
 use crate::channel::Channel;
+use crate::event;
 use crate::grant::{self, Page};
 use crate::uk::Uk;
 use embassy_time::{Duration, Timer};
@@ -19,6 +20,17 @@ impl Doorbell for Channel {
 
     async fn wait(&self) {
         Channel::wait(self).await;
+    }
+}
+
+impl Doorbell for event::Event {
+    fn ring(&self) {
+        // Refused where the other end is just going: it looks when it is back.
+        let _ = self.notify();
+    }
+
+    async fn wait(&self) {
+        event::Event::wait(self).await;
     }
 }
 

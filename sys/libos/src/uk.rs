@@ -47,6 +47,11 @@ impl Uk {
         start::health()
     }
 
+    /// A line that the operator has for this unikernel, once. Root rings the doorbell when there is one.
+    pub fn told(&self) -> Option<heapless::String<{ uk_abi::health::TOLD_MAX }>> {
+        self.health().take_told()
+    }
+
     /// The event channel to root.
     ///
     /// # Errors

@@ -115,6 +115,15 @@ impl Host {
                 ));
                 Ok(())
             }
+            "tell" => {
+                let index = self.component(words.next())?;
+                let health = self.components[index].health().ok_or("it has no domain")?;
+                let name = self.components[index].name;
+                let said = line.split_once(name).map_or("", |(_, said)| said.trim_start());
+                health.tell(said);
+                self.components[index].ring();
+                Ok(())
+            }
             "free" => self.free(),
             "selfharm" => {
                 let harm =
@@ -129,7 +138,7 @@ impl Host {
                 Err("Xen refused")
             }
             _ => Err(
-                "no such command; there are inject, status, restart, release, ping, free, selfharm, poweroff",
+                "no such command; there are inject, status, restart, release, ping, tell, free, selfharm, poweroff",
             ),
         }
     }

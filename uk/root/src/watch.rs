@@ -1,15 +1,22 @@
 //! Looking at the components: who has crashed, who beats, who makes progress, who writes to its log.
 
 use crate::host::Host;
+use core::fmt::Write;
+use description::Capabilities;
 use heapless::Vec;
-use kernel::now_us;
+use kernel::{console, now_us};
 use monitor::{ComponentId, CpuSample, Event, MAX_COMPONENTS, MAX_PARTS, Observation, Phase, Progress};
+use uk_abi::log_ring::TEXT_MAX;
 use uk_abi::text::Printable;
 use xen_abi::domctl::{DomainInfo, DomainInfoFlags};
 use xen_abi::{Domid, Port};
 
 /// Bytes of one component's log that are read in one check: a burst waits for the next.
 const LOG_BUDGET: u64 = 2048;
+
+/// The same of a component that speaks for guests, whose consoles have a line for each of its lines: as much as root would
+/// take of a console in one turn.
+const GUESTS_BUDGET: u64 = 512;
 
 /// Lines of one component's log that are printed in a second. The serial line carries about a hundred
 /// altogether, and root has more to say than what one component repeats.
@@ -157,7 +164,15 @@ impl Host {
         for component in components {
             let Some(mut log) = component.log() else { continue };
             let (mut printed, mut unprinted) = (component.log_printed, component.log_unprinted);
-            let drained = log.drain(LOG_BUDGET, |record| {
+            let has_guests = component.description.capabilities.contains(Capabilities::GUESTS);
+            let drained = log.drain(if has_guests { GUESTS_BUDGET } else { LOG_BUDGET }, |record| {
+                if has_guests && record.text.starts_with(b"(d") {
+                    let mut line = heapless::String::<TEXT_MAX>::new();
+                    // It fits: each byte makes a character.
+                    let _ = write!(line, "{}", Printable(record.text));
+                    console::write_line(&line);
+                    return;
+                }
                 if printed >= LOG_LINES_PER_SECOND {
                     unprinted += 1;
                     return;

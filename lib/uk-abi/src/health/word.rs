@@ -58,3 +58,9 @@ pub const CRASH_MESSAGE: usize = CRASH_TRACE + crate::crash::TRACE_MAX;
 pub const CRASH_END: usize = CRASH_MESSAGE + crate::crash::MESSAGE_MAX / 8;
 /// The first of the ports that are offered: an [`Offer`](crate::kept::Offer) for each domain.
 pub const OFFERS: usize = 256;
+/// The number (high half) and the length in bytes of the last line that the operator has for the component. Written last.
+pub const TOLD: usize = 320;
+/// That line, eight bytes a word, little-endian.
+pub const TOLD_TEXT: usize = 321;
+/// The line that was taken, as in `TOLD`.
+pub const TOLD_TAKEN: usize = 340;
