@@ -1,7 +1,9 @@
 //! A host in a test: whatever goes wrong ends the test, saying what was expected, what happened, and where the logs are.
 
+use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,6 +19,7 @@ use emulator::line::Line;
 use crate::flip::{Flipped, flip};
 use crate::seats::Seats;
 use crate::setup::{DISK_SCRATCH, Prepared, Setup, disk_is_written, log_directory};
+use crate::traffic::SetOnDrop;
 use crate::trial::{LONG_ENOUGH, Trial, TrialError};
 
 /// How long a host of a test may run, so that nothing is left behind whatever happens.
@@ -263,6 +266,27 @@ impl Host {
             None => self.fail("this host has no network"),
             Some(Err(error)) => self.fail(error),
             Some(Ok(_)) => {}
+        }
+    }
+
+    /// Is there for everybody on the host's network while `work` is done; returns what that returns, and the numbers of the
+    /// echo requests that came.
+    #[track_caller]
+    pub fn listen<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> (T, BTreeSet<u16>) {
+        let Some(mut lan) = self.lan.take() else { self.fail("this host has no network") };
+        let done = AtomicBool::new(false);
+        let (worked, heard) = thread::scope(|scope| {
+            let listening = scope.spawn(|| lan.listen(GUARD, || done.load(Ordering::Relaxed)));
+            let end = SetOnDrop(&done);
+            let worked = work(self);
+            drop(end);
+            (worked, listening.join())
+        });
+        self.lan = Some(lan);
+        match heard {
+            Ok(Ok(numbers)) => (worked, numbers),
+            Ok(Err(error)) => self.fail(error),
+            Err(panic) => std::panic::resume_unwind(panic),
         }
     }
 

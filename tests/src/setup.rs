@@ -21,6 +21,10 @@ const DISK: &str = "disk.img";
 /// The bytes of the disk that the disk's unikernel of the tests' systems writes to: the second MiB.
 pub const DISK_SCRATCH: Range<u64> = 1 << 20..2 << 20;
 
+/// MiB of memory that every machine has at least, and those that Xen itself takes of it, with what it keeps free.
+const LEAST_MIB: u32 = 512;
+const XEN_MIB: u32 = 192;
+
 /// Bytes of a test's disk. The file is sparse.
 const DISK_BYTES: u64 = 64 << 20;
 
@@ -37,6 +41,9 @@ pub struct Setup {
     pub processors: u32,
     /// Whether it has a network card and a disk.
     pub devices: bool,
+    /// Whether its network card, if it has one, is on QEMU's own network, which leads to this machine's programs, and not on a
+    /// LAN of the test's.
+    pub on_this_machine: bool,
     /// What runs it.
     pub accelerator: Accelerator,
 }
@@ -50,6 +57,7 @@ impl Default for Setup {
             iommu: true,
             processors: 1,
             devices: false,
+            on_this_machine: false,
             accelerator: Accelerator::Tcg,
         }
     }
@@ -90,19 +98,24 @@ impl Setup {
         let archive = directory.join("rvmm.archive");
         let artifacts = artifacts();
         let root_memory_mib = self.system.write_archive(&artifacts, &archive, self.patience())?;
+        let memory_mib = self.system.memory_mib()? + XEN_MIB;
         let boot = BootFiles { archive, ..artifacts.boot_files(self.xen) };
         let mut machine = MachineConfig::new(boot)
+            .memory_mib(memory_mib.max(LEAST_MIB))
             .root_memory_mib(root_memory_mib)
             .iommu(self.iommu)
             .processors(self.processors)
             .accelerator(self.accelerator);
         let mut lan = None;
         if self.devices {
-            let network = Lan::new()?;
-            machine = machine
-                .nic(Nic::lan(NicModel::Virtio, network.socket()))
-                .disk(Disk::new(DiskModel::Virtio, empty_disk(directory)?).persistent());
-            lan = Some(network);
+            let nic = if self.on_this_machine {
+                Nic::user(NicModel::Virtio)
+            } else {
+                let network = lan.insert(Lan::new()?);
+                Nic::lan(NicModel::Virtio, network.socket())
+            };
+            machine =
+                machine.nic(nic).disk(Disk::new(DiskModel::Virtio, empty_disk(directory)?).persistent());
         }
         Ok(Prepared { machine, lan })
     }

@@ -106,6 +106,26 @@ impl System {
         Ok(description)
     }
 
+    /// The MiB of memory that root, components and guests have together.
+    ///
+    /// # Errors
+    /// When the text is no description.
+    pub fn memory_mib(self) -> Result<u32> {
+        let description = self.description(1)?;
+        let components: u32 = description.components.iter().map(|component| component.memory_pages).sum();
+        let guests: u32 = description
+            .guests
+            .iter()
+            .map(|guest| match guest.source {
+                Source::Kernel { memory_pages, .. } => memory_pages,
+                // Its configuration says, and is read elsewhere.
+                _ => 0,
+            })
+            .sum();
+        let pages = description.host.memory_pages + components + guests;
+        Ok(pages.div_ceil((1 << 20) / PAGE_BYTES))
+    }
+
     /// Writes the boot archive of this system to `path`, from the images in `artifacts`, with the deadlines that `patience` asks for.
     /// Returns the MiB of memory that root gets.
     ///

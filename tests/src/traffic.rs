@@ -33,7 +33,8 @@ pub fn under_traffic<T>(lan: &mut Lan, work: impl FnOnce() -> T) -> Result<(T, D
     })
 }
 
-struct SetOnDrop<'a>(&'a AtomicBool);
+/// Sets a flag when it is dropped, also by a panic.
+pub(crate) struct SetOnDrop<'a>(pub(crate) &'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {
     fn drop(&mut self) {

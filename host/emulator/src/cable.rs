@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant as Timestamp;
+use smoltcp::wire::{EthernetFrame, EthernetProtocol, Icmpv4Message, Icmpv4Packet, IpProtocol, Ipv4Packet};
 
 /// The largest frame: 1500 bytes and an Ethernet header.
 const MAX_FRAME: usize = 1514;
@@ -28,6 +29,8 @@ pub(crate) struct Cable {
     arrivals: Receiver<Vec<u8>>,
     /// A frame that has arrived while somebody waited for one.
     next: Option<Vec<u8>>,
+    /// The numbers of the echo requests that have come, each as often as it came.
+    echo_requests: Vec<u16>,
     /// What QEMU has not taken yet.
     leaving: Vec<u8>,
     /// Why the cable carries nothing any more.
@@ -46,7 +49,14 @@ impl Cable {
                 && arrived.send(frame).is_ok()
             {}
         })?;
-        Ok(Cable { stream, arrivals, next: None, leaving: Vec::new(), broken: None })
+        Ok(Cable {
+            stream,
+            arrivals,
+            next: None,
+            echo_requests: Vec::new(),
+            leaving: Vec::new(),
+            broken: None,
+        })
     }
 
     /// Waits until a frame has arrived, for `guard` at most.
@@ -63,6 +73,11 @@ impl Cable {
     /// Why the cable carries nothing any more, once.
     pub(crate) fn take_error(&mut self) -> Option<io::Error> {
         self.broken.take()
+    }
+
+    /// The numbers of the echo requests that have come since the last time.
+    pub(crate) fn take_echo_requests(&mut self) -> Vec<u16> {
+        std::mem::take(&mut self.echo_requests)
     }
 
     fn send(&mut self, frame: &[u8]) {
@@ -93,6 +108,16 @@ fn read_frame(source: &mut UnixStream) -> io::Result<Vec<u8>> {
     let mut frame = vec![0; u32::from_be_bytes(length) as usize];
     source.read_exact(&mut frame)?;
     Ok(frame)
+}
+
+/// The number of the echo request in `frame`, if it is one.
+fn echo_request(frame: &[u8]) -> Option<u16> {
+    let ethernet = EthernetFrame::new_checked(frame).ok()?;
+    let internet = Ipv4Packet::new_checked(ethernet.payload()).ok()?;
+    let is_icmp =
+        ethernet.ethertype() == EthernetProtocol::Ipv4 && internet.next_header() == IpProtocol::Icmp;
+    let icmp = Icmpv4Packet::new_checked(internet.payload()).ok().filter(|_| is_icmp)?;
+    (icmp.msg_type() == Icmpv4Message::EchoRequest).then(|| icmp.echo_seq_no())
 }
 
 /// A frame that has arrived.
@@ -132,6 +157,7 @@ impl Device for Cable {
                 }
             },
         };
+        self.echo_requests.extend(echo_request(&frame));
         Some((Received(frame), Sending(self)))
     }
 

@@ -1,5 +1,6 @@
 //! A small network with one machine of ours on it: the other end of the cable of an emulated card.
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::net::Ipv4Addr;
 use std::os::unix::net::UnixListener;
@@ -117,6 +118,23 @@ impl Lan {
         }
     }
 
+    /// Is there, and answers whoever asks, until `done`; returns the numbers of the echo requests that came meanwhile,
+    /// whomever they were for, each once.
+    ///
+    /// # Errors
+    /// When there is no card, or the socket fails.
+    pub fn listen(&mut self, guard: Duration, done: impl Fn() -> bool) -> Result<BTreeSet<u16>, LanError> {
+        let station = self.station(guard)?;
+        let mut numbers = BTreeSet::new();
+        station.cable.take_echo_requests();
+        while !done() {
+            station.poll()?;
+            numbers.extend(station.cable.take_echo_requests());
+            station.cable.wait(ASK_EVERY);
+        }
+        Ok(numbers)
+    }
+
     fn station(&mut self, guard: Duration) -> Result<&mut Station, LanError> {
         let station = match self.station.take() {
             Some(station) => station,
@@ -190,14 +208,17 @@ impl Station {
         Err(LanError::NoAnswer { address, asked, guard })
     }
 
-    /// Sends and receives, and says whether `address` has answered.
-    fn look(&mut self, address: Ipv4Addr) -> Result<bool, LanError> {
+    /// Sends and receives.
+    fn poll(&mut self) -> Result<(), LanError> {
         let now =
             Timestamp::from_micros(i64::try_from(self.started.elapsed().as_micros()).unwrap_or(i64::MAX));
         self.interface.poll(now, &mut self.cable, &mut self.sockets);
-        if let Some(error) = self.cable.take_error() {
-            return Err(LanError::Socket(error));
-        }
+        self.cable.take_error().map_or(Ok(()), |error| Err(LanError::Socket(error)))
+    }
+
+    /// Sends and receives, and says whether `address` has answered.
+    fn look(&mut self, address: Ipv4Addr) -> Result<bool, LanError> {
+        self.poll()?;
         let socket = self.sockets.get_mut::<Socket<'_>>(self.icmp);
         while let Ok((data, from)) = socket.recv() {
             if from == IpAddress::from(address) && is_reply(data, self.round) {

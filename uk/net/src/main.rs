@@ -134,9 +134,9 @@ fn go_on(service: &mut Service, interrupt: Option<&Interrupt>) {
         let resumed =
             saved.map(|saved| service.resume(vif.into(), interface, saved, &mut leftovers, clock::now_us()));
         match resumed {
-            Some(Ok(())) => log::info!("interface {handle} of domain {domid} goes on"),
+            Some(Ok(())) => log::info!("interface {handle} of {domid} goes on"),
             Some(Err(error)) => {
-                log::warn!("interface {handle} of domain {domid} does not go on: {error}");
+                log::warn!("interface {handle} of {domid} does not go on: {error}");
                 service.disconnect(vif.into());
             }
             // It was being connected when the last life ended.

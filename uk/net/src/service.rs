@@ -16,7 +16,7 @@ use libos::grant::MappedPage;
 use libos::uk_abi::health::HealthPage;
 use libos::xen_abi::Domid;
 use network::netback::{BURST, Device, FrontendKeys, Keep, Lie, Notify, Saved, Stopped};
-use network::switch::{Identity, PortConfig, PortId, Role};
+use network::switch::{Drop, Identity, PortConfig, PortId, Role};
 use network::{Gone, Plane};
 
 /// The part that root is shown to be idle if this program is told to leave its work undone. Root watches two parts for
@@ -39,6 +39,12 @@ const IDLE_US: u64 = 20_000;
 /// The same while something waits for somebody else.
 const WAITING_US: u64 = 3_000;
 
+/// How often frames that were dropped are noted.
+const NOTE_EVERY_US: u64 = 1_000_000;
+
+/// What no honest guest sends.
+const FORBIDDEN: [Drop; 3] = [Drop::Malformed, Drop::ForgedMac, Drop::ForgedIp];
+
 /// Port `number`.
 ///
 /// # Panics
@@ -60,6 +66,8 @@ pub struct Guest {
     until_us: Option<u64>,
     /// When it was last kept waiting by something other than its backend.
     pub excused_us: u64,
+    /// How many frames of its were dropped and are in the log.
+    dropped: u64,
 }
 
 /// Why an interface is not connected.
@@ -123,6 +131,8 @@ pub struct Service {
     /// Interfaces that were disconnected because of what their guests did, until somebody tells XenStore.
     pub gone: Vec<(Domid, u32)>,
     health: HealthPage<'static>,
+    /// When to look next whose frames were dropped.
+    note_at_us: u64,
     /// What was last shown in the health page of each part.
     shown: [Shown; 2],
 }
@@ -150,6 +160,7 @@ impl Service {
             backend_crashes: false,
             gone: Vec::new(),
             health,
+            note_at_us: 0,
             shown: [Shown::default(); 2],
         }
     }
@@ -243,7 +254,8 @@ impl Service {
         let config = PortConfig { bridge: interface.bridge.clone(), role, isolated: false };
         self.plane.connect_guest(port(vif), config, device);
         self.plane.set_rate(port(vif), interface.rate(), now_us);
-        let guest = Guest { interface, wiring, is_ready: true, until_us: None, excused_us: now_us };
+        let guest =
+            Guest { interface, wiring, is_ready: true, until_us: None, excused_us: now_us, dropped: 0 };
         self.guests[vif] = Some(guest);
     }
 
@@ -301,6 +313,7 @@ impl Service {
             self.deliver(now_us);
         }
         self.look_after(now_us);
+        self.note_drops(now_us);
         self.show_progress();
         if is_busy { now_us } else { self.next_look_us(now_us) }
     }
@@ -420,11 +433,33 @@ impl Service {
     pub fn banish(&mut self, vif: usize, lie: Lie) {
         if let Some(guest) = &self.guests[vif] {
             let (domid, handle) = (guest.interface.domid(), guest.interface.handle);
-            log::warn!("interface {handle} of domain {domid} disconnected: {lie}");
+            log::warn!("interface {handle} of {domid} disconnected: {lie}");
             self.gone.push((domid, handle));
             xenstore::GONE.signal(());
         }
         self.disconnect(vif);
+    }
+
+    /// Notes whose frames were dropped since the last time, and why.
+    fn note_drops(&mut self, now_us: u64) {
+        if now_us < self.note_at_us {
+            return;
+        }
+        self.note_at_us = now_us + NOTE_EVERY_US;
+        self.plane.age(now_us);
+        for (vif, guest) in self.guests.iter_mut().enumerate() {
+            let (Some(guest), Ok(counters)) = (guest, self.plane.switch().counters(port(vif))) else {
+                continue;
+            };
+            let dropped: u64 = FORBIDDEN.into_iter().map(|why| counters.dropped(why)).sum();
+            if dropped != core::mem::replace(&mut guest.dropped, dropped) {
+                let (domid, handle) = (guest.interface.domid(), guest.interface.handle);
+                for why in FORBIDDEN.into_iter().filter(|why| counters.dropped(*why) > 0) {
+                    let (count, why) = (counters.dropped(why), why.as_str());
+                    log::warn!("interface {handle} of {domid}: {count} frames dropped: {why}");
+                }
+            }
+        }
     }
 
     /// Counts for root what was taken on and what was done.

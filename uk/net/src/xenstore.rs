@@ -50,7 +50,7 @@ impl Known {
 
     /// The token of the watch on the frontend.
     fn token(&self) -> String {
-        format!("{}/{}", self.domid, self.handle)
+        format!("{}/{}", self.domid.0, self.handle)
     }
 
     /// The node whose changes the frontend announces itself by.
@@ -61,12 +61,12 @@ impl Known {
 
 impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "interface {} of domain {}", self.handle, self.domid)
+        write!(f, "interface {} of {}", self.handle, self.domid)
     }
 }
 
 fn directory(domid: Domid, handle: u32) -> String {
-    format!("{BACKENDS}/{domid}/{handle}")
+    format!("{BACKENDS}/{}/{handle}", domid.0)
 }
 
 /// Serves XenStore's side of every interface, for ever.

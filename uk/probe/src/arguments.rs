@@ -1,5 +1,6 @@
 //! What the system description tells a probe to be, by its `args`.
 
+use crate::interfaces::Interfaces;
 use libos::grant::Domid;
 
 /// The arguments.
@@ -19,6 +20,8 @@ pub struct Arguments {
     pub home: Option<Domid>,
     /// Create so many nodes in XenStore first.
     pub fill: u32,
+    /// Announce network interfaces.
+    pub interfaces: Option<Interfaces>,
     /// Map the page that this domain offers, and look at it again and again.
     pub map: Option<Domid>,
 }
@@ -38,6 +41,9 @@ impl Arguments {
                 "store" if !value.is_empty() => arguments.store = Some(value),
                 "home" if domain.is_some() => arguments.home = domain,
                 "fill" if value.parse::<u32>().is_ok() => arguments.fill = value.parse().unwrap_or(0),
+                "vifs" if Interfaces::parse(value).is_some() => {
+                    arguments.interfaces = Interfaces::parse(value)
+                }
                 "map" if domain.is_some() => arguments.map = domain,
                 _ => log::warn!("`{word}` among the arguments means nothing to a probe"),
             }

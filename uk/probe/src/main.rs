@@ -24,6 +24,7 @@
 //! | `store=NAME` | uses XenStore over the ring in the memory of that name, and counts requests, replies and events |
 //! | `home=D` | makes a home in XenStore for domain D, if it may |
 //! | `fill=N` | creates N nodes in XenStore before anything else, if it may |
+//! | `vifs=B:F-L` | makes homes for the domains B and F to L, and announces a network interface to each of the latter, served by B |
 
 #![no_std]
 #![no_main]
@@ -34,6 +35,7 @@ mod arguments;
 mod census;
 mod checks;
 mod doom;
+mod interfaces;
 mod journal;
 mod service;
 mod sharing;

@@ -31,7 +31,7 @@ const TOKEN: &str = "mine";
 const SIBLINGS: u32 = 250;
 
 /// Uses XenStore for ever over the ring in the memory called `name`, after it has filled it and made a home for a domain, if its
-/// arguments say so.
+/// arguments say so; or announces network interfaces and leaves it at that.
 ///
 /// # Panics
 /// If something is not as it must be.
@@ -41,6 +41,12 @@ pub async fn run(uk: &Uk, name: &str, arguments: &Arguments) {
     store.fill(arguments.fill).await;
     if let Some(home) = arguments.home {
         store.make_home(home).await;
+    }
+    if let Some(interfaces) = arguments.interfaces {
+        done(interfaces.announce(&mut store.session).await);
+        // Guests are to have the processor.
+        log::info!("interfaces are announced");
+        return;
     }
     done(store.session.mkdir(Transaction::NONE, "data").await);
     store.write(Transaction::NONE, SUM, "0").await;

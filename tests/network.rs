@@ -1,0 +1,197 @@
+//! Guests' networks: stock kernels reach each other and the world, and notice nothing, while drivers, backend and unikernel die under
+//! them.
+//!
+//! `RVMM_NETWORK_KILLS=1000` makes as many kills as that in each of the tests that kill.
+
+use std::env;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use emulator::condition::{component, everything_is_up};
+use emulator::event::Rung;
+use emulator::fault::Fault;
+use emulator::lan::OUR_ADDRESS;
+use rvmm_tests::system::System;
+use rvmm_tests::{Host, Setup};
+
+const NET: &str = "net";
+
+/// The domains of the guests, behind those of the components, and the address of the first.
+const GUESTS: [u16; 2] = [6, 7];
+const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 6);
+
+/// Kills in a test unless told otherwise: each way to die comes once.
+const KILLS: usize = 7;
+
+/// From one kill to the next.
+const PAUSE: Duration = Duration::from_millis(700);
+
+/// The system with guests that do these jobs, and the network's unikernel at `address`.
+fn system(address: &str, jobs: &[&str]) -> System {
+    // Of root's memory each guest takes an unpacked kernel and a ramdisk.
+    let root_mib = 32 + 96 * jobs.len();
+    let text = include_str!("systems/network.toml");
+    let mut text = text.replace("ROOT", &root_mib.to_string()).replace("ADDRESS", address);
+    for (number, job) in jobs.iter().enumerate() {
+        text += &format!(
+            "\n[[guest]]\nname = \"guest.{number}\"\nkernel = \"bookworm-guest/vmlinuz\"\nramdisk = \
+             \"bookworm-guest/initrd\"\nmemory = \"96 MiB\"\ncmdline = \"console=hvc0 panic=1 task=net {job}\"\n"
+        );
+    }
+    System::new("tests/systems/network.toml", text.leak())
+}
+
+/// A host whose first guests, so many, have their interfaces.
+fn boot(test: &str, guests: usize, setup: Setup) -> Host {
+    let host = Host::switch_on(test, Setup { devices: true, ..setup });
+    host.wait_for(everything_is_up());
+    // In small steps: a busy machine takes long over each.
+    for step in ["[    0.000000]", "[    1.", "guest: up ", "guest: net up "] {
+        for guest in &GUESTS[..guests] {
+            host.wait_for_guest_to_say(*guest, step);
+        }
+    }
+    host
+}
+
+/// How often the tests that kill do so.
+fn kills() -> usize {
+    env::var("RVMM_NETWORK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS)
+}
+
+/// Kills the network's unikernel or a part of it in one way after the other, and waits each time until that is repaired.
+fn kill(host: &mut Host, round: usize) {
+    host.begin_chapter();
+    match round % KILLS {
+        0 => host.inject(NET, Fault::DriverCrash),
+        1 => host.inject(NET, Fault::BackendCrash),
+        2 => host.inject(NET, Fault::Ud2),
+        3 => host.inject(NET, Fault::DriverHang),
+        4 => host.inject(NET, Fault::BackendHang),
+        5 => host.inject(NET, Fault::TightLoop),
+        _ => host.restart(NET, Rung::Rebuild),
+    }
+    host.wait_for(match round % KILLS {
+        0 => component(NET).logs("repaired part=driver kind=crash"),
+        1 => component(NET).logs("repaired part=backend kind=crash"),
+        3 => component(NET).logs("repaired part=driver kind=hang"),
+        4 => component(NET).logs("repaired part=backend kind=hang"),
+        _ => component(NET).is_repaired(),
+    });
+}
+
+fn kill_again_and_again(host: &mut Host) {
+    for round in 0..kills() {
+        kill(host, round);
+        thread::sleep(PAUSE);
+    }
+}
+
+/// The guest's interface is as it was when it came up.
+fn interface_has_not_changed(host: &mut Host, guest: u16) {
+    host.begin_chapter();
+    let state = host.wait_for_guest_to_say(guest, "guest: net state=");
+    assert_eq!(state, "guest: net state=up changes=1");
+}
+
+#[test]
+fn guests_reach_each_other() {
+    let jobs = [
+        "address=10.0.3.6/24 job=ping peer=10.0.3.7 count=200",
+        "address=10.0.3.7/24 job=ping peer=10.0.3.6 count=200",
+    ];
+    let mut host =
+        boot("network-guests", 2, Setup { system: system("10.0.3.2/24", &jobs), ..Setup::default() });
+    for guest in GUESTS {
+        let done = host.wait_for_guest_to_say(guest, "guest: ping done");
+        assert!(done.contains("200 sent, 200 packets received"), "{done}");
+        interface_has_not_changed(&mut host, guest);
+    }
+    host.has_seen_no_fault();
+    host.power_off();
+}
+
+/// No frame is lost that the guest has handed over: the far end counts them. The guest hears the answers again after each kill.
+#[test]
+fn every_frame_of_a_guest_is_sent() {
+    let count = 300 + 250 * kills();
+    let job = format!("address={FIRST_ADDRESS}/24 job=ping peer={OUR_ADDRESS} count={count} interval=0.005");
+    let system = system("10.0.3.2/24", &[&job]);
+    let mut host = boot("network-frames", 1, Setup { system, ..Setup::default() });
+    let [guest, _] = GUESTS;
+    let (_, heard) = host.listen(|host| {
+        host.wait_for_guest_to_say(guest, "guest: ping starts");
+        kill_again_and_again(host);
+        host.begin_chapter();
+        interface_has_not_changed(host, guest);
+        host.wait_for_guest_to_say(guest, "guest: ping done");
+    });
+    let missing: Vec<usize> = (0..count).filter(|number| !heard.contains(&(*number as u16))).collect();
+    assert!(missing.is_empty(), "of {count} frames these were lost: {missing:?}");
+    host.expect_answer_from(FIRST_ADDRESS);
+    host.power_off();
+}
+
+/// A stream that goes to the guest and comes back is what it was.
+#[test]
+fn a_connection_outlives_whatever_dies() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let job = format!("address=10.0.2.16/24 job=echo peer=10.0.2.2 port={port}");
+    let setup = Setup { system: system("10.0.2.15/24", &[&job]), on_this_machine: true, ..Setup::default() };
+    let mut host = boot("network-connection", 1, setup);
+    let [guest, _] = GUESTS;
+    host.wait_for_guest_to_say(guest, "guest: echo starts");
+    let (stream, _) = listener.accept().unwrap();
+    let done = AtomicBool::new(false);
+    let echoed = thread::scope(|scope| {
+        let talk = scope.spawn(|| talk(stream, &done));
+        kill_again_and_again(&mut host);
+        interface_has_not_changed(&mut host, guest);
+        done.store(true, Ordering::Relaxed);
+        talk.join().unwrap()
+    });
+    assert!(echoed > 1 << 20, "{echoed} bytes are no stream");
+    host.wait_for_guest_to_say(guest, "guest: echo done");
+    host.power_off();
+}
+
+/// Sends numbers until `done`, and checks that they come back; returns the bytes.
+fn talk(stream: TcpStream, done: &AtomicBool) -> usize {
+    const NUMBERS: usize = 4096;
+    let piece = |first: usize| (first..first + NUMBERS).flat_map(usize::to_le_bytes).collect::<Vec<u8>>();
+    let mut sink = stream.try_clone().unwrap();
+    let mut source = stream;
+    source.set_read_timeout(Some(emulator::host::GUARD)).unwrap();
+    thread::scope(|scope| {
+        let sent = scope.spawn(move || {
+            let mut first = 0;
+            while !done.load(Ordering::Relaxed) {
+                sink.write_all(&piece(first)).unwrap();
+                first += NUMBERS;
+            }
+            sink.shutdown(std::net::Shutdown::Write).unwrap();
+            first
+        });
+        let (mut first, mut found) = (0, vec![0; piece(0).len()]);
+        while source.read_exact(&mut found).is_ok() {
+            assert!(found == piece(first), "the numbers from {first} on are others");
+            first += NUMBERS;
+        }
+        assert_eq!(sent.join().unwrap(), first, "numbers that came back");
+        first * size_of::<usize>()
+    })
+}
+
+/// A guest that uses an address which is not its own is heard by nobody, and that is noted.
+#[test]
+fn a_guest_cannot_be_somebody_else() {
+    let jobs = ["address=10.0.3.6/24 job=forge peer=10.0.3.7", "address=10.0.3.7/24"];
+    let host = boot("network-forged", 2, Setup { system: system("10.0.3.2/24", &jobs), ..Setup::default() });
+    host.wait_for_guest_to_say(GUESTS[0], "guest: forge unheard");
+    host.wait_for(component(NET).logs("dropped: forged Ethernet address"));
+    host.power_off();
+}
