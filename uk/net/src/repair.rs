@@ -2,7 +2,7 @@
 //! here, the second in `network`.
 
 use crate::card::{Doom, Failure};
-use crate::service::{CARD, FIRST_GUEST, Service, port};
+use crate::service::{CARD, FIRST_GUEST, Service, part, port};
 use alloc::vec::Vec;
 use core::fmt;
 use libos::clock;
@@ -100,9 +100,24 @@ impl Service {
             self.watch.backend.repaired();
         }
         self.watch.looked_us = now_us;
+        self.obey(now_us);
         self.look_at_driver(now_us);
         self.look_at_backend(now_us);
         self.tell();
+    }
+
+    /// Makes the part anew that root wants restarted, because it counts work of it and sees none done.
+    fn obey(&mut self, now_us: u64) {
+        let Some(ticket) = self.health.part_request() else { return };
+        match (ticket.what() as usize, &mut self.driver) {
+            (part::DRIVER, Some(driver)) => {
+                driver.fail(Failure::Stuck(0));
+                self.repair_driver(now_us, Failure::Stuck(0));
+            }
+            (part::BACKEND, _) => self.repair_backend(now_us, true),
+            (part, _) => log::error!("there is no part {part}"),
+        }
+        self.health.part_restarted(ticket);
     }
 
     fn look_at_driver(&mut self, now_us: u64) {

@@ -19,9 +19,13 @@ use network::netback::{BURST, Device, FrontendKeys, Keep, Lie, Notify, Saved, St
 use network::switch::{Drop, Identity, PortConfig, PortId, Role};
 use network::{Gone, Plane};
 
-/// The part that root is shown to be idle if this program is told to leave its work undone. Root watches two parts for
-/// progress: the driver with the frames that it is to send, and the backend with those that guests have handed over.
-const DRIVER: usize = 0;
+/// Root watches these parts for progress, and may have one of them restarted.
+pub mod part {
+    /// The driver, with the frames that it is to send.
+    pub const DRIVER: usize = 0;
+    /// The backend, with the frames that guests have handed over.
+    pub const BACKEND: usize = 1;
+}
 
 /// The port of the card, and that of this program itself.
 pub const CARD: PortId = port(0);
@@ -130,7 +134,7 @@ pub struct Service {
     pub backend_crashes: bool,
     /// Interfaces that were disconnected because of what their guests did, until somebody tells XenStore.
     pub gone: Vec<(Domid, u32)>,
-    health: HealthPage<'static>,
+    pub health: HealthPage<'static>,
     /// When to look next whose frames were dropped.
     note_at_us: u64,
     /// What was last shown in the health page of each part.
@@ -300,7 +304,7 @@ impl Service {
     pub fn turn(&mut self, now_us: u64) -> u64 {
         if fault::work_is_stuck() {
             // There is work, and it is left.
-            self.health.accept(DRIVER, 1);
+            self.health.accept(part::DRIVER, 1);
             return now_us + IDLE_US;
         }
         let mut is_busy = self.drive(now_us);
@@ -476,7 +480,7 @@ impl Service {
         let (open, done) = devices.map(Device::progress).fold((0, 0), |(open, done), (more_open, more)| {
             (open + u64::from(more_open), u64::wrapping_add(done, more))
         });
-        for (part, (open, done)) in [driver, (open, done)].into_iter().enumerate() {
+        for (part, (open, done)) in [(part::DRIVER, driver), (part::BACKEND, (open, done))] {
             self.shown[part].show(&self.health, part, open, done);
         }
     }
