@@ -73,6 +73,9 @@ pub const STORE_GUEST: System = system!("store_guest.toml");
 /// A bit of everything: XenStore, a network card, a disk and probes, with the deadlines of a host in service.
 pub const DEMO: System = system!("demo.toml");
 
+/// Two probes that ask root's broker, one of them for what it may not have, and one apart.
+pub const BROKER: System = system!("broker.toml");
+
 /// Two probes with the deadlines of a host in service, and two that stand for guests.
 pub const MEASURED: System = system!("measured.toml");
 
@@ -174,7 +177,7 @@ mod tests {
     #[test]
     fn every_description_keeps_the_rules_on_every_host() {
         let store = [STORE, STORE_ALONE, STORE_OF_10_000, STORE_OF_100_000, STORE_GUEST];
-        let others = [PROBES, LADDER, SOAK, DEVICES, SHARING, DEMO, MEASURED];
+        let others = [PROBES, LADDER, SOAK, DEVICES, SHARING, BROKER, DEMO, MEASURED];
         for system in store.into_iter().chain(others) {
             for processors in [1, 2] {
                 let setup = Setup { system, processors, ..Setup::default() };

@@ -98,6 +98,16 @@ impl Subject {
         self.says("reboots the host", |what| *what == What::Reboot)
     }
 
+    /// Root's broker refused what it has asked for, and no sound component would ask for.
+    pub fn is_refused(self) -> Condition {
+        self.says("is refused", |what| matches!(what, What::Other(name) if name == "broker"))
+    }
+
+    /// It does something too often for root to listen.
+    pub fn floods(self) -> Condition {
+        self.says("floods", |what| matches!(what, What::Other(name) if name == "flood"))
+    }
+
     /// It logged a record that contains `text`.
     pub fn logs(self, text: &str) -> Condition {
         let text = text.to_owned();
@@ -181,6 +191,8 @@ mod tests {
             (a().is_boosted(), "boost"),
             (a().reboots_the_host(), "reboot msg=died too often"),
             (a().dies_saying("not served"), "crash vector=256 msg=panicked: it is not served"),
+            (a().is_refused(), "broker refused=destroy msg=d1 is none of the asker's domains"),
+            (a().floods(), "flood what=broker refused=100 limit=100"),
             (a().logs("no memory"), "log level=error msg=there is no memory left"),
         ] {
             assert!(meets(&condition, &format!("[SD] 1 2 a {event}")), "{condition}");

@@ -22,8 +22,19 @@ pub struct Arguments {
     pub fill: u32,
     /// Announce network interfaces.
     pub interfaces: Option<Interfaces>,
+    /// Ask root's broker for domains.
+    pub broker: Option<Manner>,
     /// Map the page that this domain offers, and look at it again and again.
     pub map: Option<Domid>,
+}
+
+/// How somebody asks the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// For what it may have.
+    Sound,
+    /// For what it may not have.
+    Rogue,
 }
 
 impl Arguments {
@@ -44,6 +55,8 @@ impl Arguments {
                 "vifs" if Interfaces::parse(value).is_some() => {
                     arguments.interfaces = Interfaces::parse(value)
                 }
+                "broker" if value == "sound" => arguments.broker = Some(Manner::Sound),
+                "broker" if value == "rogue" => arguments.broker = Some(Manner::Rogue),
                 "map" if domain.is_some() => arguments.map = domain,
                 _ => log::warn!("`{word}` among the arguments means nothing to a probe"),
             }

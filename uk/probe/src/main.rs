@@ -9,6 +9,7 @@
 //! talk      conversations through memory that root keeps
 //! census    what becomes of the domains of this host
 //! store     a client of XenStore that counts
+//! broker    asks root for domains: as somebody should, and as nobody should
 //! service   the figures that it shows in its health page
 //! ```
 //!
@@ -22,6 +23,8 @@
 //! | `map=D` | looks at that page through a mapping instead; domain D cannot be rebuilt meanwhile |
 //! | `talk=NAME` | talks to all others who share the memory of that name |
 //! | `store=NAME` | uses XenStore over the ring in the memory of that name, and counts requests, replies and events |
+//! | `broker=sound` | makes and unmakes domains through root's broker |
+//! | `broker=rogue` | asks the broker for all that it may not have |
 //! | `home=D` | makes a home in XenStore for domain D, if it may |
 //! | `fill=N` | creates N nodes in XenStore before anything else, if it may |
 //! | `vifs=B:F-L` | makes homes for the domains B and F to L, and announces a network interface to each of the latter, served by B |
@@ -32,6 +35,7 @@
 extern crate alloc;
 
 mod arguments;
+mod broker;
 mod census;
 mod checks;
 mod doom;
@@ -44,13 +48,13 @@ mod store;
 mod talk;
 mod worker;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Manner};
 use crate::journal::Journal;
 use crate::sharing::Inherited;
 use crate::talk::Conversation;
 use core::cell::RefCell;
 use libos::embassy_executor::{SpawnError, SpawnToken};
-use libos::futures::join::join;
+use libos::futures::join::join3;
 use libos::{Spawner, Uk};
 use static_cell::StaticCell;
 
@@ -95,10 +99,19 @@ async fn main(spawner: Spawner, uk: Uk) {
     if arguments.spin {
         spawner.spawn(task(spinner::run()));
     }
-    match arguments.store {
-        Some(name) => drop(join(worker::count_rings(&uk), store::run(&uk, name, &arguments)).await),
-        None => worker::count_rings(&uk).await,
-    }
+    let asks = async {
+        match arguments.broker {
+            Some(Manner::Sound) => broker::use_well(&uk).await,
+            Some(Manner::Rogue) => broker::misuse(&uk).await,
+            None => {}
+        }
+    };
+    let stores = async {
+        if let Some(name) = arguments.store {
+            store::run(&uk, name, &arguments).await;
+        }
+    };
+    join3(worker::count_rings(&uk), stores, asks).await;
 }
 
 /// A task of this program, each of which is spawned once in a life.
