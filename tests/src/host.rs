@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -121,6 +122,30 @@ impl Host {
             _ => None,
         };
         self.expect(self.host.wait_line(format!("the guest d{domid} says {text:?}"), says))
+    }
+
+    /// What came on the console of the guest with this domid in this chapter.
+    pub fn guest_lines(&self, domid: u16) -> Vec<String> {
+        let said = |line| match line {
+            Line::Domain(number, said) if number == domid => Some(said),
+            _ => None,
+        };
+        self.host.lines().into_iter().filter_map(said).collect()
+    }
+
+    /// Where its logs and its disk are.
+    pub fn directory(&self) -> &Path {
+        self.host.directory()
+    }
+
+    /// Fails the test if a line with `text` came on the console of the guest with this domid in this chapter.
+    #[track_caller]
+    pub fn guest_has_not_said(&self, domid: u16, text: &str) {
+        if let Some(said) = self.guest_lines(domid).into_iter().find(|said| said.contains(text)) {
+            self.fail(format_args!(
+                "nothing like {text:?} was expected of the guest d{domid}; it said {said:?}"
+            ));
+        }
     }
 
     /// Fails the test if a fault of anyone was noticed in this chapter.

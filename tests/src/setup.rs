@@ -12,10 +12,11 @@ use emulator::device::{Disk, DiskModel, Nic, NicModel};
 use emulator::kvm;
 use emulator::lan::Lan;
 use emulator::machine::{Accelerator, BootFiles, MachineConfig};
+use volume::SECTOR;
+use volume::testing::table;
 
 use crate::system::{MEASURED, PROBES, System};
 
-/// The file in the directory of a test that is its host's disk.
 const DISK: &str = "disk.img";
 
 /// The bytes of the disk that the disk's unikernel of the tests' systems writes to: the second MiB.
@@ -44,6 +45,10 @@ pub struct Setup {
     /// Whether its network card, if it has one, is on QEMU's own network, which leads to this machine's programs, and not on a
     /// LAN of the test's.
     pub on_this_machine: bool,
+    /// Which disk.
+    pub disk: DiskModel,
+    /// The partitions of the disk, by first sector, count and name; without any it has no table.
+    pub partitions: &'static [(u64, u64, &'static str)],
     /// What runs it.
     pub accelerator: Accelerator,
 }
@@ -58,6 +63,8 @@ impl Default for Setup {
             processors: 1,
             devices: false,
             on_this_machine: false,
+            disk: DiskModel::Virtio,
+            partitions: &[],
             accelerator: Accelerator::Tcg,
         }
     }
@@ -114,8 +121,8 @@ impl Setup {
                 let network = lan.insert(Lan::new()?);
                 Nic::lan(NicModel::Virtio, network.socket())
             };
-            machine =
-                machine.nic(nic).disk(Disk::new(DiskModel::Virtio, empty_disk(directory)?).persistent());
+            let disk = Disk::new(self.disk, new_disk(directory, self.partitions)?);
+            machine = machine.nic(nic).disk(disk.persistent());
         }
         Ok(Prepared { machine, lan })
     }
@@ -145,7 +152,7 @@ pub fn artifacts() -> Artifacts {
 /// # Errors
 /// When it cannot be read.
 pub fn disk_is_written(directory: &Path, bytes: Range<u64>) -> Result<bool> {
-    let path = directory.join(DISK);
+    let path = disk_path(directory);
     let mut content = vec![0; (bytes.end - bytes.start) as usize];
     File::open(&path)
         .and_then(|disk| disk.read_exact_at(&mut content, bytes.start))
@@ -153,10 +160,24 @@ pub fn disk_is_written(directory: &Path, bytes: Range<u64>) -> Result<bool> {
     Ok(content.iter().any(|byte| *byte != 0))
 }
 
-fn empty_disk(directory: &Path) -> Result<PathBuf> {
-    let path = directory.join(DISK);
-    File::create(&path)
-        .and_then(|file| file.set_len(DISK_BYTES))
-        .with_context(|| format!("cannot make {}", path.display()))?;
+/// Makes a disk that is empty but for its partition table.
+fn new_disk(directory: &Path, partitions: &[(u64, u64, &str)]) -> Result<PathBuf> {
+    let path = disk_path(directory);
+    let make = || {
+        let file = File::create(&path)?;
+        file.set_len(DISK_BYTES)?;
+        if !partitions.is_empty() {
+            let (head, tail) = table(DISK_BYTES / u64::from(SECTOR), partitions);
+            file.write_all_at(&head, 0)?;
+            file.write_all_at(&tail, DISK_BYTES - tail.len() as u64)?;
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    make().with_context(|| format!("cannot make {}", path.display()))?;
     Ok(path)
+}
+
+/// The file in the directory of a test that is its host's disk.
+pub fn disk_path(directory: &Path) -> PathBuf {
+    directory.join(DISK)
 }

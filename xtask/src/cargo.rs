@@ -65,6 +65,25 @@ pub(crate) fn unikernel(workspace: &Workspace, verb: &str) -> Command {
     command
 }
 
+/// Builds a program for guests of the tests: linked statically, because their ramdisks hold few libraries.
+pub(crate) fn guest_program(workspace: &Workspace, name: &str) -> Command {
+    let mut command = host(workspace, "build");
+    command
+        .args(["--release", "--target", TARGET, "--package", name])
+        .env("CARGO_TARGET_DIR", guest_target(workspace))
+        .env("CARGO_ENCODED_RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    command
+}
+
+/// Where that leaves the program.
+pub(crate) fn guest_program_output(workspace: &Workspace, name: &str) -> PathBuf {
+    guest_target(workspace).join(TARGET).join("release").join(name)
+}
+
+fn guest_target(workspace: &Workspace) -> PathBuf {
+    workspace.target().join("guest-programs")
+}
+
 /// `cargo VERB` for a crate that boots whole systems.
 pub(crate) fn system(workspace: &Workspace, verb: &str, package: &str) -> Command {
     let mut command = host(workspace, verb);

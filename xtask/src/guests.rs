@@ -1,11 +1,13 @@
 //! Guests to test with: stock Debian kernels, each with an initial ramdisk that holds busybox, the drivers for Xen,
 //! and the tools that read and write XenStore.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use emulator::artifacts::XenVersion;
 
+use crate::cargo;
 use crate::packages::{PackagesError, Piece, Shelf};
+use crate::process;
 use crate::ramdisk::{Archive, LinuxFiles, RamdiskError, find, read};
 use crate::workspace::Workspace;
 
@@ -32,6 +34,13 @@ const XENSTORE: [&str; 8] = [
 const LIBRARIES: [&str; 3] = ["libc.so.6", "libxenstore.so.4", "libxentoolcore.so.1"];
 const LOADER: &str = "ld-linux-x86-64.so.2";
 
+/// What a guest with disks has besides: programs that make and check a file system, whose driver is part of the kernel, and the
+/// libraries that these load. Ours, which is last, is linked statically.
+const DISK_PROGRAMS: [&str; 2] = ["mke2fs", "e2fsck"];
+const DISK_LIBRARIES: [&str; 5] =
+    ["libext2fs.so.2", "libcom_err.so.2", "libe2p.so.2", "libblkid.so.1", "libuuid.so.1"];
+const DISK_IO: &str = "guest-io";
+
 /// Where Debian 12 and 13 have libraries.
 const LIBRARY_FOLDERS: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
 
@@ -48,9 +57,10 @@ pub(crate) fn kernel_folders(workspace: &Workspace) -> Result<Vec<PathBuf>, Pack
     KERNELS.into_iter().map(folder).collect()
 }
 
-/// Makes a guest with each of these kernels.
+/// Makes a guest with each of these kernels, and one with what disks are tried with, in `target/guests/SUITE-disks`.
 pub(crate) fn build_all(workspace: &Workspace) -> Result<Vec<LinuxFiles>, RamdiskError> {
-    KERNELS.into_iter().map(|(xen, piece)| build(workspace, xen, piece)).collect()
+    let plain = KERNELS.into_iter().map(|(xen, piece)| build(workspace, xen, piece));
+    plain.chain([build_for_disks(workspace)]).collect()
 }
 
 /// Makes the guest with the kernel in `piece` of the release with `xen`, in `target/guests/SUITE-PIECE`.
@@ -59,6 +69,24 @@ pub(crate) fn build(
     xen: XenVersion,
     piece: Piece,
 ) -> Result<LinuxFiles, RamdiskError> {
+    build_with(workspace, xen, piece, piece.folder(), None)
+}
+
+fn build_for_disks(workspace: &Workspace) -> Result<LinuxFiles, RamdiskError> {
+    process::run(&mut cargo::guest_program(workspace, DISK_IO))?;
+    let xen = XenVersion::V4_17;
+    let programs = Shelf::new(&workspace.debian(), xen).piece(Piece::FileSystems)?;
+    let disks = DiskParts { programs, io: cargo::guest_program_output(workspace, DISK_IO) };
+    build_with(workspace, xen, Piece::Guest, "disks", Some(disks))
+}
+
+fn build_with(
+    workspace: &Workspace,
+    xen: XenVersion,
+    piece: Piece,
+    name: &str,
+    disks: Option<DiskParts>,
+) -> Result<LinuxFiles, RamdiskError> {
     let shelf = Shelf::new(&workspace.debian(), xen);
     let kernel = shelf.piece(piece)?;
     let parts = Parts {
@@ -66,8 +94,9 @@ pub(crate) fn build(
         busybox: shelf.piece(Piece::Guest)?,
         tools: shelf.piece(Piece::GuestTools)?,
         kernel: kernel.clone(),
+        disks,
     };
-    let folder = workspace.target().join("guests").join(format!("{}-{}", xen.suite(), piece.folder()));
+    let folder = workspace.target().join("guests").join(format!("{}-{name}", xen.suite()));
     LinuxFiles::write(&folder, &kernel, &parts.ramdisk()?)
 }
 
@@ -77,6 +106,13 @@ struct Parts {
     busybox: PathBuf,
     tools: PathBuf,
     kernel: PathBuf,
+    disks: Option<DiskParts>,
+}
+
+/// What a guest with disks has besides: a folder with unpacked packages, and our own program.
+struct DiskParts {
+    programs: PathBuf,
+    io: PathBuf,
 }
 
 impl Parts {
@@ -95,18 +131,29 @@ impl Parts {
         for name in LIBRARIES.into_iter().chain([LOADER]) {
             // Every program names its loader by this path, and the loader looks into the other folder by itself.
             let folder = if name == LOADER { "lib64" } else { "lib" };
-            archive.file(&format!("{folder}/{name}"), 0o755, &read(&self.library(name)?)?);
+            archive.file(&format!("{folder}/{name}"), 0o755, &read(&library(&self.tools, name)?)?);
+        }
+        if let Some(disks) = &self.disks {
+            for name in DISK_PROGRAMS {
+                let program = find(&disks.programs, &|file| file == name, name)?;
+                archive.file(&format!("sbin/{name}"), 0o755, &read(&program)?);
+            }
+            for name in DISK_LIBRARIES {
+                archive.file(&format!("lib/{name}"), 0o755, &read(&library(&disks.programs, name)?)?);
+            }
+            archive.file(&format!("sbin/{DISK_IO}"), 0o755, &read(&disks.io)?);
         }
         archive.modules(&self.kernel, &MODULES)?;
         Ok(archive.finish())
     }
+}
 
-    fn library(&self, name: &str) -> Result<PathBuf, RamdiskError> {
-        let mut places = LIBRARY_FOLDERS.iter().map(|folder| self.tools.join(folder).join(name));
-        // They are links to files whose names have more numbers.
-        let found = places.find(|path| path.is_file());
-        found.ok_or_else(|| RamdiskError::Missing { folder: self.tools.clone(), wanted: name.to_owned() })
-    }
+/// A library in the unpacked packages in `base`.
+fn library(base: &Path, name: &str) -> Result<PathBuf, RamdiskError> {
+    let mut places = LIBRARY_FOLDERS.iter().map(|folder| base.join(folder).join(name));
+    // They are links to files whose names have more numbers.
+    let found = places.find(|path| path.is_file());
+    found.ok_or_else(|| RamdiskError::Missing { folder: base.to_path_buf(), wanted: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -156,7 +203,8 @@ mod tests {
     fn made_of(files: &[String]) -> Result<Vec<u8>, RamdiskError> {
         let base = tree(&files.iter().map(String::as_str).collect::<Vec<_>>());
         let folder = || base.path().to_path_buf();
-        Parts { init: folder().join("init"), busybox: folder(), tools: folder(), kernel: folder() }.ramdisk()
+        let (init, disks) = (folder().join("init"), None);
+        Parts { init, busybox: folder(), tools: folder(), kernel: folder(), disks }.ramdisk()
     }
 
     #[test]

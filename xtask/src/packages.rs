@@ -30,6 +30,8 @@ pub(crate) enum Piece {
     Guest,
     /// XenStore's tools for guests, with all libraries that they load.
     GuestTools,
+    /// What makes and checks file systems, with the libraries that it loads.
+    FileSystems,
     /// The kernel that Debian installs on real hardware, with its modules.
     StockKernel,
     /// The userland of a Linux dom0 with Xen's own toolstack, with all that it loads.
@@ -40,6 +42,10 @@ pub(crate) enum Piece {
 
 /// What [`Piece::GuestTools`] is made of. Guests have a C library of their own release.
 const GUEST_TOOLS_PACKAGES: [&str; 4] = ["xenstore-utils", "libxenstore4", "libxentoolcore1", "libc6"];
+
+/// What [`Piece::FileSystems`] is made of, besides the C library of [`GUEST_TOOLS_PACKAGES`].
+const FILE_SYSTEMS_PACKAGES: [&str; 6] =
+    ["e2fsprogs", "libext2fs2", "libcom-err2", "libss2", "libblkid1", "libuuid1"];
 
 /// What [`Piece::XenStore`] is made of, with VERSION for Xen's. The C library is the machine's own: it is at least as new,
 /// and it has to be that of the dynamic loader.
@@ -119,6 +125,7 @@ impl Piece {
                 Piece::Headers,
                 Piece::Guest,
                 Piece::GuestTools,
+                Piece::FileSystems,
                 Piece::StockKernel,
                 Piece::Dom0,
                 Piece::XenStore,
@@ -134,6 +141,7 @@ impl Piece {
             Piece::Headers => "headers",
             Piece::Guest => "guest",
             Piece::GuestTools => "guest-tools",
+            Piece::FileSystems => "file-systems",
             Piece::StockKernel => "kernel",
             Piece::Dom0 => "dom0",
             Piece::XenStore => "xenstore",
@@ -151,6 +159,7 @@ impl Piece {
                 vec![kernel, "busybox-static".to_owned()]
             }
             Piece::GuestTools => GUEST_TOOLS_PACKAGES.map(str::to_owned).into(),
+            Piece::FileSystems => FILE_SYSTEMS_PACKAGES.map(str::to_owned).into(),
             Piece::StockKernel => vec![apt.dependency("linux-image-amd64", "linux-image-")?],
             Piece::Dom0 => of_version(&DOM0_PACKAGES, xen),
             Piece::XenStore => of_version(&XENSTORE_PACKAGES, xen),

@@ -8,6 +8,7 @@ use cpio::newc::{self, ModeFileType};
 use lzma_rust2::{Read, XzReader};
 
 use crate::packages::PackagesError;
+use crate::process::ProcessError;
 use crate::workspace::{WorkspaceError, entries};
 
 /// Why there is no ramdisk.
@@ -16,6 +17,9 @@ pub(crate) enum RamdiskError {
     /// Its packages cannot be had.
     #[error(transparent)]
     Packages(#[from] PackagesError),
+    /// A program of ours cannot be built for it.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     /// A folder cannot be listed.
     #[error(transparent)]
     Workspace(#[from] WorkspaceError),

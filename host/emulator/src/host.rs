@@ -148,6 +148,11 @@ impl Host {
             .map_err(|error| HostError::Wait { what: what.to_string(), error })
     }
 
+    /// The lines of this chapter so far.
+    pub fn lines(&self) -> Vec<Line> {
+        self.console.lines(self.chapter)
+    }
+
     /// The events of this chapter so far.
     pub fn events(&self) -> Vec<Event> {
         let lines = self.console.lines(self.chapter).into_iter();

@@ -16,6 +16,8 @@ pub mod claims;
 pub mod gpt;
 pub mod layout;
 pub mod target;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use claims::{Claims, Conflict, Holder};
 pub use gpt::{Partition, Search, TableError};

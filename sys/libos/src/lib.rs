@@ -37,6 +37,7 @@ pub mod interrupt;
 pub mod kept;
 pub mod log_ring;
 pub mod nic;
+mod nvme;
 mod start;
 pub mod store;
 mod time_driver;

@@ -12,6 +12,8 @@ pub enum Task<'a> {
     Serve(&'a str),
     /// Write to these sectors of the first disk and read them again.
     Test(Range<u64>),
+    /// Measure what the first disk does with these sectors.
+    Measure(Range<u64>),
 }
 
 /// The arguments are none that this program knows.
@@ -20,7 +22,7 @@ pub struct ArgumentError<'a>(&'a str);
 
 impl fmt::Display for ArgumentError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let forms = "\"store=NAME\" or \"scratch=2048+2048\", first sector and count";
+        let forms = "\"store=NAME\", \"scratch=2048+2048\" or \"measure=2048+65536\", first sector and count";
         write!(f, "args must be like {forms}, not \"{}\"", self.0)
     }
 }
@@ -42,6 +44,7 @@ pub fn parse(arguments: &str) -> Result<Task<'_>, ArgumentError<'_>> {
     let task = match text.split_once('=') {
         Some(("store", name)) if !name.is_empty() => Some(Task::Serve(name)),
         Some(("scratch", range)) => sectors(range).map(Task::Test),
+        Some(("measure", range)) => sectors(range).map(Task::Measure),
         _ => None,
     };
     task.ok_or(ArgumentError(arguments))

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `store=NAME` | serves guests, of whom XenStore tells over the ring in the shared memory of that name |
 //! | `scratch=FIRST+COUNT` | checks without end that the first disk keeps what is written to these sectors |
+//! | `measure=FIRST+COUNT` | measures the first disk with these sectors, by itself: nothing can be faster for a guest |
 //! | none | sets up the first disk |
 //!
 //! ```text
@@ -12,7 +13,7 @@
 //!   frontend   a frontend's rings and ports                         memory    pages, and grants of guests
 //!   records    what the next life must know                         tables    partition tables
 //!   manager    XenStore: which devices there are                    device    one of them
-//!   self_test, pattern, plain    the check of a disk
+//!   self_test, pattern, measure, plain    the check of a disk, and its measure
 //! ```
 
 #![no_std]
@@ -24,6 +25,7 @@ mod arguments;
 mod device;
 mod frontend;
 mod manager;
+mod measure;
 mod memory;
 mod pattern;
 mod plain;
@@ -70,9 +72,12 @@ async fn main(_spawner: Spawner, uk: Uk) {
     };
     let facts = *disk.driver.facts();
     log::info!("{} sectors on a disk that interrupts by {:?}", facts.sectors, disk.interrupt.kind());
-    let Task::Test(scratch) = task else { return };
+    let (Task::Test(scratch) | Task::Measure(scratch)) = task.clone() else { return };
     if scratch.end > facts.sectors || facts.read_only {
         panic!("the disk has no sectors {scratch:?} to write to");
+    }
+    if let Task::Measure(sectors) = task {
+        return measure::run(disk, sectors).await;
     }
     let mut test = SelfTest::new(&uk, disk, scratch);
     match select(test.run(), have_faults()).await {

@@ -3,6 +3,7 @@
 use crate::device::{Device, Session, path_of, state};
 use crate::service::{Notice, Service};
 use crate::tables::Disks;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use libos::futures::select::{Either, select};
@@ -126,6 +127,16 @@ impl<'a> Manager<'a> {
     /// Looks at a device: it may be new, or to be taken away, or gone.
     async fn look(&mut self, holder: Holder) -> Result<(), Error> {
         let path = path_of(holder);
+        if self.refused.contains(&holder) {
+            let online = self.session.find(Transaction::NONE, &alloc::format!("{path}/online")).await?;
+            if online.as_deref() == Some(b"0") {
+                // It has never begun, so it has ended.
+                let closed = (XenbusState::Closed as u32).to_string();
+                let state = alloc::format!("{path}/state");
+                self.refused.retain(|other| *other != holder);
+                return self.session.write(Transaction::NONE, &state, closed.as_bytes()).await;
+            }
+        }
         if !self.devices.iter().any(|device| device.holder == holder) {
             let id = self.service.borrow().connected(holder);
             let Some(device) = Device::find(&mut self.session, holder, id).await? else { return Ok(()) };

@@ -15,10 +15,10 @@ use libos::futures::yield_now;
 use libos::interrupt::Interrupt;
 use libos::sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use libos::sync::signal::Signal;
-use libos::time::{Duration, Ticker};
+use libos::time::{Duration, Timer};
 use libos::uk_abi::fault::Fault;
 use libos::xen_abi::MachineAddr;
-use libos::{Uk, fault, store, virtio};
+use libos::{Uk, clock, fault, store, virtio};
 
 /// From one look of the probe to the next: a period of the heart.
 const PROBE_PERIOD: Duration = Duration::from_millis(5);
@@ -80,9 +80,9 @@ async fn work(service: &RefCell<Service>, interrupts: &[Interrupt]) -> Infallibl
 
 /// Looks from outside whether the work is done.
 async fn probe(service: &RefCell<Service>) -> Infallible {
-    let mut ticker = Ticker::every(PROBE_PERIOD);
     loop {
-        ticker.next().await;
+        // Counted from the last look: one that comes late, because nobody had the processor, is not made up for.
+        Timer::after(PROBE_PERIOD).await;
         if service.borrow_mut().probe() {
             wake();
         }
@@ -113,6 +113,7 @@ async fn have_faults(service: &RefCell<Service>) -> Infallible {
     loop {
         let (fault, argument) = fault::for_program().await;
         let mut service = service.borrow_mut();
+        service.injected_us = Some(clock::now_us());
         match fault {
             Fault::RogueDma => virtio::go_rogue(MachineAddr(argument)),
             Fault::DriverCrash => service.storage.harm = Harm::Crash,

@@ -18,6 +18,7 @@ use alloc::vec::Vec;
 use blkback::device::Volume;
 use blkback::keys::Offer;
 use blkback::{Blkback, Disk, Limits, Reason, Report, VbdId};
+use core::fmt;
 use core::sync::atomic::AtomicU64;
 use core::task::{Context, Poll};
 use libos::contain::contain;
@@ -86,15 +87,19 @@ pub struct Service {
     reports: Vec<Report>,
     notices: VecDeque<Notice>,
     health: HealthPage<'static>,
-    /// Requests that were finished before this backend's time, and how many of all were told to root.
+    /// What root was told of the backend's requests.
     requests: Requests,
     repairs_parts: bool,
+    /// When a fault was injected that has not been repaired yet, and when the backend's was noticed: for tests.
+    pub injected_us: Option<u64>,
+    noticed_us: u64,
 }
 
+/// Requests of the backend at a time: those that are open, and how many it has finished ever.
 #[derive(Default)]
 struct Requests {
-    taken: u64,
-    done: u64,
+    open: u64,
+    finished: u64,
 }
 
 /// Words of the service area, for whoever tests this.
@@ -142,6 +147,8 @@ impl Service {
             health: uk.health(),
             requests: Requests::default(),
             repairs_parts: uk.info().repairs_parts(),
+            injected_us: None,
+            noticed_us: 0,
         };
         service.frontends.resize_with(crate::records::FRONTENDS, || None);
         if uk.boot_reason() == BootReason::MicroReboot {
@@ -308,11 +315,13 @@ impl Service {
         self.health.accept(part::DRIVER, work.taken);
         self.health.complete(part::DRIVER, work.done);
         let shadow = self.backend.shadow();
-        let done = shadow.progress();
-        let taken = done + (shadow.running() + shadow.waiting()) as u64;
-        self.health.accept(part::BACKEND, taken.saturating_sub(self.requests.taken));
-        self.health.complete(part::BACKEND, done.saturating_sub(self.requests.done));
-        self.requests = Requests { taken: taken.max(self.requests.taken), done };
+        let (open, finished) = ((shadow.running() + shadow.waiting()) as u64, shadow.progress());
+        let done = finished.saturating_sub(self.requests.finished);
+        // What is withdrawn, or was its last backend's, is completed as far as root is concerned.
+        let (before, now) = (self.requests.open, open + done);
+        self.health.accept(part::BACKEND, now.saturating_sub(before));
+        self.health.complete(part::BACKEND, done + before.saturating_sub(now));
+        self.requests = Requests { open, finished };
     }
 
     /// Wakes `context` at the next event of any frontend; ready if there was one.
@@ -381,7 +390,14 @@ impl Service {
         self.backend.driver_ready(&mut self.memory);
         let count = self.health.service(word::DRIVERS) + 1;
         self.health.set_service(word::DRIVERS, count);
-        log::warn!("driver restarted: {why}; it took {} us", clock::now_us() - started_us);
+        log::warn!("driver restarted: {why}{}", self.times(started_us));
+    }
+
+    /// How long a repair took that began at `noticed_us` and ends now; and how long after the injection of the fault it began, if
+    /// one was injected.
+    fn times(&mut self, noticed_us: u64) -> Times {
+        let unnoticed_us = self.injected_us.take().map(|injected_us| noticed_us.saturating_sub(injected_us));
+        Times { unnoticed_us, repair_us: clock::now_us() - noticed_us }
     }
 
     /// Gives the backend up. Its place is taken by a new one when the devices have finished what they have.
@@ -392,7 +408,8 @@ impl Service {
         if !self.repairs_parts {
             panic!("the backend has failed: {why}");
         }
-        log::warn!("backend restarted: {why}");
+        log::warn!("the backend has failed: {why}");
+        self.noticed_us = clock::now_us();
         (self.reopening, self.backend_hangs) = (true, false);
     }
 
@@ -407,7 +424,7 @@ impl Service {
             panic!("what the backend has left cannot be taken away: {crashed}");
         }
         self.memory.begin_anew();
-        self.requests.done = 0;
+        self.requests.finished = 0;
         for place in 0..self.frontends.len() {
             let id = VbdId(place as u16);
             let Some(frontend) = &mut self.frontends[place] else { continue };
@@ -419,6 +436,7 @@ impl Service {
         self.backend.driver_ready(&mut self.memory);
         self.reopening = false;
         self.health.set_service(word::BACKENDS, self.health.service(word::BACKENDS) + 1);
+        log::warn!("backend restarted{}", self.times(self.noticed_us));
     }
 
     /// Restarts the drivers because root says that they stall.
@@ -430,6 +448,21 @@ impl Service {
     /// Whether there is a notice.
     pub fn has_notice(&self) -> bool {
         !self.notices.is_empty()
+    }
+}
+
+/// How long a repair took, for the log.
+struct Times {
+    unnoticed_us: Option<u64>,
+    repair_us: u64,
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(unnoticed_us) = self.unnoticed_us {
+            write!(f, " detect_us={unnoticed_us}")?;
+        }
+        write!(f, " repair_us={}", self.repair_us)
     }
 }
 

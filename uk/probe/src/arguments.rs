@@ -1,7 +1,33 @@
 //! What the system description tells a probe to be, by its `args`.
 
 use crate::interfaces::Interfaces;
+use heapless::Vec;
 use libos::grant::Domid;
+
+/// Virtual disks that a probe can announce.
+const MAX_DISKS: usize = 4;
+
+/// A virtual disk for the domain whose home a probe makes: `vbd=51712:disk0/p1:r@2`, or without `:r` if it may be written.
+#[derive(Clone, Copy, Debug)]
+pub struct VirtualDisk {
+    /// Its number for the guest: 51712 is `xvda`.
+    pub device: u32,
+    /// The volume behind it.
+    pub target: &'static str,
+    /// `w`, or `r` where it may only be read.
+    pub mode: &'static str,
+    /// The domain of its backend.
+    pub backend: Domid,
+}
+
+impl VirtualDisk {
+    fn parse(text: &'static str) -> Option<Self> {
+        let (what, backend) = text.rsplit_once('@')?;
+        let (device, what) = what.split_once(':')?;
+        let (target, mode) = what.rsplit_once(':').unwrap_or((what, "w"));
+        Some(Self { device: device.parse().ok()?, target, mode, backend: Domid(backend.parse().ok()?) })
+    }
+}
 
 /// The arguments.
 #[derive(Debug, Default)]
@@ -24,6 +50,8 @@ pub struct Arguments {
     pub interfaces: Option<Interfaces>,
     /// Ask root's broker for domains.
     pub broker: Option<Manner>,
+    /// Announce these virtual disks in the home that it makes.
+    pub disks: Vec<VirtualDisk, MAX_DISKS>,
     /// Map the page that this domain offers, and look at it again and again.
     pub map: Option<Domid>,
 }
@@ -57,6 +85,10 @@ impl Arguments {
                 }
                 "broker" if value == "sound" => arguments.broker = Some(Manner::Sound),
                 "broker" if value == "rogue" => arguments.broker = Some(Manner::Rogue),
+                "vbd" if VirtualDisk::parse(value).is_some() => {
+                    // There are no more of them in so few bytes.
+                    arguments.disks.extend(VirtualDisk::parse(value));
+                }
                 "map" if domain.is_some() => arguments.map = domain,
                 _ => log::warn!("`{word}` among the arguments means nothing to a probe"),
             }

@@ -28,6 +28,7 @@
 //! | `home=D` | makes a home in XenStore for domain D, if it may |
 //! | `fill=N` | creates N nodes in XenStore before anything else, if it may |
 //! | `vifs=B:F-L` | makes homes for the domains B and F to L, and announces a network interface to each of the latter, served by B |
+//! | `vbd=NUMBER:TARGET@B` | announces a virtual disk in that home, whose backend is domain B, and counts nothing then; `TARGET:r` may only be read |
 
 #![no_std]
 #![no_main]

@@ -5,7 +5,7 @@
 //! rounds adds to a number in a transaction, again until it is not in conflict. A second event for one change says that a
 //! request was applied twice. Whatever is not as it must be ends this life with what it was.
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, VirtualDisk};
 use alloc::format;
 use alloc::string::ToString;
 use core::fmt::Display;
@@ -31,7 +31,7 @@ const TOKEN: &str = "mine";
 const SIBLINGS: u32 = 250;
 
 /// Uses XenStore for ever over the ring in the memory called `name`, after it has filled it and made a home for a domain, if its
-/// arguments say so; or announces network interfaces and leaves it at that.
+/// arguments say so; or announces disks or network interfaces and leaves it at that.
 ///
 /// # Panics
 /// If something is not as it must be.
@@ -41,6 +41,14 @@ pub async fn run(uk: &Uk, name: &str, arguments: &Arguments) {
     store.fill(arguments.fill).await;
     if let Some(home) = arguments.home {
         store.make_home(home).await;
+        for disk in &arguments.disks {
+            store.make_home(disk.backend).await;
+            store.announce(home, disk).await;
+        }
+    }
+    if !arguments.disks.is_empty() {
+        // The guests shall have the processor.
+        return log::info!("{} disks are announced", arguments.disks.len());
     }
     if let Some(interfaces) = arguments.interfaces {
         done(interfaces.announce(&mut store.session).await);
@@ -96,6 +104,62 @@ impl Store {
             self.write(Transaction::NONE, &path, value).await;
             let permissions = [Permission::owner(domid)];
             done(self.session.set_permissions(Transaction::NONE, &path, &permissions).await);
+        }
+    }
+
+    /// What a toolstack does for a virtual disk: a directory for each end, as libxl makes them. One that is there stays as it is.
+    async fn announce(&mut self, guest: Domid, disk: &VirtualDisk) {
+        let VirtualDisk { device, target, mode, backend } = disk;
+        let (guest_id, backend_id) = (guest.0.to_string(), backend.0.to_string());
+        let front = format!("/local/domain/{guest_id}/device/vbd/{device}");
+        let back = format!("/local/domain/{backend_id}/backend/vbd/{guest_id}/{device}");
+        if done(self.session.find(Transaction::NONE, &back).await).is_some() {
+            return;
+        }
+        let number = device.to_string();
+        let ends: [(&str, [Domid; 2], &[(&str, &str)]); 2] = [
+            (
+                &back,
+                [*backend, guest],
+                &[
+                    ("frontend", &front),
+                    ("frontend-id", &guest_id),
+                    ("online", "1"),
+                    ("state", "1"),
+                    ("removable", "0"),
+                    ("type", "phy"),
+                    ("mode", mode),
+                    ("device-type", "disk"),
+                    ("params", target),
+                ],
+            ),
+            (
+                &front,
+                [guest, *backend],
+                &[
+                    ("backend", &back),
+                    ("backend-id", &backend_id),
+                    ("state", "1"),
+                    ("virtual-device", &number),
+                    ("device-type", "disk"),
+                ],
+            ),
+        ];
+        loop {
+            let transaction = done(self.session.begin().await);
+            for (directory, [owner, reader], nodes) in ends {
+                self.write(transaction, directory, "").await;
+                let permissions = [Permission::owner(owner), Permission::reader(reader)];
+                done(self.session.set_permissions(transaction, directory, &permissions).await);
+                for (name, value) in nodes {
+                    let path = format!("{directory}/{name}");
+                    self.write(transaction, &path, value).await;
+                    done(self.session.set_permissions(transaction, &path, &permissions).await);
+                }
+            }
+            if done(self.session.end(transaction, true).await) == Outcome::Committed {
+                return;
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Disks, whatever drives them: commands in, completions out, many at a time.
 
 use crate::interrupt::Interrupt;
+use crate::nvme::Nvme;
 use crate::virtio::{DeviceError, Disk};
 use alloc::boxed::Box;
 use uk_abi::device_info::{DeviceInfo, IrqKind};
@@ -104,7 +105,8 @@ pub trait Driver {
 /// # Errors
 /// [`DeviceError`].
 pub fn drive(device: &'static DeviceInfo) -> Option<Result<Box<dyn Driver>, DeviceError>> {
-    Disk::new(device).map(|disk| disk.map(|disk| Box::new(disk) as Box<dyn Driver>))
+    let virtio = Disk::new(device).map(|disk| disk.map(|disk| Box::new(disk) as Box<dyn Driver>));
+    virtio.or_else(|| Nvme::new(device).map(|disk| disk.map(|disk| Box::new(disk) as Box<dyn Driver>)))
 }
 
 /// Ends an interrupt of `driver`'s device, which its interrupt has told of.

@@ -18,7 +18,7 @@ pub fn go_rogue(address: MachineAddr) {
 }
 
 /// What a device is told of data that lie at `address`.
-pub(super) fn told(address: MachineAddr) -> MachineAddr {
+pub(crate) fn told(address: MachineAddr) -> MachineAddr {
     match ROGUE.load(Relaxed) {
         0 => address,
         rogue => MachineAddr(rogue),

@@ -9,6 +9,7 @@ mod transport;
 
 pub use disk::Disk;
 pub use hal::go_rogue;
+pub(crate) use hal::told;
 pub use net::Net;
 
 use crate::interrupt::InterruptError;
@@ -47,8 +48,17 @@ pub enum DeviceError {
         /// Their bytes.
         found: u32,
     },
-    /// It does not end its reset.
+    /// It does not end its reset, or does not answer.
     Reset,
+    /// Its registers are not where they should be.
+    Registers,
+    /// It has failed a command that sets it up.
+    Command {
+        /// Which.
+        opcode: u8,
+        /// How, in its own terms.
+        status: u16,
+    },
 }
 
 impl core::fmt::Display for DeviceError {
@@ -62,7 +72,11 @@ impl core::fmt::Display for DeviceError {
             Self::Queue { size } => write!(f, "its queue has {size} descriptors"),
             Self::Features { features } => write!(f, "it does not work with the features {features:#x}"),
             Self::SectorSize { found } => write!(f, "its sectors are of {found} bytes"),
-            Self::Reset => f.write_str("it does not end its reset"),
+            Self::Reset => f.write_str("it does not end its reset, or does not answer"),
+            Self::Registers => f.write_str("its registers are not where they should be"),
+            Self::Command { opcode, status } => {
+                write!(f, "it failed the command {opcode:#x} with the status {status:#x}")
+            }
         }
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Buffer {
 
 impl Buffer {
     pub(super) fn of(span: &Span, for_device: bool) -> Self {
-        Self { address: super::hal::told(span.address()), bytes: span.bytes(), for_device }
+        Self { address: super::told(span.address()), bytes: span.bytes(), for_device }
     }
 }
 

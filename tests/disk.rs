@@ -1,0 +1,181 @@
+//! Guests' disks: a stock kernel's file system and blocks stay right, and it sees no error, while drivers, backend and unikernel die
+//! under it.
+//!
+//! `RVMM_DISK_KILLS` says how often they do while blocks are verified (16 if it is not set), `RVMM_DISK_POWER_CUTS` how often the
+//! power is cut (once).
+
+use std::env;
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use emulator::condition::{component, everything_is_up};
+use emulator::device::DiskModel;
+use emulator::event::Rung;
+use emulator::fault::Fault;
+use guest_io::blocks::{BLOCK, difference};
+use rvmm_tests::setup::disk_path;
+use rvmm_tests::system::System;
+use rvmm_tests::{Host, Setup};
+
+const DISK: &str = "disk";
+
+/// The domain of the one guest, behind those of the components; and those of two guests.
+const GUEST: u16 = 6;
+const FIRST: u16 = 8;
+const SECOND: u16 = 9;
+
+/// The system with one guest that does what its command line says.
+macro_rules! guest_that {
+    ($does:literal) => {
+        System::new(
+            "tests/systems/disk.toml",
+            concat!(
+                include_str!("systems/disk.toml"),
+                "cmdline = \"console=hvc0 quiet panic=1 ",
+                $does,
+                "\"\n"
+            ),
+        )
+    };
+}
+
+const GUESTS: System =
+    System::new("tests/systems/disk_guests.toml", include_str!("systems/disk_guests.toml"));
+
+/// The partitions of the disk that two guests share.
+const PARTITIONS: [(u64, u64, &str); 3] =
+    [(2048, 32768, "first"), (34816, 32768, "both"), (67584, 32768, "none")];
+
+/// How often something is done.
+fn setting(name: &str, default: usize) -> usize {
+    match env::var(name) {
+        Err(_) => default,
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("expected {name} to be a number, found {text:?}")),
+    }
+}
+
+/// A host whose guest has its disk.
+fn boot(test: &str, setup: Setup) -> Host {
+    let host = Host::switch_on(test, Setup { devices: true, ..setup });
+    host.wait_for(everything_is_up());
+    host.wait_for_guest_to_say(GUEST, "guest: up ");
+    host.wait_for_guest_to_say(GUEST, "guest: disk xvda sectors=131072 read_only=0");
+    host
+}
+
+/// Harms the disk's unikernel in one way after the other, and waits until that is repaired. The ways are those of the three levels:
+/// driver, backend, all of it.
+fn harm(host: &mut Host, round: usize) {
+    host.begin_chapter();
+    let way = round % 8;
+    match way {
+        0 => host.inject(DISK, Fault::DriverCrash),
+        1 => host.inject(DISK, Fault::BackendCrash),
+        2 => host.inject(DISK, Fault::Ud2),
+        3 => host.inject(DISK, Fault::DriverHang),
+        4 => host.inject(DISK, Fault::BackendHang),
+        5 => host.inject(DISK, Fault::TightLoop),
+        6 => host.inject(DISK, Fault::WildData),
+        _ => host.restart(DISK, Rung::Rebuild),
+    }
+    host.wait_for(match way {
+        0 | 3 => component(DISK).logs("driver restarted"),
+        1 | 4 => component(DISK).logs("backend restarted"),
+        _ => component(DISK).is_repaired(),
+    });
+    if way == 0 || way == 1 {
+        // A part that was repaired alone has not cost the others anything.
+        host.has_not_seen(component(DISK).fails());
+    }
+}
+
+#[test]
+fn a_file_system_stays_right() {
+    let mut host =
+        boot("disk-files", Setup { system: guest_that!("task=files rounds=16"), ..Setup::default() });
+    host.wait_for_guest_to_say(GUEST, "guest: files round=1");
+    for round in 0..8 {
+        harm(&mut host, round);
+        host.wait_for_guest_to_say(GUEST, "guest: files round=");
+        host.guest_has_not_said(GUEST, "error");
+    }
+    host.wait_for_guest_to_say(GUEST, "guest: files clean");
+    host.power_off();
+}
+
+/// A guest writes blocks at random places, reads them again and compares, while its disk's unikernel dies.
+fn blocks_stay_right(test: &str, setup: Setup, kills: usize) {
+    let mut host = boot(test, setup);
+    host.wait_for_guest_to_say(GUEST, "guest: verified");
+    for round in 0..kills {
+        harm(&mut host, round);
+        host.wait_for_guest_to_say(GUEST, "guest: verified");
+        host.guest_has_not_said(GUEST, "error");
+        host.guest_has_not_said(GUEST, "guest: io failed");
+    }
+    host.power_off();
+}
+
+#[test]
+fn blocks_stay_right_at_depth_32() {
+    let setup = Setup { system: guest_that!("task=verify depth=32"), ..Setup::default() };
+    blocks_stay_right("disk-verify", setup, setting("RVMM_DISK_KILLS", 16));
+}
+
+#[test]
+fn blocks_stay_right_one_at_a_time_on_nvme() {
+    let setup =
+        Setup { system: guest_that!("task=verify depth=1"), disk: DiskModel::Nvme, ..Setup::default() };
+    blocks_stay_right("disk-verify-nvme", setup, setting("RVMM_DISK_KILLS", 16) / 2);
+}
+
+/// Two guests have a volume each, and one that both may read. One of them lies to the backend, asks for what the other has, and writes
+/// what it may only read: the other notices nothing.
+#[test]
+fn a_rude_guest_harms_only_itself() {
+    let setup = Setup { system: GUESTS, devices: true, partitions: &PARTITIONS, ..Setup::default() };
+    let mut host = Host::switch_on("disk-guests", setup);
+    host.wait_for(everything_is_up());
+    host.wait_for_guest_to_say(FIRST, "guest: up ");
+    host.wait_for_guest_to_say(FIRST, "guest: disk xvda sectors=32768 read_only=0");
+    host.wait_for_guest_to_say(SECOND, "guest: lie grant 300 of domain 9: ");
+    let refused = host.wait_for_guest_to_say(SECOND, "guest: refused ");
+    assert!(refused.contains("disk 51712 of domain 8 has it"), "{refused}");
+    host.wait_for_guest_to_say(SECOND, "guest: disk xvda sectors=32768 read_only=1");
+    host.wait_for_guest_to_say(SECOND, "guest: rude done");
+    host.guest_has_not_said(SECOND, "guest: has written");
+    for round in 0..3 {
+        harm(&mut host, round);
+        host.wait_for_guest_to_say(FIRST, "guest: verified");
+    }
+    host.guest_has_not_said(FIRST, "error");
+    host.guest_has_not_said(FIRST, "guest: io failed");
+    host.power_off();
+}
+
+/// The machine stops at a random moment, while drivers, backend and unikernel die: what the guest was told to be safe is on the disk.
+#[test]
+fn what_is_flushed_survives_the_power() {
+    for cut in 0..setting("RVMM_DISK_POWER_CUTS", 1) {
+        let mut random = fastrand::Rng::with_seed(cut as u64);
+        let mut host = boot("disk-power", Setup { system: guest_that!("task=safe"), ..Setup::default() });
+        for _ in 0..3 {
+            harm(&mut host, random.usize(0..8));
+            host.wait_for_guest_to_say(GUEST, "guest: safe ");
+        }
+        host.begin_chapter();
+        thread::sleep(Duration::from_millis(random.u64(0..500)));
+        let told = host.wait_for_guest_to_say(GUEST, "guest: safe ");
+        let directory = host.directory().to_path_buf();
+        let lines = host.guest_lines(GUEST);
+        drop(host);
+        let number = |line: &str| line.strip_prefix("guest: safe ")?.trim().parse::<usize>().ok();
+        let safe = lines.iter().filter_map(|line| number(line)).max().or(number(&told)).unwrap_or(0);
+        let disk = fs::read(disk_path(&directory)).unwrap();
+        for (block, bytes) in disk.chunks_exact(BLOCK).take(safe).enumerate() {
+            let wrong = difference(bytes, block as u64, 1);
+            assert_eq!(wrong, None, "block {block} of {safe} that are safe, by word");
+        }
+    }
+}
