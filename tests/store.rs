@@ -7,20 +7,8 @@ use emulator::event::Rung;
 use emulator::fault::Fault;
 use rvmm_tests::store::{CLIENTS, MASTER, REPLICAS, is_served};
 use rvmm_tests::system::{STORE, STORE_ALONE, STORE_GUEST};
+use rvmm_tests::trial::{Must, Program, trials};
 use rvmm_tests::{Host, Setup};
-
-/// What a master must be able to die of.
-const FAULTS: [Fault; 9] = [
-    Fault::Panic,
-    Fault::Ud2,
-    Fault::NullStore,
-    Fault::StackOverflow,
-    Fault::HeapCorrupt,
-    Fault::WildData,
-    Fault::TightLoop,
-    Fault::BlockForever,
-    Fault::ExhaustMemory,
-];
 
 /// A host whose clients are served, by a master whom both replicas follow.
 fn boot(test: &str, setup: Setup) -> Host {
@@ -45,8 +33,8 @@ fn clients_go_on(host: &mut Host) {
 
 fn clients_miss_nothing(setup: Setup) {
     let mut host = boot(&format!("store-on-{setup}"), setup);
-    for fault in FAULTS {
-        host.inject(MASTER, fault);
+    for trial in trials(Program::Store).filter(|trial| matches!(trial.must, Must::BeRepaired { .. })) {
+        host.inject(MASTER, trial.fault);
         host.wait_for(component(MASTER).is_repaired());
         clients_go_on(&mut host);
     }

@@ -80,7 +80,7 @@ impl Memory {
             }
         };
         let length = rest.len() / (2 * others.len().max(1));
-        let channels = rest.chunks_exact(2 * length).take(others.len()).map(|words| {
+        let channels = rest.chunks_exact((2 * length).max(1)).take(others.len()).map(|words| {
             let (inbox, outbox) = words.split_at(length);
             Channels { inbox, outbox }
         });

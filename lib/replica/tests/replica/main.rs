@@ -1,6 +1,7 @@
 //! What the crate promises, tried at every moment at which it could break.
 
 mod channel;
+mod harm;
 mod master;
 mod ring;
 mod seal;

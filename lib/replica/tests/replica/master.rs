@@ -9,25 +9,25 @@ use xen_abi::Domid;
 use xenstore::wire::{self, Decoded, Header, Kind};
 use xenstore::{ConnectionId, DomainAction, Peer};
 
-const CLIENT: ConnectionId = ConnectionId(1);
-const PEER: Peer = Peer::Socket { read_only: false };
+pub(crate) const CLIENT: ConnectionId = ConnectionId(1);
+pub(crate) const PEER: Peer = Peer::Socket { read_only: false };
 
-struct Host {
+pub(crate) struct Host {
     vault: Memory,
     sessions: Memory,
-    fuse: Fuse,
+    pub(crate) fuse: Fuse,
     lives: u64,
 }
 
 impl Host {
-    fn new(vault: usize) -> Self {
+    pub(crate) fn new(vault: usize) -> Self {
         let fuse = Fuse::default();
         let sessions = Memory::new(2 * Sessions::<Memory, XenStoreFraming>::SLOT_WORDS, &fuse);
         Host { vault: Memory::new(vault, &fuse), sessions, fuse, lives: 0 }
     }
 
     /// Starts the service anew.
-    fn start(&mut self) -> Master<Memory> {
+    pub(crate) fn start(&mut self) -> Master<Memory> {
         self.lives += 1;
         let config = Config { store: xenstore::Config::default(), seed: self.lives };
         Master::open(config, self.vault.clone(), self.sessions.clone(), Vec::new()).expect("large enough")
@@ -35,7 +35,7 @@ impl Host {
 }
 
 /// Sends a request and returns the payload of the answer.
-fn ask(
+pub(crate) fn ask(
     master: &mut Master<Memory>,
     id: ConnectionId,
     pipe: &mut Pipe,
