@@ -73,6 +73,9 @@ pub const STORE_GUEST: System = system!("store_guest.toml");
 /// A bit of everything: XenStore, a network card, a disk and probes, with the deadlines of a host in service.
 pub const DEMO: System = system!("demo.toml");
 
+/// XenStore with two replicas, the toolstack, and a guest that it starts.
+pub const TOOL: System = system!("tool.toml");
+
 /// Two probes that ask root's broker, one of them for what it may not have, and one apart.
 pub const BROKER: System = system!("broker.toml");
 

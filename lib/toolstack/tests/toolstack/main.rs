@@ -1,5 +1,6 @@
 //! The toolstack in a model of a host: XenStore's real engine, and models of root, guests and backends.
 
+mod consoles;
 mod crashes;
 mod golden;
 mod life;

@@ -1,0 +1,163 @@
+//! A guest's console in the hands of lives that end anywhere: no line is lost, none comes twice.
+
+use ring::Page;
+use ring::console::Console as Ring;
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU32, Ordering};
+use toolstack::console::{Kept, LINE};
+use uk_abi::Words;
+
+const OWNER: u64 = 7;
+
+/// Memory in which a life ends with the store of this number: it and those after it are not made.
+struct Memory<'m> {
+    words: &'m RefCell<Vec<u64>>,
+    stores_left: &'m Cell<u64>,
+}
+
+impl Words for Memory<'_> {
+    fn count(&self) -> usize {
+        self.words.borrow().len()
+    }
+
+    fn load(&self, index: usize, _: Ordering) -> u64 {
+        self.words.borrow()[index]
+    }
+
+    fn store(&self, index: usize, value: u64, _: Ordering) {
+        if self.stores_left.get() > 0 {
+            self.stores_left.set(self.stores_left.get() - 1);
+            self.words.borrow_mut()[index] = value;
+        }
+    }
+}
+
+/// A guest's console page, and what is kept of it.
+struct World {
+    page: Page,
+    words: RefCell<Vec<u64>>,
+    stores_left: Cell<u64>,
+    log: RefCell<Vec<String>>,
+}
+
+impl World {
+    fn new() -> Self {
+        let words = RefCell::new(vec![0; 4 + 64]);
+        let world = Self {
+            page: [const { AtomicU32::new(0) }; 1024],
+            words,
+            stores_left: Cell::new(u64::MAX),
+            log: RefCell::default(),
+        };
+        world.kept().begin(OWNER, 0);
+        world
+    }
+
+    fn kept(&self) -> Kept<Memory<'_>> {
+        Kept::new(Memory { words: &self.words, stores_left: &self.stores_left })
+    }
+
+    fn ring(&self) -> Ring<'_> {
+        Ring::new(&self.page)
+    }
+
+    /// The guest writes as much as there is room for; answers how much.
+    fn write(&self, bytes: &[u8]) -> usize {
+        let writer = self.ring().output().writer();
+        let count = bytes.len().min(writer.free().unwrap() as usize);
+        writer.write(writer.position(), &bytes[..count]);
+        writer.publish(writer.position().wrapping_add(count as u32));
+        count
+    }
+
+    fn position(&self) -> u64 {
+        self.log.borrow().len() as u64
+    }
+
+    /// A life that ends after so many stores, each of which it is aware of: the log takes a line only while it lives.
+    fn live(&self, stores: u64, all: bool) {
+        self.stores_left.set(stores);
+        let kept = self.kept();
+        kept.resume(self.position());
+        loop {
+            let consumed = self.ring().output().reader().position();
+            let taken = kept.take(self.ring()).expect("the guest breaks nothing");
+            if self.stores_left.get() == 0 {
+                // The ring was told by a life that had ended.
+                self.ring().output().reader().consume_to(consumed);
+                return;
+            }
+            let mut shown = false;
+            while kept.show(all, self.position(), |line| {
+                let lives = self.stores_left.get() > 0;
+                if lives {
+                    self.log.borrow_mut().push(line.to_owned());
+                    // This was a store too.
+                    self.stores_left.set(self.stores_left.get() - 1);
+                }
+                lives
+            }) {
+                shown = true;
+            }
+            if taken == 0 && !shown {
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn lines_are_shown_as_they_were_written() {
+    let world = World::new();
+    let long = "y".repeat(LINE + 5);
+    world.write(format!("one\r\n\ntwo\x1b[2J\n{long}\nhalf").as_bytes());
+    world.live(u64::MAX, false);
+    let lines = ["one", "", "two.[2J", &long[..LINE], &long[LINE..]];
+    assert_eq!(*world.log.borrow(), lines);
+    assert!(!world.kept().is_shown());
+    world.live(u64::MAX, true);
+    assert_eq!(world.log.borrow().last().map(String::as_str), Some("half"));
+    assert!(world.kept().is_shown());
+}
+
+#[test]
+fn no_line_is_lost_and_none_comes_twice() {
+    let text: String = (0..60).map(|number| format!("line {number} of the guest\n")).collect();
+    let expected: Vec<&str> = text.lines().collect();
+    for stores in 1..120 {
+        let world = World::new();
+        let mut written = 0;
+        for life in 0..2000 {
+            written += world.write(&text.as_bytes()[written..]);
+            world.live(stores + life % 7, false);
+            if world.log.borrow().len() == expected.len() {
+                break;
+            }
+        }
+        world.live(u64::MAX, false);
+        assert_eq!(*world.log.borrow(), expected, "{stores} stores in a life");
+    }
+}
+
+#[test]
+fn a_guest_that_breaks_its_ring_is_told_from_one_that_is_silent() {
+    let world = World::new();
+    assert_eq!(world.kept().take(world.ring()), Some(0));
+    world.ring().output().writer().publish(5000);
+    assert_eq!(world.kept().take(world.ring()), None);
+}
+
+#[test]
+fn memory_of_one_console_is_another_s_afterwards() {
+    let world = World::new();
+    world.write(b"of the first");
+    world.live(u64::MAX, false);
+    let kept = world.kept();
+    assert_eq!(kept.owner(), OWNER);
+    kept.end();
+    assert_eq!(kept.owner(), 0);
+    kept.begin(8, world.ring().output().reader().position());
+    world.write(b"of the second\n");
+    world.live(u64::MAX, false);
+    assert_eq!(*world.log.borrow(), ["of the second"]);
+}
