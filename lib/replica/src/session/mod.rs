@@ -185,44 +185,6 @@ impl<W: Words, F: Framing> Sessions<W, F> {
         sum == header.out_sum && staged_sum == header.staged_sum
     }
 
-    /// Whether a half holds what it should.
-    fn same_in(&mut self, slot: usize, half: Half) -> bool {
-        let session = &self.sessions[slot];
-        let saved = &session.saved;
-        if !self.slots.holds_header(slot, half, saved) {
-            return false;
-        }
-        self.slots.read_staged(slot, half, saved.partial(), &mut self.scratch);
-        self.scratch == session.staged && self.out_sum(slot, half) == self.sessions[slot].saved.out_sum
-    }
-
-    /// The checksum of the output that a half holds, cut into the messages that it should consist of.
-    fn out_sum(&mut self, slot: usize, half: Half) -> u64 {
-        let session = &self.sessions[slot];
-        let saved = &session.saved;
-        self.slots.read_out(slot, half, saved.from, saved.held(), &mut self.scratch);
-        // What was handed over since the last commit is still in the slot's sum, but not among the messages.
-        let mut start = session.next.from;
-        let mut rest = &self.scratch[start.wrapping_sub(saved.from) as usize..];
-        let mut sum = saved.out_sum.wrapping_sub(session.next.out_sum);
-        for message in &session.pending {
-            let (bytes, after) = rest.split_at(message.end.wrapping_sub(start) as usize);
-            sum = sum.wrapping_add(message_sum(start, content_sum(bytes)));
-            (start, rest) = (message.end, after);
-        }
-        sum
-    }
-
-    /// Writes a half from the other one, or from ordinary memory.
-    fn copy_to(&mut self, slot: usize, half: Half) {
-        let session = &self.sessions[slot];
-        let saved = &session.saved;
-        self.slots.write_staged(slot, half, 0, &session.staged);
-        self.slots.read_out(slot, half.other(), saved.from, saved.held(), &mut self.scratch);
-        self.slots.write_out(slot, half, saved.from, &self.scratch);
-        self.slots.write_header(slot, half, saved);
-    }
-
     /// How many sessions there can be.
     pub fn capacity(&self) -> usize {
         self.sessions.len()
