@@ -30,10 +30,10 @@ pub(crate) static STACK: KernelCell<Stack> = KernelCell::new(Stack([0; STACK_SIZ
 
 /// A page of this image that gives its address to `shared_info`.
 #[repr(C, align(4096))]
-struct Page([u8; 4096]);
+pub(crate) struct Page([u8; 4096]);
 
 #[unsafe(link_section = ".bss.kernel.shared_info")]
-static SHARED_INFO: KernelCell<Page> = KernelCell::new(Page([0; 4096]));
+pub(crate) static SHARED_INFO: KernelCell<Page> = KernelCell::new(Page([0; 4096]));
 
 #[unsafe(link_section = ".bss.kernel.traps")]
 static TRAP_TABLE: KernelCell<[TrapInfo; 257]> = KernelCell::new(

@@ -1,11 +1,12 @@
 //! The calls that main makes of the kernel: Xen's hypercalls through a filter, and the kernel's own.
 
-use crate::entry::KERNEL_CALL_BASE;
+use crate::entry::{KERNEL_CALL_BASE, kernel_interruptible};
 use crate::info::{Death, DeathCause, MESSAGE_LEN};
 pub use crate::watchdog::Patience;
 use crate::{boot, image, restart, trap, watchdog};
 use core::arch::asm;
-use xen_abi::{Hypercall, Port};
+use xen_abi::domctl::Domctl;
+use xen_abi::{Hypercall, Port, XenError};
 
 /// Ports that one [`wait`] can name: the bits of its answer.
 pub const MAX_PORTS: usize = 64;
@@ -14,6 +15,7 @@ const WAIT: u64 = KERNEL_CALL_BASE;
 const BEAT: u64 = KERNEL_CALL_BASE + 1;
 const PANICKED: u64 = KERNEL_CALL_BASE + 2;
 const SET_PATIENCE: u64 = KERNEL_CALL_BASE + 3;
+const DOMCTL_FOR: u64 = KERNEL_CALL_BASE + 4;
 
 /// The hypercalls that main may make, by number. Those that could take the floor from under the
 /// kernel (its trap table, callbacks, stack, descriptor tables) are not among them.
@@ -62,6 +64,13 @@ pub(crate) extern "C" fn kernel_call(number: u64, a: u64, b: u64, c: u64) -> u64
                 window_us: c,
             });
             0
+        }
+        DOMCTL_FOR => {
+            watchdog::sign_of_life();
+            watchdog::tick_in(b);
+            // SAFETY: main may issue domctls anyway, and Xen checks the address of this one. The watchdog's tick is all
+            // that interrupts it.
+            unsafe { kernel_interruptible(Hypercall::Domctl.raw().into(), a) }
         }
         PANICKED => {
             let message = main_slice::<u8>(a, b, MESSAGE_LEN).and_then(|bytes| str::from_utf8(bytes).ok());
@@ -149,6 +158,13 @@ pub fn beat() {
 pub fn set_patience(patience: Patience) {
     let Patience { main_us, host_s, restarts, window_us } = patience;
     call(SET_PATIENCE, main_us, u64::from(restarts) << 32 | u64::from(host_s), window_us);
+}
+
+/// Issues a domctl that may take longer than `most_us` microseconds: then Xen stops in the midst of it. Answers as Xen
+/// does, or EAGAIN where it is to be issued once more to go on.
+pub(crate) fn domctl_for(domctl: &mut Domctl, most_us: u64) -> pv::Result {
+    let answer = call(DOMCTL_FOR, core::ptr::from_mut(domctl) as u64, most_us, 0);
+    XenError::check(answer.cast_signed()).map(|_| ())
 }
 
 /// Gives this life of main up.

@@ -3,8 +3,9 @@
 //! Each function is one operation of Xen's interface, with its errors; what order they go in is the
 //! business of main.
 
+use crate::call;
 use pv::Result;
-use pv::hypercall::{arg, call};
+use pv::hypercall::{arg, call as hypercall};
 use xen_abi::context::VcpuGuestContext;
 use xen_abi::domctl::{
     CreateDomain, Credit, DomainInfo, Domctl, DomctlCommand, MaxMem, MaxVcpus, SchedulerId, SchedulerOp,
@@ -54,7 +55,7 @@ impl Control {
     fn sysctl<T: zerocopy::FromBytes>(&self, command: SysctlCommand) -> Result<T> {
         let mut sysctl = Sysctl::bare(command, self.version);
         // SAFETY: Xen reads and writes the structure; the commands of this file only ask.
-        unsafe { call(Hypercall::Sysctl, [arg(&mut sysctl)]) }?;
+        unsafe { hypercall(Hypercall::Sysctl, [arg(&mut sysctl)]) }?;
         Ok(sysctl.payload())
     }
 
@@ -75,7 +76,7 @@ impl Control {
         // SAFETY: Xen reads and writes the structure, and what its payload points to, which every
         // caller in this crate keeps alive. They name other domains than root, so that root's own
         // memory and control flow stay what they are.
-        unsafe { call(Hypercall::Domctl, [arg(&mut domctl)]) }?;
+        unsafe { hypercall(Hypercall::Domctl, [arg(&mut domctl)]) }?;
         Ok(domctl)
     }
 
@@ -101,6 +102,15 @@ impl Control {
     /// Xen's.
     pub fn destroy(&self, domain: Domid) -> Result {
         self.bare(DomctlCommand::DestroyDomain, domain).map(|_| ())
+    }
+
+    /// Destroys `domain`, but for `most_us` microseconds at most, or a little longer.
+    ///
+    /// # Errors
+    /// EAGAIN where something of it is left, and the same is to be asked for again; Xen's otherwise.
+    pub fn destroy_for(&self, domain: Domid, most_us: u64) -> Result {
+        let mut domctl = Domctl::bare(DomctlCommand::DestroyDomain, domain, self.version);
+        call::domctl_for(&mut domctl, most_us)
     }
 
     /// Stops the vCPUs of `domain`; calls nest.
@@ -153,7 +163,7 @@ impl Control {
         };
         let mut sysctl = Sysctl::new(SysctlCommand::GetDomainInfoList, self.version, &list);
         // SAFETY: Xen writes at most max_domains entries to `room`, which lives on.
-        unsafe { call(Hypercall::Sysctl, [arg(&mut sysctl)]) }?;
+        unsafe { hypercall(Hypercall::Sysctl, [arg(&mut sysctl)]) }?;
         let found = sysctl.payload::<GetDomainInfoList>().num_domains as usize;
         Ok(&room[..found.min(room.len())])
     }
@@ -230,7 +240,7 @@ impl Control {
         let op = u64::from(MemoryOp::PopulatePhysmap.raw());
         // SAFETY: Xen reads the structure and the extent, and writes the frame to the extent; the
         // memory is another domain's.
-        let done = unsafe { call(Hypercall::MemoryOp, [op, arg(&mut reservation)]) }?;
+        let done = unsafe { hypercall(Hypercall::MemoryOp, [op, arg(&mut reservation)]) }?;
         if done == 1 { Ok(Mfn(extent)) } else { Err(Errno::Enomem.into()) }
     }
 

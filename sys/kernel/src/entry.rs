@@ -9,12 +9,16 @@
 use core::arch::global_asm;
 use xen_abi::Hypercall;
 use xen_abi::context::ContextFlags;
+use xen_abi::shared_info::VcpuInfo;
 
 /// Numbers from here on are calls of the recovery kernel itself; below are Xen's.
 pub(crate) const KERNEL_CALL_BASE: u64 = 0x1000;
 
 /// The answer to a hypercall that main may not make: -EPERM.
 const DENIED: i64 = -1;
+
+/// The answer to a hypercall that an event has ended: -EAGAIN.
+const AGAIN: i64 = -11;
 
 global_asm!(
     // Elf notes: name "Xen", descriptors as xen/include/public/elfnote.h describes them.
@@ -117,7 +121,20 @@ global_asm!(
     "pop rbp",
     "jmp 6b",
     //
-    // An event while main runs: keep every register, as main goes on behind it.
+    // A hypercall that an event ends: number in rdi, its argument in rsi. Xen looks for events again and again while
+    // it is at one that takes long; then it delivers them as if the `syscall` were still to come.
+    ".globl kernel_interruptible",
+    "kernel_interruptible:",
+    "mov rax, rdi",
+    "mov rdi, rsi",
+    "mov byte ptr [rip + {shared_info} + {upcall_mask}], 0",
+    "7:",
+    "syscall",
+    "8:",
+    "mov byte ptr [rip + {shared_info} + {upcall_mask}], 1",
+    "ret",
+    //
+    // An event while main runs, or in the hypercall above: keep every register, as both go on behind it.
     ".globl kernel_event",
     "kernel_event:",
     "push rax",
@@ -133,6 +150,14 @@ global_asm!(
     "and rsp, -16",
     "fxsave64 [rsp]",
     "cld",
+    // In the hypercall: it is not begun again, but answers that it wants to be.
+    "lea rax, [rip + 7b]",
+    "cmp [rbx + 80], rax",
+    "jne 9f",
+    "lea rax, [rip + 8b]",
+    "mov [rbx + 80], rax",
+    "mov qword ptr [rbx + 56], {again}",
+    "9:",
     "mov rdi, [rbx + 80]",
     "call {event}",
     "fxrstor64 [rsp]",
@@ -185,6 +210,9 @@ global_asm!(
     in_syscall = const ContextFlags::IN_SYSCALL.bits(),
     iret = const Hypercall::Iret.raw(),
     denied = const DENIED,
+    again = const AGAIN,
+    shared_info = sym crate::boot::SHARED_INFO,
+    upcall_mask = const core::mem::offset_of!(VcpuInfo, evtchn_upcall_mask),
 );
 
 unsafe extern "C" {
@@ -192,6 +220,8 @@ unsafe extern "C" {
     pub(crate) fn kernel_trap_stubs();
     /// What Xen enters on `syscall` in user mode.
     pub(crate) fn kernel_syscall();
+    /// The hypercall `number` with the address of its argument, ended by the first event that comes meanwhile.
+    pub(crate) fn kernel_interruptible(number: u64, argument: u64) -> u64;
     /// What Xen enters on an event.
     pub(crate) fn kernel_event();
     /// Enters user mode at `rip` with the stack pointer `rsp`.

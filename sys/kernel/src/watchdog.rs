@@ -85,6 +85,13 @@ pub(crate) fn arm() {
     }
 }
 
+/// Has the next tick come in `us` microseconds.
+pub(crate) fn tick_in(us: u64) {
+    let at_ns = clock::now_ns(&boot::shared_info()) + us * 1000;
+    // Refused, the next tick comes when it would have come anyway.
+    let _ = pv::vcpu::set_singleshot_timer(at_ns);
+}
+
 /// Waits from now on as `patience` says.
 pub(crate) fn set_patience(patience: Patience) {
     watchdog().patience = patience;

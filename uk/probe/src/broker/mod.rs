@@ -22,8 +22,11 @@ use libos::xen_abi::domctl::TscMode;
 /// From one look for an answer to the next. The doorbell is listened to by another task.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// The memory of a domain that a probe makes, in pages: one extent.
-const PAGES: u64 = 512;
+/// Extents of a domain that a probe makes: what one step gives, and too much to be taken away at once.
+const EXTENTS: u32 = 8;
+
+/// Its memory in pages.
+const PAGES: u64 = EXTENTS as u64 * 512;
 
 /// Somebody who asks the broker.
 struct Asker {
@@ -88,7 +91,7 @@ impl Asker {
     }
 }
 
-/// A domain with room for one extent.
+/// A domain with room for that.
 fn small(handle: u8) -> Create {
     Create {
         handle: [handle; 16],

@@ -1,10 +1,10 @@
 //! Makes and unmakes domains. Whatever becomes of root or of this probe, none is lost, and none is there twice.
 
-use super::{Asker, PAGES, small};
+use super::{Asker, EXTENTS, PAGES, small};
 use ::broker::{Answer, DomainState, Outcome, Refusal, Request};
 use libos::Uk;
 use libos::time::{Duration, Timer};
-use libos::xen_abi::{Domid, Mfn, Pfn};
+use libos::xen_abi::{Domid, Pfn};
 
 /// Rounds from one report to the next.
 const REPORT_EVERY: u64 = 20;
@@ -29,16 +29,17 @@ pub async fn run(uk: &Uk) {
     assert!(left <= 1, "an earlier life has left {left} domains, though it had one at a time");
     log::info!("broker: at work, an earlier life has left {left} domains");
     for round in 1.. {
-        asker.make_and_unmake().await;
+        let pieces = asker.make_and_unmake().await;
         if round % REPORT_EVERY == 0 {
-            log::info!("broker: {round} domains made and unmade");
+            log::info!("broker: {round} domains made and unmade, the last in {pieces} pieces");
         }
         Timer::after(PAUSE).await;
     }
 }
 
 impl Asker {
-    async fn make_and_unmake(&mut self) {
+    /// Answers in how many pieces it was unmade.
+    async fn make_and_unmake(&mut self) -> u32 {
         let create = Request::Create { create: small(HANDLE), weight: 256 };
         let (domain, _) = match self.ask(&create, &[]).await {
             Ok(Answer::Created { domain, shared_info }) => (domain, shared_info),
@@ -50,14 +51,16 @@ impl Asker {
             other => wrong("create again", &other),
         }
         assert_eq!(self.next(Domid(0)).await, Some(domain), "the one domain is not listed");
-        let populate = Request::Populate { domain, first: Pfn(0), order: 9, count: 1 };
-        let frame = match self.ask(&populate, &[]).await {
-            Ok(Answer::Frames(frames)) => frames.first().copied(),
+        let populate = Request::Populate { domain, first: Pfn(0), order: 9, count: EXTENTS };
+        let frames = match self.ask(&populate, &[]).await {
+            Ok(Answer::Frames(frames)) => frames,
             Err(Refusal::Interrupted) => return self.destroy(domain).await,
             other => wrong("populate", &other),
         };
-        let Some(Mfn(frame)) = frame else { panic!("the broker gave no memory") };
-        let (at, last) = (Mfn(frame).addr(), Mfn(frame + PAGES - 1).addr());
+        let (Some(first), Some(last)) = (frames.first(), frames.last()) else {
+            panic!("the broker gave no memory")
+        };
+        let (at, last) = (first.addr(), (*last + 511).addr());
         for request in [
             Request::Write { domain, at },
             Request::Copy { domain, at: last, offset: 0, length: 4096 },
@@ -75,24 +78,27 @@ impl Asker {
             }
             other => wrong("info", &other),
         }
-        self.destroy(domain).await;
+        let pieces = self.destroy(domain).await;
         assert_eq!(self.next(Domid(0)).await, None, "a destroyed domain is listed");
+        pieces
     }
 
     /// Destroys what a request has made of which nobody knows whether it was carried out.
-    async fn destroy_if_there(&mut self) {
+    async fn destroy_if_there(&mut self) -> u32 {
         match self.ask(&Request::Find { handle: [HANDLE; 16] }, &[]).await {
-            Ok(Answer::Domain(None)) => {}
+            Ok(Answer::Domain(None)) => 0,
             Ok(Answer::Domain(Some((domain, _)))) => self.destroy(domain).await,
             other => wrong("find", &other),
         }
     }
 
-    async fn destroy(&mut self, domain: Domid) {
+    /// Answers in how many pieces it was done.
+    async fn destroy(&mut self, domain: Domid) -> u32 {
+        let mut pieces = 1;
         loop {
             match self.ask(&Request::Destroy { domain }, &[]).await {
-                Ok(Answer::Done) => return,
-                Ok(Answer::Again) => {}
+                Ok(Answer::Done) => return pieces,
+                Ok(Answer::Again) => pieces += 1,
                 other => wrong("destroy", &other),
             }
         }

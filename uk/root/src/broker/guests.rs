@@ -14,6 +14,9 @@ use xen_abi::{Domid, GrantRef, Mfn, Port, XenError};
 /// Numbers that are tried for a new domain: one is not free as long as somebody holds a page of the domain that had it.
 const TRIES: usize = 8;
 
+/// How long a domain is being destroyed by one request, in microseconds: a MiB takes a fifth of a millisecond or so.
+const DESTROY_US: u64 = 1_000;
+
 /// Domains that are asked about by one hypercall.
 const BATCH: usize = 16;
 
@@ -148,7 +151,7 @@ impl Host {
     }
 
     pub(super) fn destroy_guest(&mut self, domain: Domid) -> Outcome {
-        match self.control.destroy(domain) {
+        match self.control.destroy_for(domain, DESTROY_US) {
             Err(error) if error.is(Errno::Eagain) => return Ok(Answer::Again),
             Err(error) if !error.is(Errno::Esrch) => return Err(Refusal::xen(error)),
             _ => {}
