@@ -2,7 +2,7 @@
 //! suffers.
 
 use emulator::artifacts::XenVersion::{V4_17, V4_20};
-use emulator::condition::{component, root};
+use emulator::condition::{component, everything_is_up, root};
 use emulator::event::Rung;
 use emulator::fault::{Fault, RootFault};
 use rvmm_tests::system::BROKER;
@@ -23,7 +23,9 @@ fn goes_on(host: &mut Host) {
 }
 
 fn boot(test: &str, setup: Setup) -> Host {
-    let host = Host::boot(test, Setup { system: BROKER, ..setup });
+    // They may be at work before everything is up, so nothing of the boot is passed over.
+    let host = Host::switch_on(test, Setup { system: BROKER, ..setup });
+    host.wait_for(everything_is_up());
     host.wait_for(component(SOUND).logs("an earlier life has left 0 domains"));
     host
 }

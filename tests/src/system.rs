@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use description::{ArchiveWriter, Description, Name, Source};
 use emulator::artifacts::Artifacts;
+use guest_files::Folders;
 
 /// Bytes of a page, the unit of memory sizes in a description.
 const PAGE_BYTES: u32 = 4096;
@@ -82,9 +83,6 @@ pub const BROKER: System = system!("broker.toml");
 /// Two probes with the deadlines of a host in service, and two that stand for guests.
 pub const MEASURED: System = system!("measured.toml");
 
-/// The most bytes that a guest's kernel unpacks to.
-const MOST_KERNEL: usize = 128 << 20;
-
 impl System {
     /// The description `text` from the file that is named `file` in complaints about it.
     pub const fn new(file: &'static str, text: &'static str) -> System {
@@ -147,22 +145,19 @@ impl System {
             writer.image(name, read(&artifacts.image(name.as_str()))?);
             writer.symbols(name, read(&artifacts.symbols(name.as_str()))?);
         }
-        for guest in &description.guests {
-            let Source::Kernel { kernel, ramdisk, .. } = &guest.source else { continue };
-            let path = artifacts.target().join("guests").join(kernel.as_str());
-            let file = read(&path)?;
-            let image =
-                kernel_image::unpack(&file, MOST_KERNEL).with_context(|| path.display().to_string())?;
-            writer.kernel(&guest.name, image.into_owned());
-            if let Some(ramdisk) = ramdisk {
-                writer.ramdisk(&guest.name, read(&artifacts.target().join("guests").join(ramdisk.as_str()))?);
-            }
-        }
+        let files = artifacts.target().join("guests");
+        let folders = Folders { configs: &systems(), files: &files };
+        guest_files::add(&description, folders, &mut writer).context("run ./x guests")?;
         let root = Name::new("root").map_err(|error| anyhow!("{error}"))?;
         writer.symbols(&root, read(&artifacts.symbols("root"))?);
         fs::write(path, writer.finish()).with_context(|| format!("cannot write {}", path.display()))?;
         Ok((description.host.memory_pages * PAGE_BYTES) >> 20)
     }
+}
+
+/// The folder of the descriptions, and of the configurations of their guests.
+fn systems() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("systems")
 }
 
 fn read(path: &PathBuf) -> Result<Vec<u8>> {

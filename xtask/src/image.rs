@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use description::{ArchiveWriter, Description, Name, encode_symbols};
+use guest_files::{Folders, GuestFileError};
 
 use crate::cargo;
 use crate::elf::{self, ElfError};
@@ -54,6 +55,9 @@ pub(crate) enum ImageError {
         /// What is wrong with it.
         source: ElfError,
     },
+    /// A guest's files cannot be had.
+    #[error(transparent)]
+    Guest(#[from] GuestFileError),
     /// A file cannot be read or written.
     #[error("{}: {source}", .path.display())]
     File {
@@ -84,7 +88,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Description, ImageError> {
         replace(&folder.join(program.name.as_str()), &program.image)?;
         replace(&folder.join(format!("{}.symbols", program.name.as_str())), &program.symbols)?;
     }
-    replace(&folder.join("rvmm.archive"), &archive(&description, &programs)?)?;
+    replace(&folder.join("rvmm.archive"), &archive(&description, &programs, workspace.root())?)?;
     Ok(description)
 }
 
@@ -112,8 +116,9 @@ fn read_program(program: &str, path: &Path) -> Result<Program, ImageError> {
     Ok(Program { name, image: elf::loadable(&file).map_err(bad)?, symbols })
 }
 
-/// The archive: the images that components are made of, once each, with their symbols, and root's symbols.
-fn archive(description: &Description, programs: &[Program]) -> Result<Vec<u8>, ImageError> {
+/// The archive: the images that components are made of, once each, with their symbols, and root's symbols; and the guests'
+/// files, by their paths in the checkout.
+fn archive(description: &Description, programs: &[Program], checkout: &Path) -> Result<Vec<u8>, ImageError> {
     let mut writer = ArchiveWriter::new(description);
     for component in &description.components {
         if !programs.iter().any(|program| program.name == component.image) {
@@ -134,6 +139,7 @@ fn archive(description: &Description, programs: &[Program]) -> Result<Vec<u8>, I
             writer.symbols(&program.name, program.symbols.clone());
         }
     }
+    guest_files::add(description, Folders { configs: checkout, files: checkout }, &mut writer)?;
     Ok(writer.finish())
 }
 
@@ -166,7 +172,7 @@ mod tests {
     #[test]
     fn the_archive_holds_what_the_description_names_and_roots_symbols() {
         let programs = ["net", "probe", "root"].map(program);
-        let bytes = archive(&described(&["probe", "probe"]), &programs).unwrap();
+        let bytes = archive(&described(&["probe", "probe"]), &programs, Path::new(".")).unwrap();
         let archive = Archive::parse(&bytes).unwrap();
         assert_eq!(archive.image("probe"), Some(&b"probe"[..]));
         assert_eq!(archive.image("net"), None);
@@ -179,7 +185,8 @@ mod tests {
 
     #[test]
     fn an_image_that_nothing_makes_is_reported_with_what_there_is() {
-        let error = archive(&described(&["xenstore"]), &["probe", "root"].map(program)).unwrap_err();
+        let error =
+            archive(&described(&["xenstore"]), &["probe", "root"].map(program), Path::new(".")).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("`xenstore`") && text.contains("probe, root"), "{text}");
     }
