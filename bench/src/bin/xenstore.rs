@@ -56,7 +56,7 @@ struct Contestant {
 type Workload = (&'static str, fn(&mut Contestant, usize) -> Result<Vec<u64>>, [Option<f64>; 2]);
 
 /// The workloads of a small store, with the aims of the project's plan.
-const WORKLOADS: [Workload; 13] = [
+const WORKLOADS: [Workload; 15] = [
     ("read", |it, count| times(count, || Ok(it.client.read(0, "/bench/value")?)), [Some(1.0), Some(1.0)]),
     (
         "write",
@@ -71,6 +71,16 @@ const WORKLOADS: [Workload; 13] = [
     (
         "transaction-of-10-writes",
         |it, count| times(count / 10 + 1, || transaction(&mut it.client)),
+        [Some(0.2), None],
+    ),
+    (
+        "transaction-of-10-writes/pipelined",
+        |it, count| times(count / 10 + 1, || pipelined_transaction(&mut it.client)),
+        [Some(0.2), None],
+    ),
+    (
+        "cpu/transaction-of-10-writes",
+        |it, count| work(it, count / 10 + 1, |it| pipelined_transaction(&mut it.client)),
         [Some(0.2), None],
     ),
     ("mkdir-and-rm", |it, count| times(count, || mkdir_and_rm(&mut it.client)), [Some(1.0), None]),
@@ -204,6 +214,21 @@ fn times<T>(count: usize, mut what: impl FnMut() -> Result<T>) -> Result<Vec<u64
         .collect()
 }
 
+/// What the daemon takes of the processor's time for each of `count` times, in nanoseconds.
+fn work(
+    it: &mut Contestant,
+    count: usize,
+    mut what: impl FnMut(&mut Contestant) -> Result<()>,
+) -> Result<Vec<u64>> {
+    (0..count)
+        .map(|_| {
+            let used = cpu_time(it.daemon.pid())?;
+            what(it)?;
+            Ok(nanoseconds(cpu_time(it.daemon.pid())?.saturating_sub(used)))
+        })
+        .collect()
+}
+
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -215,6 +240,16 @@ fn transaction(client: &mut Client) -> Result<()> {
     }
     anyhow::ensure!(client.transaction_end(transaction, true)?, "nobody else writes");
     Ok(())
+}
+
+/// The same in two pieces: the start, whose answer is needed for the rest, and the rest.
+fn pipelined_transaction(client: &mut Client) -> Result<()> {
+    let transaction = client.transaction_start()?;
+    let mut requests: Vec<Request> = (0..10)
+        .map(|number| Request { transaction, ..write(&format!("/bench/transaction/{number}")) })
+        .collect();
+    requests.push(Request { kind: Kind::TransactionEnd, transaction, payload: terminated(&["T"]) });
+    client.pipeline(&requests)?.into_iter().try_for_each(|answer| Ok(answer.map(drop)?))
 }
 
 fn mkdir_and_rm(client: &mut Client) -> Result<()> {
@@ -296,5 +331,16 @@ fn large_store(
     let longest: Vec<Vec<u64>> =
         writes.iter().map(|samples| samples.iter().max().copied().into_iter().collect()).collect();
     add(report, &format!("longest-pause/{nodes}-nodes"), "ns", contestants, &longest, [Some(1.0), None]);
+    // The same without what the machine does besides: new nodes, so that tables grow and passes are made meanwhile.
+    let works = in_turns(contestants, arguments.rounds, |it| {
+        work(it, arguments.samples, |it| {
+            it.nodes += 1;
+            let path = node(it.nodes - 1);
+            Ok(it.client.write(0, &path, b"value")?)
+        })
+    })?;
+    let most: Vec<Vec<u64>> =
+        works.iter().map(|samples| samples.iter().max().copied().into_iter().collect()).collect();
+    add(report, &format!("cpu/longest-request/{nodes}-nodes"), "ns", contestants, &most, [Some(1.0), None]);
     Ok(())
 }

@@ -14,6 +14,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use linux::shared::SharedMemory;
 use replica::master::{Channels, XenStoreFraming};
 use replica::session::Sessions;
-use rustix::fs::{FlockOperation, SeekFrom};
+use rustix::fs::{FallocateFlags, FlockOperation, SeekFrom};
 use rustix::io::Errno;
 use uk_abi::Words;
 
@@ -164,6 +165,7 @@ pub struct Memory(&'static Pages);
 #[derive(Debug)]
 struct Pages {
     memory: SharedMemory,
+    file: File,
     /// For each page, whether something may have been written to it.
     written: Vec<AtomicBool>,
 }
@@ -186,7 +188,7 @@ impl Memory {
             at = end;
         }
         // It is mapped once and used until the process ends.
-        Ok(Self(Box::leak(Box::new(Pages { memory, written }))))
+        Ok(Self(Box::leak(Box::new(Pages { memory, file: file.try_clone()?, written }))))
     }
 }
 
@@ -210,6 +212,19 @@ impl Words for Memory {
             page.store(true, Ordering::Relaxed);
         }
         self.0.memory.words()[index].store(value, order);
+    }
+
+    fn forget(&self, words: Range<usize>) {
+        let pages = words.start.div_ceil(PAGE_WORDS)..words.end / PAGE_WORDS;
+        if pages.is_empty() {
+            return;
+        }
+        let (offset, length) = (pages.start * PAGE_WORDS * 8, pages.len() * PAGE_WORDS * 8);
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        // A file system that cannot do it keeps them.
+        if rustix::fs::fallocate(&self.0.file, flags, offset as u64, length as u64).is_ok() {
+            self.0.written[pages].iter().for_each(|page| page.store(false, Ordering::Relaxed));
+        }
     }
 }
 

@@ -25,7 +25,7 @@
 use crate::frame::{Frame, HEADER_WORDS, Kind, PAYLOAD_MAX, Ring, Stamp};
 use crate::seal;
 use alloc::vec::Vec;
-use core::ops::ControlFlow;
+use core::ops::{ControlFlow, Range};
 use core::sync::atomic::Ordering::{Acquire, Release};
 use uk_abi::Words;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -54,6 +54,12 @@ const PACE: usize = 4;
 /// Words of steps, for each word of the state, after which a pass is due: what is to be read at a start stays in
 /// proportion to what it is worth.
 const STALE: usize = 4;
+
+/// The fewest words of steps after which a pass may be due.
+const STALE_MIN: usize = 1 << 15;
+
+/// Words of an area that is free again which are given back at a time.
+const FORGOTTEN: usize = 1 << 14;
 
 /// Words that are kept for steps that make the state smaller: those of some large records.
 const RESERVE: usize = 2048;
@@ -197,6 +203,8 @@ pub struct Vault<W> {
     /// Where the last pass ended.
     after_pass: usize,
     scrubbed: usize,
+    /// Words of the area that does not count which hold a log that is over.
+    over: Range<usize>,
 }
 
 impl<W: Words> Vault<W> {
@@ -222,7 +230,8 @@ impl<W: Words> Vault<W> {
             torn: false,
             stamp: Stamp::default(),
         };
-        let mut vault = Vault { words, seed, active: None, pass: None, after_pass: 0, scrubbed: 0 };
+        let mut vault =
+            Vault { words, seed, active: None, pass: None, after_pass: 0, scrubbed: 0, over: 0..0 };
         let Some((area, salt)) = heads[0].or(heads[1]) else {
             vault.write_heads();
             return Ok((vault, opened));
@@ -234,6 +243,8 @@ impl<W: Words> Vault<W> {
         }
         if area < 2 {
             let reach = vault.open_reach(area, &mut opened);
+            let other = Log { area: 1 - area, salt, tail: 0, reach: 0 }.ring(found).base;
+            vault.over = other..other + read_reach(&vault.words, 0, 1 - area).unwrap_or(0);
             vault.find_end(Log { area, salt, tail: reach, reach }, &mut opened);
         }
         Ok((vault, opened))
@@ -304,7 +315,7 @@ impl<W: Words> Vault<W> {
         let won = self.active.map_or(0, |log| log.tail) - self.after_pass;
         // Not again at once when the state is nearly all that there is.
         self.pass.is_none()
-            && won >= self.capacity() / 32
+            && won >= STALE_MIN.min(self.capacity() / 32)
             && (self.room() < self.capacity() / 8 || won >= STALE * self.after_pass)
     }
 
@@ -333,6 +344,7 @@ impl<W: Words> Vault<W> {
     /// # Errors
     /// It does not fit. Whoever wants to be sure beforehand asks for [`room`](Self::room).
     pub fn append(&mut self, step: &Frame<'_>) -> Result<(), Full> {
+        self.forget_some();
         let replaced = self.pass.is_some_and(|pass| pass.base == Base::Replaced);
         let mut active = self.active.filter(|_| !replaced);
         let mut new = self.pass.map(|pass| pass.log);
@@ -354,6 +366,15 @@ impl<W: Words> Vault<W> {
         Ok(())
     }
 
+    /// Gives back a part of the memory of a log that is over.
+    fn forget_some(&mut self) {
+        if !self.over.is_empty() {
+            let end = self.over.end.min(self.over.start + FORGOTTEN);
+            self.words.forget(self.over.start..end);
+            self.over.start = end;
+        }
+    }
+
     fn check_fit(&self, log: &Log, frame: &Frame<'_>) -> Result<(), Full> {
         let (needed, free) = (frame.words(), self.capacity() - log.tail);
         if needed > free || needed > PAYLOAD_MAX { Err(Full { needed, free }) } else { Ok(()) }
@@ -366,6 +387,8 @@ impl<W: Words> Vault<W> {
         let area = self.active.map_or(0, |log| 1 - log.area);
         let bound = if base == Base::Kept { self.active.map_or(0, |log| log.tail) } else { 0 };
         let log = Log { area, salt: self.seed, tail: 0, reach: 0 };
+        // What was not given back yet is written over.
+        self.over = 0..0;
         self.pass = Some(Pass { log, base, written: 0, bound });
     }
 
@@ -391,7 +414,8 @@ impl<W: Words> Vault<W> {
     /// It does not fit, or no pass has begun.
     pub fn end_pass(&mut self, stamp: Stamp, payload: &[u64]) -> Result<(), Full> {
         self.append_chunk(&Frame::new(Kind::PassEnd, stamp, payload))?;
-        self.active = self.pass.take().map(|pass| pass.log);
+        let before = core::mem::replace(&mut self.active, self.pass.take().map(|pass| pass.log));
+        self.over = before.map_or(0..0, |log| log.written(self.words.count()));
         self.after_pass = self.active.map_or(0, |log| log.tail);
         self.scrubbed = 0;
         self.write_heads();
@@ -435,6 +459,7 @@ impl<W: Words> Vault<W> {
     /// Reads about `budget` words of the log, going on where the last call stopped, and mends a damaged copy
     /// of the head. `Break` says what is, or was, wrong.
     pub fn scrub(&mut self, budget: usize, payload: &mut Vec<u64>) -> ControlFlow<Flaw> {
+        self.forget_some();
         let head = self.active.map_or((NO_AREA, 0), |log| (log.area, log.salt));
         let mut is_whole = [0, 1].iter().all(|copy| read_head(&self.words, *copy) == Some(head));
         if !is_whole {
@@ -510,6 +535,12 @@ impl Log {
     fn ring(&self, words: usize) -> Ring {
         let capacity = (words - AREAS) / 2;
         Ring { base: AREAS + self.area * capacity, capacity }
+    }
+
+    /// The words that it has written to.
+    fn written(&self, words: usize) -> Range<usize> {
+        let base = self.ring(words).base;
+        base..base + self.tail
     }
 }
 

@@ -1,5 +1,6 @@
 //! Shared memory, as words.
 
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Memory that somebody else may write at any moment, as 64-bit words.
@@ -15,6 +16,12 @@ pub trait Words {
 
     /// Sets the word `index`, which must be less than [`count`](Words::count).
     fn store(&self, index: usize, value: u64, order: Ordering);
+
+    /// Nobody needs any more what these words hold: from now on they may read as they are, or as zero. Memory that can be
+    /// given back is.
+    fn forget(&self, words: Range<usize>) {
+        let _ = words;
+    }
 }
 
 impl Words for &[AtomicU64] {

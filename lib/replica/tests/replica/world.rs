@@ -2,6 +2,7 @@
 
 use core::sync::atomic::Ordering;
 use std::cell::Cell;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use uk_abi::Words;
@@ -93,6 +94,11 @@ impl Words for Memory {
         self.fuse.moment();
         self.words[index].set(value);
         self.fuse.moment();
+    }
+
+    /// What nobody needs is gone at once.
+    fn forget(&self, words: Range<usize>) {
+        words.for_each(|index| self.words[index].set(0));
     }
 }
 
