@@ -14,13 +14,10 @@ use emulator::condition::{component, everything_is_up};
 use emulator::event::Rung;
 use emulator::fault::Fault;
 use emulator::lan::OUR_ADDRESS;
-use rvmm_tests::system::System;
+use rvmm_tests::network::{GUESTS, NET, Network, part_repair};
 use rvmm_tests::{Host, Setup};
 
-const NET: &str = "net";
-
-/// The domains of the guests, behind those of the components, and the address of the first.
-const GUESTS: [u16; 2] = [6, 7];
+/// The address of the first guest.
 const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 6);
 
 /// Kills in a test unless told otherwise: each way to die comes once.
@@ -28,21 +25,6 @@ const KILLS: usize = 7;
 
 /// From one kill to the next.
 const PAUSE: Duration = Duration::from_millis(700);
-
-/// The system with guests that do these jobs, and the network's unikernel at `address`.
-fn system(address: &str, jobs: &[&str]) -> System {
-    // Of root's memory each guest takes an unpacked kernel and a ramdisk.
-    let root_mib = 32 + 96 * jobs.len();
-    let text = include_str!("systems/network.toml");
-    let mut text = text.replace("ROOT", &root_mib.to_string()).replace("ADDRESS", address);
-    for (number, job) in jobs.iter().enumerate() {
-        text += &format!(
-            "\n[[guest]]\nname = \"guest.{number}\"\nkernel = \"bookworm-guest/vmlinuz\"\nramdisk = \
-             \"bookworm-guest/initrd\"\nmemory = \"96 MiB\"\ncmdline = \"console=hvc0 panic=1 task=net {job}\"\n"
-        );
-    }
-    System::new("tests/systems/network.toml", text.leak())
-}
 
 /// A host whose first guests, so many, have their interfaces.
 fn boot(test: &str, guests: usize, setup: Setup) -> Host {
@@ -64,23 +46,22 @@ fn kills() -> usize {
 
 /// Kills the network's unikernel or a part of it in one way after the other, and waits each time until that is repaired.
 fn kill(host: &mut Host, round: usize) {
+    const FAULTS: [Fault; KILLS - 1] = [
+        Fault::DriverCrash,
+        Fault::BackendCrash,
+        Fault::Ud2,
+        Fault::DriverHang,
+        Fault::BackendHang,
+        Fault::TightLoop,
+    ];
     host.begin_chapter();
-    match round % KILLS {
-        0 => host.inject(NET, Fault::DriverCrash),
-        1 => host.inject(NET, Fault::BackendCrash),
-        2 => host.inject(NET, Fault::Ud2),
-        3 => host.inject(NET, Fault::DriverHang),
-        4 => host.inject(NET, Fault::BackendHang),
-        5 => host.inject(NET, Fault::TightLoop),
-        _ => host.restart(NET, Rung::Rebuild),
+    let fault = FAULTS.get(round % KILLS);
+    match fault {
+        Some(fault) => host.inject(NET, *fault),
+        None => host.restart(NET, Rung::Rebuild),
     }
-    host.wait_for(match round % KILLS {
-        0 => component(NET).logs("repaired part=driver kind=crash"),
-        1 => component(NET).logs("repaired part=backend kind=crash"),
-        3 => component(NET).logs("repaired part=driver kind=hang"),
-        4 => component(NET).logs("repaired part=backend kind=hang"),
-        _ => component(NET).is_repaired(),
-    });
+    let repaired = fault.and_then(|fault| part_repair(*fault));
+    host.wait_for(repaired.unwrap_or_else(|| component(NET).is_repaired()));
 }
 
 fn kill_again_and_again(host: &mut Host) {
@@ -104,7 +85,7 @@ fn guests_reach_each_other() {
         "address=10.0.3.7/24 job=ping peer=10.0.3.6 count=200",
     ];
     let mut host =
-        boot("network-guests", 2, Setup { system: system("10.0.3.2/24", &jobs), ..Setup::default() });
+        boot("network-guests", 2, Setup { system: Network::PATIENT.system(&jobs), ..Setup::default() });
     for guest in GUESTS {
         let done = host.wait_for_guest_to_say(guest, "guest: ping done");
         assert!(done.contains("200 sent, 200 packets received"), "{done}");
@@ -119,7 +100,7 @@ fn guests_reach_each_other() {
 fn every_frame_of_a_guest_is_sent() {
     let count = 300 + 250 * kills();
     let job = format!("address={FIRST_ADDRESS}/24 job=ping peer={OUR_ADDRESS} count={count} interval=0.005");
-    let system = system("10.0.3.2/24", &[&job]);
+    let system = Network::PATIENT.system(&[&job]);
     let mut host = boot("network-frames", 1, Setup { system, ..Setup::default() });
     let [guest, _] = GUESTS;
     let (_, heard) = host.listen(|host| {
@@ -141,7 +122,11 @@ fn a_connection_outlives_whatever_dies() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let job = format!("address=10.0.2.16/24 job=echo peer=10.0.2.2 port={port}");
-    let setup = Setup { system: system("10.0.2.15/24", &[&job]), on_this_machine: true, ..Setup::default() };
+    let setup = Setup {
+        system: Network { address: "10.0.2.15/24", ..Network::PATIENT }.system(&[&job]),
+        on_this_machine: true,
+        ..Setup::default()
+    };
     let mut host = boot("network-connection", 1, setup);
     let [guest, _] = GUESTS;
     host.wait_for_guest_to_say(guest, "guest: echo starts");
@@ -190,7 +175,8 @@ fn talk(stream: TcpStream, done: &AtomicBool) -> usize {
 #[test]
 fn a_guest_cannot_be_somebody_else() {
     let jobs = ["address=10.0.3.6/24 job=forge peer=10.0.3.7", "address=10.0.3.7/24"];
-    let host = boot("network-forged", 2, Setup { system: system("10.0.3.2/24", &jobs), ..Setup::default() });
+    let host =
+        boot("network-forged", 2, Setup { system: Network::PATIENT.system(&jobs), ..Setup::default() });
     host.wait_for_guest_to_say(GUESTS[0], "guest: forge unheard");
     host.wait_for(component(NET).logs("dropped: forged Ethernet address"));
     host.power_off();

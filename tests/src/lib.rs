@@ -13,6 +13,7 @@
 
 pub mod flip;
 pub mod host;
+pub mod network;
 pub mod seats;
 pub mod setup;
 pub mod store;

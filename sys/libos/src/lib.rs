@@ -27,6 +27,7 @@ pub mod clock;
 pub mod contain;
 mod critical;
 pub mod dma;
+pub mod e1000e;
 mod entry;
 pub mod event;
 mod executor;

@@ -6,6 +6,7 @@ use core::fmt;
 use heapless::Vec;
 use libos::contain::{Crashed, contain};
 use libos::dma::{DmaPlace, Span};
+use libos::e1000e::{E1000e, SetUpError};
 use libos::fault;
 use libos::nic::{CardError, Checked, Cut, MAX_PIECES, Nic, Sum, Work};
 use libos::uk_abi::device_info::DeviceInfo;
@@ -60,13 +61,31 @@ pub enum Doom {
     Hang,
 }
 
+/// Why a card cannot be driven.
+#[derive(Debug)]
+pub enum OpenError {
+    /// A virtio card.
+    Virtio(DeviceError),
+    /// An 82574L.
+    E1000e(SetUpError),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Virtio(error) => error.fmt(f),
+            Self::E1000e(error) => error.fmt(f),
+        }
+    }
+}
+
 /// Why there is no new driver.
 #[derive(Debug)]
 pub enum RestartError {
     /// It crashed while it was being made, or the old one while it was being dropped.
     Crashed(Crashed),
     /// The card cannot be driven.
-    Device(DeviceError),
+    Device(OpenError),
 }
 
 impl fmt::Display for RestartError {
@@ -93,8 +112,8 @@ impl Driver {
     /// Sets `device` up, with frames in memory at `place`; none if no driver here is for it.
     ///
     /// # Errors
-    /// [`DeviceError`].
-    pub fn new(device: &'static DeviceInfo, place: DmaPlace) -> Option<Result<Self, DeviceError>> {
+    /// [`OpenError`].
+    pub fn new(device: &'static DeviceInfo, place: DmaPlace) -> Option<Result<Self, OpenError>> {
         let nic = match open(device, place)? {
             Ok(nic) => nic,
             Err(error) => return Some(Err(error)),
@@ -174,8 +193,14 @@ impl Driver {
 }
 
 /// The driver for `device`, if there is one.
-fn open(device: &'static DeviceInfo, place: DmaPlace) -> Option<Result<Box<dyn Nic>, DeviceError>> {
-    Net::new(device, place).map(|net| net.map(|net| Box::new(net) as Box<dyn Nic>))
+fn open(device: &'static DeviceInfo, place: DmaPlace) -> Option<Result<Box<dyn Nic>, OpenError>> {
+    let virtio = || Net::new(device, place).map(|net| net.map(boxed).map_err(OpenError::Virtio));
+    let intel = || E1000e::new(device, place).map(|card| card.map(boxed).map_err(OpenError::E1000e));
+    virtio().or_else(intel)
+}
+
+fn boxed(nic: impl Nic + 'static) -> Box<dyn Nic> {
+    Box::new(nic)
 }
 
 /// Where frames lie, as drivers name it.

@@ -1,0 +1,345 @@
+//! Intel's 82574L network card, by its datasheet (revision 3.4): legacy descriptors, one queue in each direction.
+//!
+//! The card reads and writes rings of descriptors of two words each. What it has done with one stands in the second word, so
+//! that nothing of a ring is read from the card itself.
+
+use crate::dma::{DmaBuffer, DmaPlace, Span, machine_address};
+use crate::nic::{CardError, Checked, MAX_PIECES, Nic, Offloads, Received, Work};
+use alloc::boxed::Box;
+use core::fmt;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicU64, fence};
+use uk_abi::device_info::{DeviceInfo, IrqKind};
+use uk_abi::layout::PAGE_SIZE;
+
+/// The vendor and the device.
+const ID: (u16, u16) = (0x8086, 0x10d3);
+
+/// Descriptors of a ring: one page of them.
+const RING: usize = 256;
+
+/// Bytes of a place to receive into, as the card is told (10.2.5.1, BSIZE): the longest frame has fewer.
+const PLACE: usize = 2048;
+
+/// How often a register is read that should change: the card is reset within a microsecond (10.2.2.1).
+const READS: u32 = 100_000;
+
+/// Registers (10.2), by their offsets, and their bits.
+mod register {
+    pub const CTRL: usize = 0x0000;
+    pub const STATUS: usize = 0x0008;
+    pub const ICR: usize = 0x00c0;
+    pub const IMS: usize = 0x00d0;
+    pub const IMC: usize = 0x00d8;
+    pub const EIAC: usize = 0x00dc;
+    pub const IVAR: usize = 0x00e4;
+    pub const RCTL: usize = 0x0100;
+    pub const TCTL: usize = 0x0400;
+    pub const TIPG: usize = 0x0410;
+    pub const RECEIVE: usize = 0x2800;
+    pub const TRANSMIT: usize = 0x3800;
+    /// From the first register of a ring: its address, length, head and tail.
+    pub const ADDRESS_LOW: usize = 0x00;
+    pub const ADDRESS_HIGH: usize = 0x04;
+    pub const LENGTH: usize = 0x08;
+    pub const HEAD: usize = 0x10;
+    pub const TAIL: usize = 0x18;
+    /// Bytes of all registers that are used.
+    pub const END: usize = 0x6000;
+    /// Groups that are heard: 128 words.
+    pub const MTA: usize = 0x5200;
+    pub const RAL: usize = 0x5400;
+    pub const RAH: usize = 0x5404;
+}
+
+/// Link up; reset.
+const CTRL_SLU: u32 = 1 << 6;
+const CTRL_RST: u32 = 1 << 26;
+/// There is a link.
+const STATUS_LU: u32 = 1 << 1;
+/// Receive: on, everything, broadcasts too, without the checksum at the end.
+const RCTL: u32 = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 15 | 1 << 26;
+/// Transmit: on, short frames padded, and what half duplex needs.
+const TCTL: u32 = 1 << 1 | 1 << 3 | 0x0f << 4 | 0x40 << 12;
+/// Gaps between frames, as the datasheet has them.
+const TIPG: u32 = 8 | 2 << 10 | 10 << 20;
+/// Interrupts: a frame was sent, one has come, and the causes of MSI-X's vectors.
+const INTERRUPTS: u32 = 1 | 1 << 4 | 1 << 7 | VECTORS;
+const VECTORS: u32 = 1 << 20 | 1 << 22 | 1 << 24;
+/// Every cause is told by vector 0.
+const IVAR: u32 = 8 | 8 << 8 | 8 << 16;
+
+/// Of a descriptor's second word: its length, the frame's end, the checksum inserted at its end, a report wanted; and what
+/// the card says: done, the frame's end, errors.
+const LENGTH: u64 = 0xffff;
+const SEND_END: u64 = 1 << 24;
+const SEND_CRC: u64 = 1 << 25;
+const SEND_REPORT: u64 = 1 << 27;
+const DONE: u64 = 1 << 32;
+const RECEIVED_END: u64 = 1 << 33;
+const RECEIVED_ERRORS: u64 = 0xff << 40;
+
+/// Why a card cannot be driven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SetUpError {
+    /// Its registers are not mapped.
+    NoRegisters,
+    /// The description gives this unikernel too little DMA memory.
+    Memory,
+    /// It does not end its reset.
+    Reset,
+}
+
+impl fmt::Display for SetUpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoRegisters => "its registers are not mapped",
+            Self::Memory => "there is too little DMA memory",
+            Self::Reset => "it does not end its reset",
+        })
+    }
+}
+
+impl core::error::Error for SetUpError {}
+
+/// The registers of a card.
+#[derive(Clone, Copy)]
+struct Registers(u64);
+
+impl Registers {
+    fn of(device: &DeviceInfo) -> Option<Self> {
+        let bar = &device.bars[0];
+        (bar.va != 0 && bar.size >= register::END as u64).then_some(Self(bar.va))
+    }
+
+    fn read(self, at: usize) -> u32 {
+        debug_assert!(at < register::END);
+        // SAFETY: the registers are mapped there, as many as were asked for, and stay so for this life.
+        unsafe { ((self.0 + at as u64) as *const u32).read_volatile() }
+    }
+
+    fn write(self, at: usize, value: u32) {
+        debug_assert!(at < register::END);
+        // SAFETY: as above. What the card is told of memory is of this unikernel's DMA memory alone.
+        unsafe { ((self.0 + at as u64) as *mut u32).write_volatile(value) };
+    }
+}
+
+/// A ring of descriptors, and the numbers of what the card has.
+struct Ring {
+    memory: DmaBuffer,
+    registers: Registers,
+    /// The first of its registers.
+    base: usize,
+    /// The number of the frame that ends in each descriptor that the card has.
+    numbers: Box<[Option<u16>; RING]>,
+    /// The next descriptor to be given, and the next that the card gives back. They count on.
+    given: usize,
+    taken: usize,
+}
+
+impl Ring {
+    fn new(registers: Registers, base: usize) -> Option<Self> {
+        let memory = DmaBuffer::new((RING * 16).div_ceil(PAGE_SIZE))?;
+        let address = memory.machine_address().0;
+        registers.write(base + register::ADDRESS_LOW, address as u32);
+        registers.write(base + register::ADDRESS_HIGH, (address >> 32) as u32);
+        registers.write(base + register::LENGTH, (RING * 16) as u32);
+        registers.write(base + register::HEAD, 0);
+        registers.write(base + register::TAIL, 0);
+        Some(Self { memory, registers, base, numbers: Box::new([None; RING]), given: 0, taken: 0 })
+    }
+
+    /// A word of a descriptor.
+    fn word(&self, index: usize, word: usize) -> &AtomicU64 {
+        let at = (index % RING * 2 + word) * 8;
+        // SAFETY: the ring lies in the buffer, which is aligned to pages and looked at in no other way while this lives.
+        unsafe { &*self.memory[at..at + 8].as_ptr().cast::<AtomicU64>() }
+    }
+
+    /// Descriptors that can be given. One is kept back: a full ring looks like an empty one.
+    fn free(&self) -> usize {
+        RING - 1 - (self.given - self.taken)
+    }
+
+    fn give(&mut self, address: u64, second: u64, number: Option<u16>) {
+        self.word(self.given, 0).store(address, Relaxed);
+        self.word(self.given, 1).store(second, Release);
+        self.numbers[self.given % RING] = number;
+        self.given += 1;
+    }
+
+    /// The second word of the next descriptor, if the card is done with it, and the number of the frame that ends in it.
+    fn take(&mut self) -> Option<(u64, Option<u16>)> {
+        if self.taken == self.given {
+            return None;
+        }
+        let second = self.word(self.taken, 1).load(Acquire);
+        if second & DONE == 0 {
+            return None;
+        }
+        let number = self.numbers[self.taken % RING].take();
+        self.taken += 1;
+        Some((second, number))
+    }
+
+    fn tell(&self) {
+        fence(Release);
+        self.registers.write(self.base + register::TAIL, (self.given % RING) as u32);
+    }
+}
+
+/// An 82574L.
+pub struct E1000e {
+    registers: Registers,
+    receive: Ring,
+    transmit: Ring,
+    pool: DmaPlace,
+    mac: [u8; 6],
+    is_untold: [bool; 2],
+}
+
+impl E1000e {
+    /// Sets `device` up, with frames in `pool`; none if it is no such card.
+    ///
+    /// # Errors
+    /// [`SetUpError`].
+    pub fn new(device: &'static DeviceInfo, pool: DmaPlace) -> Option<Result<Self, SetUpError>> {
+        ((device.vendor, device.device) == ID).then(|| Self::set_up(device, pool))
+    }
+
+    fn set_up(device: &'static DeviceInfo, pool: DmaPlace) -> Result<Self, SetUpError> {
+        let registers = Registers::of(device).ok_or(SetUpError::NoRegisters)?;
+        reset(registers)?;
+        let mac = address(registers);
+        registers.write(register::CTRL, registers.read(register::CTRL) | CTRL_SLU);
+        (0..128).for_each(|word| registers.write(register::MTA + word * 4, 0));
+        let receive = Ring::new(registers, register::RECEIVE).ok_or(SetUpError::Memory)?;
+        let transmit = Ring::new(registers, register::TRANSMIT).ok_or(SetUpError::Memory)?;
+        registers.write(register::TIPG, TIPG);
+        registers.write(register::TCTL, TCTL);
+        registers.write(register::RCTL, RCTL);
+        if device.irq_kind() == IrqKind::Msix {
+            registers.write(register::IVAR, IVAR);
+            registers.write(register::EIAC, VECTORS);
+        }
+        registers.write(register::IMS, INTERRUPTS);
+        Ok(Self { registers, receive, transmit, pool, mac, is_untold: [false; 2] })
+    }
+
+    /// Where the machine has the bytes of `span`.
+    fn machine_address(&self, span: Span) -> Result<u64, CardError> {
+        let pointer = self.pool.pointer(span).cast::<u8>().as_ptr() as u64;
+        let machine = machine_address(pointer).ok_or(CardError)?;
+        Ok(crate::virtio::told(machine).0)
+    }
+}
+
+/// Resets the card: it forgets where rings were, and touches no memory.
+fn reset(registers: Registers) -> Result<(), SetUpError> {
+    registers.write(register::IMC, u32::MAX);
+    registers.write(register::RCTL, 0);
+    registers.write(register::TCTL, 0);
+    registers.write(register::CTRL, registers.read(register::CTRL) | CTRL_RST);
+    let is_done = (0..READS).any(|_| registers.read(register::CTRL) & CTRL_RST == 0);
+    registers.write(register::IMC, u32::MAX);
+    let _ = registers.read(register::ICR);
+    if is_done { Ok(()) } else { Err(SetUpError::Reset) }
+}
+
+/// The card's own address, which its reset has read out of its memory.
+fn address(registers: Registers) -> [u8; 6] {
+    let [low, high] = [register::RAL, register::RAH].map(|at| registers.read(at).to_le_bytes());
+    [low[0], low[1], low[2], low[3], high[0], high[1]]
+}
+
+impl Nic for E1000e {
+    fn mac(&self) -> [u8; 6] {
+        self.mac
+    }
+
+    fn is_linked(&self) -> bool {
+        self.registers.read(register::STATUS) & STATUS_LU != 0
+    }
+
+    /// All ones are what is read of a card that is gone; one that was reset does not send.
+    fn is_stopped(&self) -> bool {
+        let control = self.registers.read(register::TCTL);
+        control == u32::MAX || control & TCTL != TCTL
+    }
+
+    fn offloads(&self) -> Offloads {
+        Offloads::default()
+    }
+
+    fn room(&self) -> usize {
+        self.transmit.free() / MAX_PIECES
+    }
+
+    fn send(&mut self, number: u16, _: Work, spans: &[Span]) -> Result<(), CardError> {
+        let (last, first) = spans.split_last().ok_or(CardError)?;
+        if self.transmit.free() < spans.len() {
+            return Err(CardError);
+        }
+        for (span, end) in first.iter().map(|span| (span, None)).chain([(last, Some(number))]) {
+            let flags = SEND_CRC | SEND_REPORT | if end.is_some() { SEND_END } else { 0 };
+            let address = self.machine_address(*span)?;
+            self.transmit.give(address, span.length as u64 & LENGTH | flags, end);
+        }
+        self.is_untold[1] = true;
+        Ok(())
+    }
+
+    fn sent(&mut self) -> Result<Option<u16>, CardError> {
+        while let Some((_, number)) = self.transmit.take() {
+            if number.is_some() {
+                return Ok(number);
+            }
+        }
+        Ok(None)
+    }
+
+    fn post(&mut self, number: u16, span: Span) -> Result<(), CardError> {
+        let is_large = span.offset + PLACE <= PAGE_SIZE;
+        if self.receive.free() == 0 || !is_large {
+            return Err(CardError);
+        }
+        let address = self.machine_address(span)?;
+        self.receive.give(address, 0, Some(number));
+        self.is_untold[0] = true;
+        Ok(())
+    }
+
+    fn received(&mut self) -> Result<Option<Received>, CardError> {
+        let Some((second, number)) = self.receive.take() else { return Ok(None) };
+        let number = number.ok_or(CardError)?;
+        // What is longer than a place, or damaged, is nothing that this driver has asked for.
+        if second & RECEIVED_END == 0 || second & RECEIVED_ERRORS != 0 {
+            return Err(CardError);
+        }
+        Ok(Some(Received { number, length: (second & LENGTH) as usize, checked: Checked::No }))
+    }
+
+    fn kick(&mut self) {
+        let [receive, transmit] = core::mem::take(&mut self.is_untold);
+        if receive {
+            self.receive.tell();
+        }
+        if transmit {
+            self.transmit.tell();
+        }
+    }
+
+    fn acknowledge(&mut self) {
+        // Reading clears it.
+        let _ = self.registers.read(register::ICR);
+    }
+}
+
+impl Drop for E1000e {
+    fn drop(&mut self) {
+        // The rings' memory is given back after this: the card must have forgotten it. One that does not come back from its
+        // reset is stopped all the same.
+        let _ = reset(self.registers);
+    }
+}

@@ -1,0 +1,79 @@
+//! Hosts whose guests use the network, and the ways in which the network's unikernel can fail.
+
+use std::time::Duration;
+
+use emulator::condition::{Condition, component};
+use emulator::fault::Fault;
+
+use crate::system::System;
+
+/// The unikernel.
+pub const NET: &str = "net";
+
+/// The domains of the guests, behind those of the components.
+pub const GUESTS: [u16; 2] = [6, 7];
+
+/// MiB of root's memory: its own, and those of each guest's unpacked kernel and ramdisk.
+const ROOT_MIB: usize = 32;
+const GUEST_MIB: usize = 96;
+
+/// How the network's unikernel is set up.
+#[derive(Clone, Copy, Debug)]
+pub struct Network<'a> {
+    /// The address at which it answers itself, with the length of the prefix.
+    pub address: &'a str,
+    /// Whether it repairs a part that fails (`fine`), or has all of itself made anew (`coarse`).
+    pub policy: &'a str,
+    /// After how long a part that has work and does none hangs.
+    pub deadline: Duration,
+}
+
+impl Network<'_> {
+    /// Parts are repaired, and a busy machine does not make them look ill.
+    pub const PATIENT: Network<'static> =
+        Network { address: "10.0.3.2/24", policy: "fine", deadline: Duration::from_millis(100) };
+
+    /// The system with guests whose first programs use the network in these ways: `tests/guests/init` has the words.
+    pub fn system(self, jobs: &[&str]) -> System {
+        let text = include_str!("../systems/network.toml");
+        let root_mib = ROOT_MIB + GUEST_MIB * jobs.len();
+        let mut text = text
+            .replace("ROOT", &root_mib.to_string())
+            .replace("ADDRESS", self.address)
+            .replace("POLICY", self.policy)
+            .replace("DEADLINE", &self.deadline.as_millis().to_string());
+        for (number, job) in jobs.iter().enumerate() {
+            text += &format!(
+                "\n[[guest]]\nname = \"guest.{number}\"\nkernel = \"bookworm-guest/vmlinuz\"\nramdisk = \
+                 \"bookworm-guest/initrd\"\nmemory = \"96 MiB\"\ncmdline = \"console=hvc0 panic=1 task=net {job}\"\n"
+            );
+        }
+        System::new("tests/systems/network.toml", text.leak())
+    }
+}
+
+/// A fault of a part, and how it shows that the part has been made anew.
+pub fn part_repair(fault: Fault) -> Option<Condition> {
+    let repaired = |text: &str| Some(component(NET).logs(text));
+    match fault {
+        Fault::DriverCrash => repaired("repaired part=driver kind=crash"),
+        Fault::DriverHang => repaired("repaired part=driver kind=hang"),
+        Fault::BackendCrash => repaired("repaired part=backend kind=crash"),
+        Fault::BackendHang => repaired("repaired part=backend kind=hang"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_keeps_the_rules_with_any_guests() {
+        for jobs in [&[][..], &["job=serve"], &["job=serve", "job=ping"]] {
+            let description = Network::PATIENT.system(jobs).description(1).unwrap();
+            description.check(&mut |place, problem| panic!("{place}: {problem}"));
+            assert_eq!(description.guests.len(), jobs.len());
+        }
+    }
+}
