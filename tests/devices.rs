@@ -3,6 +3,7 @@
 use emulator::artifacts::XenVersion::V4_20;
 use emulator::command::Command;
 use emulator::condition::component;
+use emulator::device::NicModel;
 use emulator::event::Rung;
 use emulator::fault::Fault;
 use rvmm_tests::system::{DEVICES, System};
@@ -112,4 +113,24 @@ fn without_an_iommu_no_device_is_told_to_write_where_it_must_not() {
         });
         host.is_beating(name);
     }
+}
+
+/// The network's unikernel drives Intel's card, whatever happens to it.
+#[test]
+fn an_82574l_is_driven_as_well() {
+    let text = include_str!("systems/devices.toml").replace("virtio-net", "e1000e");
+    let system = System::new("tests/systems/devices.toml", text.leak());
+    let setup = Setup { system, devices: true, nic: NicModel::E1000e, ..Setup::default() };
+    let mut host = Host::boot("devices-82574l", setup);
+    host.expect_answer_from(NET_ADDRESS);
+    for fault in [Fault::DriverCrash, Fault::DriverHang, Fault::WildData, Fault::TightLoop] {
+        host.begin_chapter();
+        host.inject("net", fault);
+        host.wait_for(component("net").is_repaired());
+        host.expect_answer_from(NET_ADDRESS);
+    }
+    host.begin_chapter();
+    host.restart("net", Rung::Rebuild);
+    host.wait_for(component("net").is_repaired_by(Rung::Rebuild));
+    host.expect_answer_from(NET_ADDRESS);
 }

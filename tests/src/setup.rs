@@ -42,7 +42,9 @@ pub struct Setup {
     pub processors: u32,
     /// Whether it has a network card and a disk.
     pub devices: bool,
-    /// Whether its network card, if it has one, is on QEMU's own network, which leads to this machine's programs, and not on a
+    /// What its network card is, if it has one.
+    pub nic: NicModel,
+    /// Whether that is on QEMU's own network, which leads to this machine's programs, and not on a
     /// LAN of the test's.
     pub on_this_machine: bool,
     /// Which disk.
@@ -62,6 +64,7 @@ impl Default for Setup {
             iommu: true,
             processors: 1,
             devices: false,
+            nic: NicModel::Virtio,
             on_this_machine: false,
             disk: DiskModel::Virtio,
             partitions: &[],
@@ -116,10 +119,10 @@ impl Setup {
         let mut lan = None;
         if self.devices {
             let nic = if self.on_this_machine {
-                Nic::user(NicModel::Virtio)
+                Nic::user(self.nic)
             } else {
                 let network = lan.insert(Lan::new()?);
-                Nic::lan(NicModel::Virtio, network.socket())
+                Nic::lan(self.nic, network.socket())
             };
             let disk = Disk::new(self.disk, new_disk(directory, self.partitions)?);
             machine = machine.nic(nic).disk(disk.persistent());
