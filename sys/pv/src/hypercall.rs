@@ -20,16 +20,17 @@ pub type Result<T = ()> = core::result::Result<T, XenError>;
 pub unsafe fn raw(number: u64, args: [u64; 5]) -> i64 {
     let result: i64;
     // SAFETY: Xen's calling convention: the number in rax, arguments in rdi, rsi, rdx, r10 and r8;
-    // rax, rcx and r11 change. What the operation does is the caller's promise.
+    // rax, rcx and r11 change. So do the arguments: where Xen interrupts a long operation it puts there
+    // what is left to do, and issues it again. What the operation does is the caller's promise.
     unsafe {
         asm!(
             "syscall",
             inlateout("rax") number => result,
-            in("rdi") args[0],
-            in("rsi") args[1],
-            in("rdx") args[2],
-            in("r10") args[3],
-            in("r8") args[4],
+            inlateout("rdi") args[0] => _,
+            inlateout("rsi") args[1] => _,
+            inlateout("rdx") args[2] => _,
+            inlateout("r10") args[3] => _,
+            inlateout("r8") args[4] => _,
             lateout("rcx") _,
             lateout("r11") _,
             options(nostack)
