@@ -79,6 +79,9 @@ pub async fn run(uk: &Uk, name: &str, arguments: &Arguments) {
     }
 }
 
+/// Nodes of a directory, with their values.
+type Nodes<'a> = &'a [(&'a str, &'a str)];
+
 /// The session, in which every request must succeed.
 struct Store {
     session: Session<'static, Channel>,
@@ -117,7 +120,7 @@ impl Store {
             return;
         }
         let number = device.to_string();
-        let ends: [(&str, [Domid; 2], &[(&str, &str)]); 2] = [
+        let ends: [(&str, [Domid; 2], Nodes<'_>); 2] = [
             (
                 &back,
                 [*backend, guest],

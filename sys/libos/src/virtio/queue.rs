@@ -215,4 +215,4 @@ impl Queue {
 }
 
 // Descriptors fill a page; the available and used areas have room in one for as many.
-const _: () = assert!(2 + SIZE as usize + 1 <= HALVES && USED_RING + SIZE as usize * USED_ENTRY < HALVES);
+const _: () = assert!(2 + (SIZE as usize) < HALVES && USED_RING + SIZE as usize * USED_ENTRY < HALVES);
