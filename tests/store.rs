@@ -13,8 +13,9 @@ use rvmm_tests::{Host, Setup};
 /// A host whose clients are served, by a master whom both replicas follow.
 fn boot(test: &str, setup: Setup) -> Host {
     // Replicas may follow before everything is up, so nothing of the boot is passed over.
-    let host = Host::switch_on(test, Setup { system: STORE, ..setup });
+    let mut host = Host::switch_on(test, Setup { system: STORE, ..setup });
     host.wait_for_all(is_served());
+    host.begin_chapter();
     host
 }
 
