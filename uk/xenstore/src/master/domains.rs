@@ -9,7 +9,8 @@ use xenstore::ConnectionId;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// The generation of each domain that the store knows, in memory that outlives this life: a higher one in the register
-/// says that the known domain is gone.
+/// says that the known domain is gone. Of a domain that is gone and was forgotten, that of its successor, whether there is
+/// one already or not.
 pub(super) struct Known {
     words: Kept,
     /// The count of changes of the register when it was read last.
@@ -73,9 +74,11 @@ impl Service {
         if let Some(index) = self.followers.iter().position(|follower| follower.domid == domid) {
             return self.settle_replica(index, entry.state);
         }
-        let generation = entry.generation & u64::from(u32::MAX);
-        let is_another = self.known.get(domid.0).is_some_and(|known| known != generation);
-        if is_another || entry.state == State::Gone {
+        // A domain that is gone has made way for the next one, which may have nodes before the register speaks of it.
+        let is_gone = entry.state == State::Gone;
+        let generation = (entry.generation + u64::from(is_gone)) & u64::from(u32::MAX);
+        let known = self.known.get(domid.0);
+        if known.map_or(is_gone, |known| known != generation) {
             self.master.with_engine(|engine, effects| engine.domain_died(domid, effects));
             self.carry_out();
         }
