@@ -115,6 +115,9 @@ pub struct BootInfo {
     pub archive: Area,
     /// Bytes of that archive.
     pub archive_bytes: u64,
+    /// The unikernels that may have guests, for those who read the register: they may do everything for them. A set as in
+    /// [`SharedInfo::members`].
+    pub toolstacks: u64,
     /// Where the unikernel notes what of it is mapped: [`layout::KEPT_MAP_ENTRY`] bytes for each page.
     pub kept_map: Area,
     /// The number under which root has granted the first page of `kept`; the others follow.
@@ -129,7 +132,7 @@ pub struct BootInfo {
 }
 
 const _: () = assert!(
-    size_of::<BootInfo>() == 344 + MAX_SHARED * size_of::<SharedInfo>() && size_of::<BootInfo>() <= PAGE_SIZE
+    size_of::<BootInfo>() == 352 + MAX_SHARED * size_of::<SharedInfo>() && size_of::<BootInfo>() <= PAGE_SIZE
 );
 
 /// Why a boot info page is not one that this unikernel can use.

@@ -29,6 +29,8 @@ pub struct Lent {
     register: Area,
     archive: Area,
     archive_bytes: u64,
+    /// Who may have guests, if it is told.
+    toolstacks: u64,
     shared: Vec<SharedInfo, MAX_SHARED>,
 }
 
@@ -49,6 +51,7 @@ impl Lent {
         info.register = self.register;
         info.archive = self.archive;
         info.archive_bytes = self.archive_bytes;
+        info.toolstacks = self.toolstacks;
         info.shared_count = self.shared.len() as u32;
         for (place, shared) in info.shared.iter_mut().zip(&self.shared) {
             *place = *shared;
@@ -104,6 +107,7 @@ impl Kept {
                 register: nothing,
                 archive: nothing,
                 archive_bytes: 0,
+                toolstacks: 0,
                 shared: Vec::new(),
             });
             next += pages;
@@ -147,6 +151,7 @@ impl Kept {
             if pages > 0 {
                 let (area, borrower) = lent.take(pages, domid(index), Access::ReadOnly);
                 lent.register = area;
+                lent.toolstacks = askers.iter().fold(0, |set, (index, _)| set | 1 << domid(*index).0);
                 let _ = readers.push(borrower);
             }
         }

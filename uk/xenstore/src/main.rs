@@ -12,7 +12,8 @@
 //! random    numbers that nobody outside can guess
 //! ```
 //!
-//! Its arguments are words: `privileged=D` says that domain D may do everything, as dom0 may elsewhere.
+//! Who may have guests may do everything, as dom0 may elsewhere: the system description's capability `guests` says who. Its
+//! arguments are words: `privileged=D` says the same of domain D.
 //!
 //! What a request means is the business of the crate `xenstore`, and how it survives that of the crate `replica`. A
 //! program that dies here leaves its rings, its vault and its sessions behind, and the next life goes on with the

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use libos::Uk;
+use libos::uk_abi::kept::domains;
 use libos::uk_abi::register;
 use libos::xen_abi::Domid;
 use replica::master::{Channels, XenStoreFraming};
@@ -93,7 +94,8 @@ impl Memory {
 impl Memory {
     /// The settings of the store, which are the same in every instance.
     pub fn store_config(&self, uk: &Uk) -> xenstore::Config {
-        let privileged = arguments::privileged(uk.info().args());
+        let mut privileged = arguments::privileged(uk.info().args());
+        privileged.extend(domains(uk.info().toolstacks).map(Domid));
         xenstore::Config { seed: self.seed, privileged, ..Default::default() }
     }
 }
