@@ -148,6 +148,21 @@ impl Host {
         }
     }
 
+    /// What the guest with this domid has written to its console in this chapter, line by line.
+    pub fn said_by_guest(&self, domid: u16) -> Vec<String> {
+        let said = |line| match line {
+            Line::Domain(number, said) if number == domid => Some(said),
+            _ => None,
+        };
+        self.host.lines().into_iter().filter_map(said).collect()
+    }
+
+    /// Says something to `component`, in its own terms.
+    #[track_caller]
+    pub fn tell(&mut self, component: &str, line: &str) {
+        self.command(Command::Tell { component: component.into(), line: line.into() });
+    }
+
     /// Fails the test if a fault of anyone was noticed in this chapter.
     #[track_caller]
     pub fn has_seen_no_fault(&self) {

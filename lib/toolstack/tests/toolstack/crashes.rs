@@ -30,6 +30,7 @@ impl Story {
                 self.live(machine, Some(death));
                 assert!(matches!(self.live(machine, None), Ended::Reached(_)));
                 assert_same(&comparable(machine), &expected, &format!("{death:?}"));
+                machine.power_off();
             }
         }
         // The next life dies too, somewhere else each time.
@@ -40,6 +41,7 @@ impl Story {
             self.live(machine, Some(Death::After(number * 3 % 50)));
             self.live(machine, None);
             assert_same(&comparable(machine), &expected, &format!("{number} and then"));
+            machine.power_off();
         }
     }
 }

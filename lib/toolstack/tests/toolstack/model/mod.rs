@@ -16,7 +16,7 @@ use ring::xenstore::Interface;
 use root::Root;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use store::Store;
 use toolstack::layout::End;
 use toolstack::{Broker, Command, Host, Phase, Toolstack, World};
@@ -65,6 +65,11 @@ pub enum Ended {
     Reached(u64),
 }
 
+thread_local! {
+    /// Slots of hosts that are off.
+    static SPARE: RefCell<Vec<&'static [AtomicU64]>> = const { RefCell::new(Vec::new()) };
+}
+
 pub struct Machine {
     store: RefCell<Store>,
     root: RefCell<Root>,
@@ -101,7 +106,7 @@ impl Default for Machine {
             store: RefCell::new(Store::new(Interface::new(page), OWN)),
             root: RefCell::new(Root::new(4 * 16 * 256)),
             page,
-            slots: words(broker::layout::WORDS),
+            slots: SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| words(broker::layout::WORDS)),
             register: words(register::WORDS),
             kernel: kernel(),
             configs: [(GUEST, CONFIG.to_owned())].into(),
@@ -142,6 +147,12 @@ impl Machine {
     /// A host lives as long as the test.
     pub fn power_on(self) -> &'static Self {
         Box::leak(Box::new(self))
+    }
+
+    /// The end of the host; the largest part of its memory is another's then.
+    pub fn power_off(&'static self) {
+        self.slots.iter().for_each(|word| word.store(0, Relaxed));
+        SPARE.with_borrow_mut(|spare| spare.push(self.slots));
     }
 
     /// One life of the toolstack. It does what `operator` wants, which is asked each time when there is nothing else to do, until
