@@ -70,7 +70,7 @@ pub(crate) extern "C" fn kernel_call(number: u64, a: u64, b: u64, c: u64) -> u64
             watchdog::tick_in(b);
             // SAFETY: main may issue domctls anyway, and Xen checks the address of this one. The watchdog's tick is all
             // that interrupts it.
-            unsafe { kernel_interruptible(Hypercall::Domctl.raw().into(), a) }
+            unsafe { kernel_interruptible(Hypercall::Domctl.raw(), a) }
         }
         PANICKED => {
             let message = main_slice::<u8>(a, b, MESSAGE_LEN).and_then(|bytes| str::from_utf8(bytes).ok());
