@@ -22,23 +22,16 @@
 //! that is free to know the latter, the head says for each area how far its log may *reach*: no frame lies beyond. It is
 //! moved on before a frame is written there, by so much that this is seldom.
 
+mod head;
+
 use crate::frame::{Frame, HEADER_WORDS, Kind, PAYLOAD_MAX, Ring, Stamp};
-use crate::seal;
 use alloc::vec::Vec;
 use core::ops::{ControlFlow, Range};
 use core::sync::atomic::Ordering::{Acquire, Release};
+use head::{AREAS, NO_AREA, read_head, read_reach, write_heads, write_reach};
 use uk_abi::Words;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 use zerocopy::IntoBytes;
-
-const MAGIC: u64 = u64::from_le_bytes(*b"Vault  2");
-/// Words of one copy of the head.
-const HEAD_WORDS: usize = 8;
-/// In a copy of the head: how far the logs of the two areas reach.
-const REACHES: usize = 4;
-const AREAS: usize = 2 * HEAD_WORDS;
-/// Words of it that are in use: a mark, the area, its salt, and their checksum.
-const HEAD_SUMMED: usize = 4;
 
 /// By how many words a log's reach moves on at most: what is searched in vain when the vault is opened, a fraction of a
 /// millisecond.
@@ -498,12 +491,9 @@ impl<W: Words> Vault<W> {
     /// word that it is in; none if no log counts.
     pub(crate) fn flip(&self, bit: usize) -> Option<usize> {
         let log = self.active?;
-        let heads = (0..2 * HEAD_WORDS).filter(|word| {
-            let place = word % HEAD_WORDS;
-            place < HEAD_SUMMED || place == REACHES + log.area
-        });
+        let heads = head::words_in_use(log.area);
         let base = log.ring(self.words.count()).base;
-        let count = 2 * (HEAD_SUMMED + 1) + log.tail;
+        let count = heads.clone().count() + log.tail;
         let word = heads.chain(base..base + log.tail).nth(bit / 64 % count)?;
         self.flip_word(word, bit);
         Some(word)
@@ -554,43 +544,4 @@ fn write(words: &impl Words, log: &mut Log, frame: &Frame<'_>) {
     }
     area.write(words, log.tail as u64, log.salt, frame);
     log.tail = end;
-}
-
-/// Stands in the head while no area counts.
-const NO_AREA: usize = 2;
-
-fn head_sum(area: usize, salt: u64, words: usize) -> u64 {
-    xxh3_64_with_seed([area as u64, salt].as_bytes(), MAGIC ^ words as u64)
-}
-
-fn read_head(words: &impl Words, copy: usize) -> Option<(usize, u64)> {
-    let word = |index| words.load(copy * HEAD_WORDS + index, Acquire);
-    let (area, salt) = (word(1) as usize, word(2));
-    let sound = word(0) == MAGIC && area <= NO_AREA && word(3) == head_sum(area, salt, words.count());
-    sound.then_some((area, salt))
-}
-
-fn write_heads(words: &impl Words, area: usize, salt: u64) {
-    let values: [u64; HEAD_SUMMED] = [MAGIC, area as u64, salt, head_sum(area, salt, words.count())];
-    for copy in 0..2 {
-        for (index, value) in values.into_iter().enumerate() {
-            words.store(copy * HEAD_WORDS + index, value, Release);
-        }
-    }
-}
-
-/// Marks the reach of the first area; that of the second has the next tag.
-const REACH_TAG: u8 = 0x70;
-
-fn read_reach(words: &impl Words, copy: usize, area: usize) -> Option<usize> {
-    let word = words.load(copy * HEAD_WORDS + REACHES + area, Acquire);
-    seal::open(REACH_TAG + area as u8, word).map(|reach| reach as usize)
-}
-
-/// Before anything is written beyond the reach that was there, in both copies.
-fn write_reach(words: &impl Words, area: usize, reach: usize) {
-    for copy in 0..2 {
-        let word = seal::seal(REACH_TAG + area as u8, reach as u64);
-        words.store(copy * HEAD_WORDS + REACHES + area, word, Release);
-    }
 }

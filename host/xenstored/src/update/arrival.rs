@@ -14,7 +14,7 @@ use rustix::io::write;
 use tracing::{info, warn};
 use xenstore::stream::{Loaded, Loader, Restored};
 use xenstore::wire::{self, Decoded};
-use xenstore::{ConnectionId, Effects};
+use xenstore::{ConnectionId, Effects, Engine};
 
 use crate::domains::Hypervisor;
 use crate::paths::Paths;
@@ -74,7 +74,12 @@ pub fn arrive(
     for restored in connections {
         let id = restored.id;
         match Arriving::new(restored, hypervisor.as_deref_mut()) {
-            Ok(one) => arriving.push(one),
+            Ok(one) => {
+                if let (Some(port), Some(domid)) = (one.remote_port, id.ring_of()) {
+                    engine.moved_port(domid, port);
+                }
+                arriving.push(one);
+            }
             Err(error) => {
                 warn!("connection {} does not go on: {error}", id.0);
                 engine.disconnect(id, &mut Effects::new());
@@ -86,7 +91,25 @@ pub fn arrive(
         // Its ports are bound anew, as after a crash.
         drop(inherited::take(global.event_channels));
     }
-    // What arrived whole before is answered here; what is not whole goes on.
+    answer_what_is_whole(&mut engine, &mut arriving);
+    let (newcomers, sockets): (Vec<Newcomer>, Vec<_>) =
+        arriving.into_iter().map(|one| (one.newcomer, one.socket)).unzip();
+    let sessions = memories
+        .sessions()
+        .map_err(|error| ArrivalError::File { path: paths.state.clone(), error: io::Error::other(error) })?;
+    master::seed(config.clone(), memories.vault, sessions, engine, &newcomers).map_err(ArrivalError::Seed)?;
+    info!("live update: {} clients go on", newcomers.len());
+    let numbers = newcomers.iter().map(|newcomer| newcomer.id.0);
+    arrival.clients = numbers.zip(sockets).filter_map(|(number, socket)| Some((number, socket?))).collect();
+    for path in &paths.dumps {
+        // One of the two was not there.
+        let _ = fs::remove_file(path);
+    }
+    Ok(Some(arrival))
+}
+
+/// Answers the requests that had arrived whole, and leaves the beginnings of others.
+fn answer_what_is_whole(engine: &mut Engine, arriving: &mut [Arriving]) {
     let mut effects = Effects::new();
     for at in 0..arriving.len() {
         let (id, input) = (arriving[at].newcomer.id, std::mem::take(&mut arriving[at].newcomer.input));
@@ -103,27 +126,6 @@ pub fn arrive(
         }
         arriving[at].newcomer.input = rest.to_vec();
     }
-    for one in &arriving {
-        if let Some(port) = one.remote_port
-            && let Some(domid) = one.newcomer.id.ring_of()
-        {
-            engine.moved_port(domid, port);
-        }
-    }
-    let (newcomers, sockets): (Vec<Newcomer>, Vec<_>) =
-        arriving.into_iter().map(|one| (one.newcomer, one.socket)).unzip();
-    let sessions = memories
-        .sessions()
-        .map_err(|error| ArrivalError::File { path: paths.state.clone(), error: io::Error::other(error) })?;
-    master::seed(config.clone(), memories.vault, sessions, engine, &newcomers).map_err(ArrivalError::Seed)?;
-    info!("live update: {} clients go on", newcomers.len());
-    let numbers = newcomers.iter().map(|newcomer| newcomer.id.0);
-    arrival.clients = numbers.zip(sockets).filter_map(|(number, socket)| Some((number, socket?))).collect();
-    for path in &paths.dumps {
-        // One of the two was not there.
-        let _ = fs::remove_file(path);
-    }
-    Ok(Some(arrival))
 }
 
 /// Reads the newest of the files that there are.
