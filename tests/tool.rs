@@ -154,13 +154,8 @@ fn guests_come_and_go() {
     tell(&mut host, "destroy guest", "guest: forgotten");
     let before = host.free();
     for _ in 0..number("RVMM_GUEST_ROUNDS", ROUNDS) {
-        host.begin_chapter();
-        for name in &names {
-            host.tell(TOOLSTACK, &format!("create guest {name}"));
-            host.wait_for(component(TOOLSTACK).logs(&format!("{name}: building")));
-        }
         for (index, name) in names.iter().enumerate() {
-            host.wait_for(component(TOOLSTACK).logs(&format!("{name}: running")));
+            tell(&mut host, &format!("create guest {name}"), &format!("{name}: running"));
             host.wait_for_guest_to_say(GUEST + index as u16, "guest: up ");
         }
         for name in &names {
