@@ -93,7 +93,7 @@ fn harm(host: &mut Host, round: usize) {
 #[test]
 fn a_file_system_stays_right() {
     let mut host =
-        boot("disk-files", Setup { system: guest_that!("task=files rounds=16"), ..Setup::default() });
+        boot("disk-files", Setup { system: guest_that!("task=files rounds=10"), ..Setup::default() });
     host.wait_for_guest_to_say(GUEST, "guest: files round=1");
     for round in 0..8 {
         harm(&mut host, round);
