@@ -78,10 +78,9 @@ impl Memory {
 impl Inner {
     /// Maps a page, or takes over what is left. Where the window is full, something that is left makes room.
     fn page(&mut self, guest: Domid, gref: GrantRef) -> Result<MappedPage, Unmappable> {
-        if let Some(page) = self.left.remove(&(guest, gref)) {
-            if page.access() == Access::ReadWrite {
-                return Ok(page);
-            }
+        if let Some(page) = self.left.remove(&(guest, gref)).filter(|page| page.access() == Access::ReadWrite)
+        {
+            return Ok(page);
         }
         match MappedPage::map(guest, gref, Access::ReadWrite) {
             Err(Unmappable::WindowFull { .. }) if !self.left.is_empty() => {
