@@ -1,7 +1,7 @@
 //! The machine of phases, and what the journal makes of them.
 
 use proptest::prelude::*;
-use toolstack::phase::{Event, NoPhase, Phase, StopReason, Then, Wish};
+use toolstack::phase::{Event, Phase, StopReason, Then, Wish};
 use xlcfg::OnEvent;
 
 const REASON: StopReason = StopReason::Crash;
@@ -81,7 +81,9 @@ fn a_domain_comes_and_goes_in_one_way_each() {
         if phase.has_domain() && !next.has_domain() {
             assert!(matches!(next, Phase::Destroying { .. }), "{phase} {event:?} {next}");
         }
-        assert_eq!(next == Phase::Building, event == Event::Cleared && next == Phase::Building);
+        if next == Phase::Building {
+            assert_eq!((phase, event), (Phase::Destroying { then: Then::Rebuild }, Event::Cleared));
+        }
     }
 }
 
@@ -117,9 +119,8 @@ fn a_guest_that_stops_gets_what_its_configuration_says() {
 proptest! {
     #[test]
     fn other_words_are_no_phase(text in "[a-z0-9 ]{0,30}") {
-        match text.parse::<Phase>() {
-            Ok(phase) => prop_assert_eq!(phase.to_string(), text),
-            Err(NoPhase) => {}
+        if let Ok(phase) = text.parse::<Phase>() {
+            prop_assert_eq!(phase.to_string(), text);
         }
     }
 }

@@ -34,7 +34,7 @@ pub struct Root {
     pub ended: u32,
     /// The doorbell has rung.
     pub rings: Cell<bool>,
-    /// Answers nothing to a request to build more: the next one of this name is refused.
+    /// The next request of this name is refused.
     pub refuses: Cell<Option<&'static str>>,
 }
 
