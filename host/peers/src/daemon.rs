@@ -23,7 +23,7 @@ const SHIM: &str = include_str!("xen_of_files.c");
 /// How long a daemon may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is asked whether it does.
-const PAUSE: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_micros(500);
 /// How many bytes of a daemon's log are shown when it does not start.
 const LOG_SHOWN: usize = 2000;
 
