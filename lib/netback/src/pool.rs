@@ -266,6 +266,17 @@ impl Pool {
         numbered.filter(|(_, frame)| frame.references > 0).filter_map(|(id, frame)| Some((id, frame.owner?)))
     }
 
+    /// All frames that somebody reads.
+    pub fn in_use(&self) -> impl Iterator<Item = FrameId> {
+        let numbered = (0..).map(FrameId).zip(&self.frames);
+        numbered.filter(|(_, frame)| frame.references > 0).map(|(id, _)| id)
+    }
+
+    /// The frame that this one was cut from.
+    pub fn parent(&self, id: FrameId) -> Option<FrameId> {
+        self.frame(id).parent
+    }
+
     /// How many pages a frame has.
     pub fn pages(&self, id: FrameId) -> usize {
         (HEADROOM + self.length(id)).div_ceil(PAGE)

@@ -307,6 +307,15 @@ impl<'a> Plane<'a> {
         }
     }
 
+    /// Whether a card or this program itself has a frame.
+    pub(crate) fn is_had(&self, frame: FrameId) -> bool {
+        self.ports.iter().any(|behind| match behind {
+            Behind::Card(uplink) => uplink.has(frame) || uplink.is_posted(frame),
+            Behind::Own(queue) => queue.contains(&frame),
+            Behind::Guest(_) | Behind::Nothing => false,
+        })
+    }
+
     /// Limits what a guest may send.
     pub fn set_rate(&mut self, port: PortId, rate: Option<Rate>, now_us: u64) {
         if let Some(device) = self.device_mut(port) {

@@ -35,6 +35,20 @@ impl<'a> Plane<'a> {
         }
     }
 
+    /// How many frames nobody has any more, after [`reborn`](Self::reborn). There are none, unless the old backend died in
+    /// the middle of something: then everything has to be made anew.
+    pub fn strays(&self) -> usize {
+        let mut is_had = alloc::vec![false; self.pool.capacity()];
+        for frame in self.pool.in_use().filter(|frame| self.is_had(*frame)) {
+            let mut next = Some(frame);
+            while let Some(frame) = next {
+                is_had[usize::from(frame.0)] = true;
+                next = self.pool.parent(frame);
+            }
+        }
+        self.pool.in_use().filter(|frame| !is_had[usize::from(frame.0)]).count()
+    }
+
     /// Guests' frames that only a card still needs.
     fn only_with_cards(&self) -> Vec<(FrameId, Owner)> {
         let is_with_card = |frame| {

@@ -129,6 +129,11 @@ impl Uplink {
         self.held[usize::from(frame.0)]
     }
 
+    /// Whether the card receives into a frame.
+    pub fn is_posted(&self, frame: FrameId) -> bool {
+        self.posted.contains(&frame)
+    }
+
     /// The driver is dead or as good as. What it had waits for the next.
     pub fn driver_failed(&mut self) {
         self.counters.again += self.shadow.running() as u64;

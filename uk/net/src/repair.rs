@@ -142,7 +142,8 @@ impl Service {
         let uplink = self.plane.uplink(CARD);
         uplink.map_or_else(Look::default, |uplink| Look {
             has_work: uplink.sending() > 0,
-            done: uplink.progress(),
+            // What comes in says nothing of what goes out.
+            done: uplink.counters().sent,
         })
     }
 
@@ -210,6 +211,8 @@ impl Service {
             }
         }
         self.plane.reborn(devices);
+        let strays = self.plane.strays();
+        assert!(strays == 0, "the backend has died in the middle of something: {strays} frames are nobody's");
         liars.into_iter().for_each(|(vif, lie)| self.banish(vif, lie));
         for (vif, guest) in self.guests.iter_mut().enumerate() {
             if let Some(guest) = guest {

@@ -233,6 +233,7 @@ impl Host {
             .map(|number| (port(*number), self.resume(*number).expect("an honest frontend")))
             .collect();
         self.plane.reborn(devices);
+        assert_eq!(self.plane.strays(), 0, "frames that nobody has");
     }
 
     /// The driver alone has died.
