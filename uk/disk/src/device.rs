@@ -113,9 +113,12 @@ impl Device {
             Ok(volume) => volume,
             Err(error) => {
                 claims.release(self.holder);
-                log::error!("{}: {params:?}: {error}", self.holder);
-                self.write(session, "hotplug-error", format!("{params:?}: {error}")).await?;
-                self.write(session, "hotplug-status", "error").await?;
+                let why = format!("{params:?}: {error}");
+                if text(session, &format!("{}/hotplug-error", self.path)).await?.as_ref() != Some(&why) {
+                    log::error!("{}: {why}", self.holder);
+                    self.write(session, "hotplug-error", &why).await?;
+                    self.write(session, "hotplug-status", "error").await?;
+                }
                 return Ok(false);
             }
         };
