@@ -6,17 +6,10 @@ use emulator::condition::component;
 use emulator::device::NicModel;
 use emulator::event::Rung;
 use emulator::fault::Fault;
-use rvmm_tests::system::{DEVICES, System};
+use rvmm_tests::system::DEVICES;
 use rvmm_tests::traffic::NET_ADDRESS;
 use rvmm_tests::trial::{FOREIGN_ADDRESS, Program, trials};
 use rvmm_tests::{Host, Setup};
-
-/// The same system, whose devices may interrupt in this way at best.
-fn with_interrupt(way: &str) -> System {
-    let text = include_str!("systems/devices.toml");
-    let text = text.replace(" }]", &format!(", interrupt = \"{way}\" }}]"));
-    System::new("tests/systems/devices.toml", text.leak())
-}
 
 fn boot(test: &str, setup: Setup) -> Host {
     Host::boot(test, Setup { system: DEVICES, devices: true, ..setup })
@@ -75,7 +68,8 @@ fn faults_are_repaired_without_an_iommu_on_xen_4_20() {
 #[test]
 fn devices_are_served_without_messages() {
     for (way, kind) in [("line", "Intx"), ("poll", "Poll")] {
-        let setup = Setup { system: with_interrupt(way), devices: true, ..Setup::default() };
+        let system = DEVICES.replacing(" }]", &format!(", interrupt = \"{way}\" }}]"));
+        let setup = Setup { system, devices: true, ..Setup::default() };
         let mut host = Host::boot(&format!("devices-by-{way}"), setup);
         for (name, program) in [("net", Program::Net), ("disk", Program::Disk)] {
             for trial in trials(program).filter(|trial| matches!(trial.fault, Fault::Ud2 | Fault::TightLoop))

@@ -89,6 +89,15 @@ impl System {
         System { file, text }
     }
 
+    /// The same with every `from` in its text replaced.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn replacing(self, from: &str, to: &str) -> System {
+        assert!(self.text.contains(from), "{} has no {from:?}", self.file);
+        System { text: self.text.replace(from, to).leak(), ..self }
+    }
+
     /// The description, with deadlines that are `patience` times those of the text.
     ///
     /// # Errors

@@ -17,14 +17,14 @@ use strum::VariantArray;
 use crate::error::Error;
 use crate::packages::{self, Piece, Shelf};
 use crate::workspace::Workspace;
-use crate::{cargo, guests, image, process};
+use crate::{cargo, guests, image, process, vanilla};
 
 /// A host that somebody watches is ended by hand; one that was forgotten ends after a day.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// The benchmark that boots no host.
 const XENSTORE_BENCH: &str = "xenstore";
-/// The benchmark whose hosts run guests.
-const DISK_BENCH: &str = "disk";
+/// The benchmark that boots a Linux dom0 beside ours.
+const VM_BENCH: &str = "vm";
 /// Pages of 4 KiB in a MiB.
 const PAGES_PER_MIB: u32 = 256;
 /// Bytes of the disk that `run` gives the host. The file is sparse: it takes up what is written to it.
@@ -142,9 +142,10 @@ pub(crate) fn bench(
         process::run(cargo::host(workspace, "build").args(["--release", "--package", "xenstored"]))?;
     } else {
         prepare(workspace, XenVersion::VARIANTS)?;
-    }
-    if name == DISK_BENCH {
         guests::build_all(workspace)?;
+    }
+    if name == VM_BENCH {
+        vanilla::build(workspace)?;
     }
     let mut command = cargo::system(workspace, "run", "rvmm-bench");
     command.args(["--quiet", "--release", "--bin", name, "--"]).args(extra);
