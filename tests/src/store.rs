@@ -61,7 +61,7 @@ pub fn longest_request_of(host: &Host, client: &str) -> Result<u64, HostError> {
 /// Waits until the one client of a large store has filled it.
 ///
 /// # Errors
-/// When it does not within [`FILLED`].
+/// When it does not within `FILLED`.
 pub fn fill(host: &Host) -> Result<(), HostError> {
     let served = component("client").logs(SERVED);
     host.wait_line_within(FILLED, &served, |line| match line {
