@@ -40,6 +40,9 @@ const ROUNDS: usize = 4;
 /// How long nothing is looked at where nobody says anything: a card that was stopped does not say so.
 const IDLE_US: u64 = 20_000;
 
+/// The same with guests, whose requests nobody tells of while their backend hangs: no longer than a heartbeat's period.
+const WATCHING_US: u64 = 4_000;
+
 /// The same while something waits for somebody else.
 const WAITING_US: u64 = 3_000;
 
@@ -490,7 +493,13 @@ impl Service {
         let is_waiting = self.plane.uplink(CARD).is_some_and(|uplink| uplink.sending() > 0)
             || self.guests.iter().flatten().any(|guest| guest.is_ready)
             || (FIRST_GUEST..self.guests.len()).any(waits);
-        let look_us = now_us + if is_waiting { WAITING_US } else { IDLE_US };
+        let has_guests = self.guests.iter().any(Option::is_some);
+        let look_us = now_us
+            + match (is_waiting, has_guests) {
+                (true, _) => WAITING_US,
+                (false, true) => WATCHING_US,
+                (false, false) => IDLE_US,
+            };
         let own_us = self.own.as_ref().map_or(u64::MAX, Own::next_us);
         let credit_us = self.guests.iter().flatten().filter_map(|guest| guest.until_us).min();
         look_us.min(own_us).min(credit_us.unwrap_or(u64::MAX)).max(now_us + 1)
