@@ -112,8 +112,7 @@ fn without_an_iommu_no_device_is_told_to_write_where_it_must_not() {
 /// The network's unikernel drives Intel's card, whatever happens to it.
 #[test]
 fn an_82574l_is_driven_as_well() {
-    let text = include_str!("systems/devices.toml").replace("virtio-net", "e1000e");
-    let system = System::new("tests/systems/devices.toml", text.leak());
+    let system = DEVICES.replacing("virtio-net", "e1000e");
     let setup = Setup { system, devices: true, nic: NicModel::E1000e, ..Setup::default() };
     let mut host = Host::boot("devices-82574l", setup);
     host.expect_answer_from(NET_ADDRESS);
