@@ -139,6 +139,7 @@ fn a_rude_guest_harms_only_itself() {
     host.wait_for(everything_is_up());
     host.wait_for_guest_to_say(FIRST, "guest: up ");
     host.wait_for_guest_to_say(FIRST, "guest: disk xvda sectors=32768 read_only=0");
+    host.wait_for_guest_to_say(SECOND, "guest: up ");
     host.wait_for_guest_to_say(SECOND, "guest: lie grant 300 of domain d9: ");
     let refused = host.wait_for_guest_to_say(SECOND, "guest: refused ");
     assert!(refused.contains("disk 51712 of domain 8 has it"), "{refused}");
