@@ -89,6 +89,8 @@ fn guests_reach_each_other() {
     for guest in GUESTS {
         let done = host.wait_for_guest_to_say(guest, "guest: ping done");
         assert!(done.contains("200 sent, 200 packets received"), "{done}");
+    }
+    for guest in GUESTS {
         interface_has_not_changed(&mut host, guest);
     }
     host.has_seen_no_fault();
