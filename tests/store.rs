@@ -158,7 +158,7 @@ const GUEST: u16 = 5;
 fn a_stock_guest_notices_nothing() {
     let mut host = Host::boot("store-guest", Setup { system: STORE_GUEST, ..Setup::default() });
     host.wait_for_guest_to_say(GUEST, "guest: store domid=5");
-    host.wait_for_guest_to_say(GUEST, "guest: store count=5");
+    host.wait_for_guest_to_say(GUEST, "guest: store count=2");
     for round in 0..10 {
         host.begin_chapter();
         match round % 5 {
