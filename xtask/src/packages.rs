@@ -68,7 +68,7 @@ const XENSTORE_PACKAGES: [&str; 14] = [
 ];
 
 /// What [`Piece::Dom0`] is made of: the toolstack, what its hotplug scripts call, and their libraries.
-const DOM0_PACKAGES: [&str; 45] = [
+const DOM0_PACKAGES: [&str; 46] = [
     "xen-utils-VERSION",
     "xen-utils-common",
     "xenstore-utils",
@@ -114,6 +114,7 @@ const DOM0_PACKAGES: [&str; 45] = [
     "libxtables12",
     "libyajl2",
     "libzstd1",
+    "zlib1g",
 ];
 
 impl Piece {
