@@ -173,7 +173,7 @@ impl Theirs {
             "name='{GUEST}'\\ntype='pv'\\nkernel='/guest/vmlinuz'\\nramdisk='/guest/initrd'\\n\
              cmdline='console=hvc0 panic=1 task=tick'\\nmemory={GUEST_MIB}\\n"
         );
-        host.run(&format!("printf \"{config}\" >/root/guest.cfg"))?;
+        host.run(&format!("printf \"{config}\" >/root/guest.cfg; mkfifo /tmp/keys /tmp/screen"))?;
         Ok(Self { host })
     }
 
@@ -187,8 +187,9 @@ impl Theirs {
     fn measure_one(&mut self, samples: &mut Samples) -> Result<()> {
         let started = Instant::now();
         samples.create.push(micros(self.run("xl create /root/guest.cfg")?.0));
-        // The pipe stands for a keyboard at which nobody types.
-        self.run(&format!("sleep 1000 | xl console {GUEST} | grep -q -m 1 'guest: up '; killall sleep"))?;
+        // A keyboard at which nobody types, and a screen on which one line is waited for.
+        let console = format!("sleep 1000 >/tmp/keys & xl console {GUEST} </tmp/keys >/tmp/screen &");
+        self.run(&format!("{console} grep -q -m 1 'guest: up ' </tmp/screen; killall sleep xenconsole"))?;
         samples.userland.push(micros(started.elapsed()));
         samples.destroy.push(micros(self.run(&format!("xl destroy {GUEST}"))?.0));
         Ok(())
