@@ -104,11 +104,17 @@ impl Report {
         self.rows.push(Row { id: id.into(), unit, summary, peer, ratio, aim });
     }
 
-    /// Writes the report for machines.
+    /// Prints the report for people, and writes it for machines if there is a path.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn write_json(&self, path: &Path) -> Result<()> {
+    pub fn publish(&self, json: Option<&Path>) -> Result<()> {
+        println!("{self}");
+        json.map_or(Ok(()), |path| self.write_json(path))
+    }
+
+    /// Writes the report for machines.
+    fn write_json(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self)?;
         fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
     }

@@ -122,8 +122,7 @@ fn main() -> Result<()> {
             report.add_beside(id, "ns/operation", &of(&ours), &[("device", &of(device))], Some(SLOWER));
         }
     }
-    println!("{report}");
-    options.json.map_or(Ok(()), |path| report.write_json(&path))
+    report.publish(options.json.as_deref())
 }
 
 /// What one way to fail came to, once.

@@ -73,8 +73,7 @@ fn main() -> Result<()> {
     for policy in ["fine", "coarse"] {
         measure(policy, xen, count, &mut report)?;
     }
-    println!("{report}");
-    json.map_or(Ok(()), |path| report.write_json(&path))
+    report.publish(json.as_deref())
 }
 
 /// Measures every fault under one policy.

@@ -51,8 +51,7 @@ fn main() -> Result<()> {
     report.version("xen", xen);
     measure_round_trips(xen, count, &mut report)?;
     measure_stream(xen, mebibytes, &mut report)?;
-    println!("{report}");
-    json.map_or(Ok(()), |path| report.write_json(&path))
+    report.publish(json.as_deref())
 }
 
 /// A host with one guest, which has said `text`; and its LAN, if it is on one.

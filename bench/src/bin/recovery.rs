@@ -80,8 +80,7 @@ fn main() -> Result<()> {
     let (mut host, mut lan) = boot(setup, "recovery")?;
     measure_all(&mut host, &mut lan, options.count, &mut report)
         .with_context(|| format!("the logs are in {}", host.directory().display()))?;
-    println!("{report}");
-    options.json.map_or(Ok(()), |path| report.write_json(&path))
+    report.publish(options.json.as_deref())
 }
 
 fn boot(setup: Setup, name: &str) -> Result<(Host, Lan)> {

@@ -88,8 +88,7 @@ fn main() -> Result<()> {
         let kib = u64::from(component.memory_pages) * 4;
         add(&format!("memory/{}", component.name), "KiB", &[kib], &[], None);
     }
-    println!("{report}");
-    options.json.map_or(Ok(()), |path| report.write_json(&path))
+    report.publish(options.json.as_deref())
 }
 
 /// The system of the toolstack's tests, with guests as small as they can be.

@@ -93,8 +93,7 @@ fn main() -> Result<()> {
     for (nodes, system) in [("10000-nodes", STORE_OF_10_000), ("100000-nodes", STORE_OF_100_000)] {
         large_store(setup, system, nodes, options.restarts, &mut report)?;
     }
-    println!("{report}");
-    options.json.map_or(Ok(()), |path| report.write_json(&path))
+    report.publish(options.json.as_deref())
 }
 
 /// Switches a host on, and waits until its clients are served by a master whom the replicas follow.

@@ -110,8 +110,7 @@ fn main() -> Result<()> {
     for nodes in STORES {
         large_store(&mut report, &mut contestants, nodes, &arguments)?;
     }
-    println!("{report}");
-    arguments.json.map_or(Ok(()), |path| report.write_json(&path))
+    report.publish(arguments.json.as_deref())
 }
 
 /// Lets each contestant have its turn, again and again; answers the samples of each.

@@ -9,10 +9,7 @@
 use alloc::{borrow::ToOwned, string::String};
 use core::{fmt, str::FromStr};
 
-use crate::{
-    Mistake, Reason,
-    text::{Place, Text},
-};
+use crate::{Mistake, Reason, text::Text};
 
 /// A disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -190,7 +187,7 @@ impl FromStr for Disk {
     type Err = Mistake;
 
     fn from_str(text: &str) -> Result<Self, Mistake> {
-        Self::read(&Text { place: Place { line: 1, column: 1 }, text: text.to_owned() })
+        Self::read(&Text::alone(text))
     }
 }
 

@@ -64,6 +64,13 @@ pub struct Text {
     pub text: String,
 }
 
+impl Text {
+    /// A text that stands in no file: an operator's.
+    pub fn alone(text: &str) -> Self {
+        Self { place: Place { line: 1, column: 1 }, text: text.to_owned() }
+    }
+}
+
 /// Reads all settings.
 ///
 /// # Errors

@@ -3,10 +3,7 @@
 use alloc::{borrow::ToOwned, string::String};
 use core::{fmt, str::FromStr};
 
-use crate::{
-    Mistake, Reason,
-    text::{Place, Text},
-};
+use crate::{Mistake, Reason, text::Text};
 
 /// Why other options of an interface are refused.
 const REFUSED: [(&str, &str); 9] = [
@@ -76,7 +73,7 @@ impl FromStr for Vif {
     type Err = Mistake;
 
     fn from_str(text: &str) -> Result<Self, Mistake> {
-        Self::read(&Text { place: Place { line: 1, column: 1 }, text: text.to_owned() })
+        Self::read(&Text::alone(text))
     }
 }
 
