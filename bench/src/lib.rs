@@ -1,7 +1,8 @@
-//! What the benchmarks share: summaries of samples, and the report with its two shapes, a table for people and JSON for machines.
+//! What the benchmarks share: their options, summaries of samples, and the report with its two shapes, a table for people and JSON for machines.
 //!
 //! Each benchmark is a program of its own, in `bin`.
 
+pub mod options;
 pub mod process;
 pub mod provenance;
 pub mod report;

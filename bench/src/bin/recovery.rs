@@ -5,19 +5,18 @@
 //! (`repair`), and from the injection to the first heartbeat (`recover`). The longest time between two answers of the network
 //! (`out-of-service`) is measured from outside.
 
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
-use emulator::artifacts::XenVersion;
 use emulator::command::Command;
 use emulator::condition::component;
 use emulator::event::{FaultKind, Rung, What};
 use emulator::fault::Fault;
 use emulator::host::Host;
 use emulator::lan::Lan;
+use rvmm_bench::options::HostOptions;
 use rvmm_bench::report::Report;
 use rvmm_tests::Setup;
 use rvmm_tests::setup::log_directory;
@@ -50,18 +49,8 @@ const BOOT_US: u64 = 1_500_000;
 /// How fast faults are noticed and repaired
 #[derive(Parser)]
 struct Options {
-    /// Where the figures go, for machines
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Version of Xen: 4.17 or 4.20
-    #[arg(long, default_value_t = XenVersion::V4_17)]
-    xen: XenVersion,
-    /// Number of processors
-    #[arg(long, default_value_t = 1)]
-    processors: u32,
-    /// Use KVM where it can run Xen, which is tried
-    #[arg(long)]
-    kvm: bool,
+    #[command(flatten)]
+    host: HostOptions,
     /// How often each fault is injected
     #[arg(long, default_value_t = 100)]
     count: usize,
@@ -69,18 +58,14 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let Options { xen, processors, kvm, .. } = options;
-    let setup = Setup { system: MEASURED, xen, processors, devices: true, ..Setup::default() };
-    let setup = if kvm { setup.on_fastest_accelerator()? } else { setup };
-    let mut report = Report::new("recovery");
-    report.version("xen", xen);
-    report.version("accelerator", setup.accelerator);
+    let setup = Setup { system: MEASURED, devices: true, ..Setup::default() };
+    let (setup, mut report) = options.host.prepare("recovery", setup)?;
 
     measure_boots(setup, &mut report)?;
     let (mut host, mut lan) = boot(setup, "recovery")?;
     measure_all(&mut host, &mut lan, options.count, &mut report)
         .with_context(|| format!("the logs are in {}", host.directory().display()))?;
-    report.publish(options.json.as_deref())
+    report.publish(options.host.json.as_deref())
 }
 
 fn boot(setup: Setup, name: &str) -> Result<(Host, Lan)> {

@@ -6,18 +6,17 @@
 //! those of the master itself, from the flip until it was found and until it was mended. Beside them stand the figures of the paper
 //! about R-VMM, from a machine and not from an emulator.
 
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use emulator::artifacts::XenVersion;
 use emulator::command::Command;
 use emulator::condition::{component, everything_is_up};
 use emulator::event::{Event, Rung, What};
 use emulator::fault::Fault;
 use emulator::host::Host;
+use rvmm_bench::options::HostOptions;
 use rvmm_bench::report::Report;
 use rvmm_tests::Setup;
 use rvmm_tests::flip::{Flipped, flip};
@@ -55,18 +54,8 @@ const PAPER_RECOVER: u64 = 25_540;
 /// What clients of XenStore notice of its faults
 #[derive(Parser)]
 struct Options {
-    /// Where the figures go, for machines
-    #[arg(long)]
-    json: Option<PathBuf>,
-    /// Version of Xen: 4.17 or 4.20
-    #[arg(long, default_value_t = XenVersion::V4_17)]
-    xen: XenVersion,
-    /// Number of processors
-    #[arg(long, default_value_t = 1)]
-    processors: u32,
-    /// Use KVM where it can run Xen, which is tried
-    #[arg(long)]
-    kvm: bool,
+    #[command(flatten)]
+    host: HostOptions,
     /// How many crashes, and how many flipped bits
     #[arg(long, default_value_t = 100)]
     count: usize,
@@ -77,11 +66,8 @@ struct Options {
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let setup = Setup { system: STORE, xen: options.xen, processors: options.processors, ..Setup::default() };
-    let setup = if options.kvm { setup.on_fastest_accelerator()? } else { setup };
-    let mut report = Report::new("xenstore-fault");
-    report.version("xen", options.xen);
-    report.version("accelerator", setup.accelerator);
+    let (setup, mut report) =
+        options.host.prepare("xenstore-fault", Setup { system: STORE, ..Setup::default() })?;
 
     let mut host = boot(setup, "faults")?;
     let logs = format!("the logs are in {}", host.directory().display());
@@ -93,7 +79,7 @@ fn main() -> Result<()> {
     for (nodes, system) in [("10000-nodes", STORE_OF_10_000), ("100000-nodes", STORE_OF_100_000)] {
         large_store(setup, system, nodes, options.restarts, &mut report)?;
     }
-    report.publish(options.json.as_deref())
+    report.publish(options.host.json.as_deref())
 }
 
 /// Switches a host on, and waits until its clients are served by a master whom the replicas follow.
