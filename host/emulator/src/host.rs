@@ -17,11 +17,12 @@ use crate::machine::MachineConfig;
 use crate::qemu::{Qemu, SpawnError};
 
 /// How long anything is waited for before a host counts as hanging. Nothing on a healthy host takes near as long, even when other
-/// work slows this machine down tenfold.
-pub const GUARD: Duration = Duration::from_secs(30);
+/// work slows this machine down tenfold; and a machine that stands still for half a minute is no hang of ours.
+pub const GUARD: Duration = Duration::from_secs(120);
 
-/// How often a question is asked that is not answered.
+/// How often a question is asked that is not answered, and how long an answer is waited for before the last time.
 const TIMES_ASKED: u32 = 3;
+const ASKED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// How Xen says that it stops the machine: the rest of the line says why.
 const STOPPED: &str = "Hardware Dom0 ";
@@ -167,7 +168,7 @@ impl Host {
     pub fn command(&mut self, command: &Command) -> Result<Answer, HostError> {
         if command.is_question() {
             for _ in 1..TIMES_ASKED {
-                match self.say(command, GUARD / TIMES_ASKED) {
+                match self.say(command, ASKED_AGAIN_AFTER) {
                     Err(error) if error.is_timeout() => {}
                     answer => return answer,
                 }
