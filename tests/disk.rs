@@ -14,34 +14,17 @@ use emulator::device::DiskModel;
 use emulator::event::Rung;
 use emulator::fault::Fault;
 use guest_io::blocks::{BLOCK, difference};
+use rvmm_tests::disk::{GUESTS, guest_that, guest_with};
 use rvmm_tests::setup::disk_path;
-use rvmm_tests::system::System;
+use rvmm_tests::system;
 use rvmm_tests::{Host, Setup};
 
 const DISK: &str = "disk";
 
-/// The domain of the one guest, behind those of the components; and those of two guests.
-const GUEST: u16 = 6;
-const FIRST: u16 = 8;
-const SECOND: u16 = 9;
-
-/// The system with one guest that does what its command line says.
-macro_rules! guest_that {
-    ($does:literal) => {
-        System::new(
-            "tests/systems/disk.toml",
-            concat!(
-                include_str!("systems/disk.toml"),
-                "cmdline = \"console=hvc0 quiet panic=1 ",
-                $does,
-                "\"\n"
-            ),
-        )
-    };
-}
-
-const GUESTS: System =
-    System::new("tests/systems/disk_guests.toml", include_str!("systems/disk_guests.toml"));
+/// The domains of the guests.
+const GUEST: u16 = GUESTS[0];
+const FIRST: u16 = GUESTS[0];
+const SECOND: u16 = GUESTS[1];
 
 /// The partitions of the disk that two guests share.
 const PARTITIONS: [(u64, u64, &str); 3] =
@@ -93,7 +76,7 @@ fn harm(host: &mut Host, round: usize) {
 #[test]
 fn a_file_system_stays_right() {
     let mut host =
-        boot("disk-files", Setup { system: guest_that!("task=files rounds=10"), ..Setup::default() });
+        boot("disk-files", Setup { system: guest_that("task=files rounds=10"), ..Setup::default() });
     host.wait_for_guest_to_say(GUEST, "guest: files round=1");
     for round in 0..8 {
         harm(&mut host, round);
@@ -119,14 +102,14 @@ fn blocks_stay_right(test: &str, setup: Setup, kills: usize) {
 
 #[test]
 fn blocks_stay_right_at_depth_32() {
-    let setup = Setup { system: guest_that!("task=verify depth=32"), ..Setup::default() };
+    let setup = Setup { system: guest_that("task=verify depth=32"), ..Setup::default() };
     blocks_stay_right("disk-verify", setup, setting("RVMM_DISK_KILLS", 16));
 }
 
 #[test]
 fn blocks_stay_right_one_at_a_time_on_nvme() {
     let setup =
-        Setup { system: guest_that!("task=verify depth=1"), disk: DiskModel::Nvme, ..Setup::default() };
+        Setup { system: guest_that("task=verify depth=1"), disk: DiskModel::Nvme, ..Setup::default() };
     blocks_stay_right("disk-verify-nvme", setup, setting("RVMM_DISK_KILLS", 16) / 2);
 }
 
@@ -134,15 +117,23 @@ fn blocks_stay_right_one_at_a_time_on_nvme() {
 /// other notices nothing.
 #[test]
 fn a_rude_guest_harms_only_itself() {
-    let setup = Setup { system: GUESTS, devices: true, partitions: &PARTITIONS, ..Setup::default() };
+    let first = guest_with("first", &["disk0/p1,,xvda,rw", "disk0/p2,,xvdb,ro"]);
+    let second = guest_with("second", &["disk0/p2,,xvda,ro", "disk0/p1,,xvdb,rw", "disk0/p3,,xvdc,rw"]);
+    let guests = [first.does("quiet task=verify depth=8"), second.does("quiet task=rude")];
+    let setup = Setup {
+        system: system::DISK.starting(&guests.map(|guest| guest.memory_mib(96))),
+        devices: true,
+        partitions: &PARTITIONS,
+        ..Setup::default()
+    };
     let mut host = Host::switch_on("disk-guests", setup);
     host.wait_for(everything_is_up());
     host.wait_for_guest_to_say(FIRST, "guest: up ");
     host.wait_for_guest_to_say(FIRST, "guest: disk xvda sectors=32768 read_only=0");
     host.wait_for_guest_to_say(SECOND, "guest: up ");
-    host.wait_for_guest_to_say(SECOND, "guest: lie grant 300 of domain d9: ");
+    host.wait_for_guest_to_say(SECOND, "guest: lie grant 300 of domain d7: ");
     let refused = host.wait_for_guest_to_say(SECOND, "guest: refused ");
-    assert!(refused.contains("disk 51712 of domain 8 has it"), "{refused}");
+    assert!(refused.contains("disk 51712 of domain 6 has it"), "{refused}");
     for round in 0..3 {
         harm(&mut host, round);
         host.wait_for_guest_to_say(FIRST, "guest: verified");
@@ -157,7 +148,7 @@ fn a_rude_guest_harms_only_itself() {
 fn what_is_flushed_survives_the_power() {
     for cut in 0..setting("RVMM_DISK_POWER_CUTS", 1) {
         let mut random = fastrand::Rng::with_seed(cut as u64);
-        let mut host = boot("disk-power", Setup { system: guest_that!("task=safe"), ..Setup::default() });
+        let mut host = boot("disk-power", Setup { system: guest_that("task=safe"), ..Setup::default() });
         for _ in 0..3 {
             harm(&mut host, random.usize(0..8));
             host.wait_for_guest_to_say(GUEST, "guest: safe ");

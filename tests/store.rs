@@ -5,8 +5,9 @@ use emulator::artifacts::XenVersion::{V4_17, V4_20};
 use emulator::condition::{component, everything_is_up};
 use emulator::event::Rung;
 use emulator::fault::Fault;
+use rvmm_tests::guest::{FIRST, Guest, host_with};
 use rvmm_tests::store::{CLIENTS, MASTER, REPLICAS, is_served};
-use rvmm_tests::system::{STORE, STORE_ALONE, STORE_GUEST};
+use rvmm_tests::system::{STORE, STORE_ALONE};
 use rvmm_tests::trial::{Must, Program, trials};
 use rvmm_tests::{Host, Setup};
 
@@ -149,16 +150,14 @@ fn clients_die_and_begin_anew() {
     clients_go_on(&mut host);
 }
 
-/// The domain of the guest, behind those of the components.
-const GUEST: u16 = 5;
-
 /// A stock kernel with Debian's xenstore programs: they read what they have written, also what is larger than a ring, find it in
 /// lists, hear of changes, and see no error, while the master dies again and again under them.
 #[test]
 fn a_stock_guest_notices_nothing() {
-    let mut host = Host::boot("store-guest", Setup { system: STORE_GUEST, ..Setup::default() });
-    host.wait_for_guest_to_say(GUEST, "guest: store domid=5");
-    host.wait_for_guest_to_say(GUEST, "guest: store count=2");
+    let guest = Guest::new("guest").does("task=store");
+    let mut host = Host::boot("store-guest", Setup { system: host_with(&[guest]), ..Setup::default() });
+    host.wait_for_guest_to_say(FIRST, "guest: store domid=5");
+    host.wait_for_guest_to_say(FIRST, "guest: store count=2");
     for round in 0..10 {
         host.begin_chapter();
         match round % 5 {
@@ -169,8 +168,8 @@ fn a_stock_guest_notices_nothing() {
             _ => host.inject(REPLICAS[0], Fault::Panic),
         }
         host.wait_for(everything_is_up());
-        host.wait_for_guest_to_say(GUEST, "guest: store count=");
+        host.wait_for_guest_to_say(FIRST, "guest: store count=");
     }
-    host.has_not_seen(component("client").fails());
+    host.has_not_seen(component("tool").fails());
     host.power_off();
 }

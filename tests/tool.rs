@@ -3,16 +3,13 @@
 use emulator::condition::{component, everything_is_up};
 use emulator::event::Rung;
 use emulator::fault::Fault;
-use rvmm_tests::system::TOOL;
+use rvmm_tests::guest::{FIRST as GUEST, Guest, host_with};
 use rvmm_tests::{Host, Setup};
 use std::thread::sleep;
 use std::time::Duration;
 
 const TOOLSTACK: &str = "tool";
 const MASTER: &str = "xenstore.0";
-
-/// The first guest's domain, behind those of the components.
-const GUEST: u16 = 5;
 
 /// From one kill to the next.
 const PACE: Duration = Duration::from_millis(500);
@@ -28,7 +25,7 @@ fn number(variable: &str, default: usize) -> usize {
 }
 
 fn boot(test: &str) -> Host {
-    let host = Host::boot(test, Setup { system: TOOL, ..Setup::default() });
+    let host = Host::boot(test, Setup { system: host_with(&[Guest::new("guest")]), ..Setup::default() });
     host.wait_for_guest_to_say(GUEST, "guest: up ");
     host
 }

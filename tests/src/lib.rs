@@ -11,7 +11,9 @@
 //! host.wait_for(component("probe.0").is_repaired_by(Rung::MicroReboot));
 //! ```
 
+pub mod disk;
 pub mod flip;
+pub mod guest;
 pub mod host;
 pub mod network;
 pub mod seats;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use emulator::condition::{Condition, component};
 use emulator::fault::Fault;
 
+use crate::guest::Guest;
 use crate::system::System;
 
 /// The unikernel.
@@ -13,9 +14,8 @@ pub const NET: &str = "net";
 /// The domains of the guests, behind those of the components.
 pub const GUESTS: [u16; 2] = [6, 7];
 
-/// MiB of root's memory: its own, and those of each guest's unpacked kernel and ramdisk.
-const ROOT_MIB: usize = 32;
-const GUEST_MIB: usize = 96;
+/// Their names.
+const NAMES: [&str; 2] = ["guest.0", "guest.1"];
 
 /// How the network's unikernel is set up.
 #[derive(Clone, Copy, Debug)]
@@ -35,21 +35,17 @@ impl Network<'_> {
 
     /// The system with guests whose first programs use the network in these ways: `tests/guests/init` has the words.
     pub fn system(self, jobs: &[&str]) -> System {
-        let text = include_str!("../systems/network.toml");
-        let root_mib = ROOT_MIB + GUEST_MIB * jobs.len();
-        let mut text = text
-            .replace("ROOT", &root_mib.to_string())
+        let text = include_str!("../systems/network.toml")
             .replace("ADDRESS", self.address)
             .replace("POLICY", self.policy)
             .replace("DEADLINE", &self.deadline.as_millis().to_string());
-        for (number, job) in jobs.iter().enumerate() {
-            text += &format!(
-                "\n[[guest]]\nname = \"guest.{number}\"\nkernel = \"bookworm-guest/vmlinuz\"\nramdisk = \
-                 \"bookworm-guest/initrd\"\nmemory = \"96 MiB\"\ncmdline = \"console=hvc0 panic=1 task=net {job}\"\n"
-            );
-        }
-        System::new("tests/systems/network.toml", text.leak())
+        let guests: Vec<Guest> = NAMES.into_iter().zip(jobs).map(guest).collect();
+        System::new("tests/systems/network.toml", text.leak()).starting(&guests)
     }
+}
+
+fn guest((name, job): (&'static str, &&str)) -> Guest {
+    Guest::new(name).memory_mib(96).does(format_args!("task=net {job}")).with("vif = ['bridge=xenbr0']")
 }
 
 /// A fault of a part, and how it shows that the part has been made anew.

@@ -5,39 +5,44 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
-use description::{ArchiveWriter, Description, Name, Source};
+use description::{ArchiveWriter, Description, Name};
 use emulator::artifacts::Artifacts;
 use guest_files::Folders;
+use xlcfg::Config;
+
+use crate::guest::Guest;
 
 /// Bytes of a page, the unit of memory sizes in a description.
 const PAGE_BYTES: u32 = 4096;
 
-/// A system description.
+/// A system description, with the configurations of its guests.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct System {
     /// The file that it comes from.
     file: &'static str,
     text: &'static str,
+    /// Names of files, and what is in them.
+    configs: &'static [(String, String)],
 }
 
 macro_rules! system {
     ($file:literal) => {
-        System { file: concat!("tests/systems/", $file), text: include_str!(concat!("../systems/", $file)) }
+        System::new(concat!("tests/systems/", $file), include_str!(concat!("../systems/", $file)))
     };
 }
 
 /// XenStore alone, with a client that fills it with so many nodes: the last words of the description.
 macro_rules! large_store {
     ($nodes:literal) => {
-        System {
-            file: "tests/systems/store_large.toml",
-            text: concat!(
+        System::new(
+            "tests/systems/store_large.toml",
+            concat!(
                 include_str!("../systems/store_large.toml"),
                 "args = \"store=store.client fill=",
                 $nodes,
                 "\"\n"
             ),
-        }
+        )
     };
 }
 
@@ -68,14 +73,14 @@ pub const STORE_OF_10_000: System = large_store!("10000");
 /// XenStore alone, and a client that fills it with 100,000 nodes.
 pub const STORE_OF_100_000: System = large_store!("100000");
 
-/// XenStore with two replicas, and a stock Linux guest that uses it.
-pub const STORE_GUEST: System = system!("store_guest.toml");
-
 /// A bit of everything: XenStore, a network card, a disk and probes, with the deadlines of a host in service.
 pub const DEMO: System = system!("demo.toml");
 
-/// XenStore with two replicas, the toolstack, and a guest that it starts.
+/// XenStore with two replicas, and the toolstack.
 pub const TOOL: System = system!("tool.toml");
+
+/// XenStore with two replicas, the toolstack, and who serves disks.
+pub const DISK: System = system!("disk.toml");
 
 /// Two probes that ask root's broker, one of them for what it may not have, and one apart.
 pub const BROKER: System = system!("broker.toml");
@@ -86,7 +91,7 @@ pub const MEASURED: System = system!("measured.toml");
 impl System {
     /// The description `text` from the file that is named `file` in complaints about it.
     pub const fn new(file: &'static str, text: &'static str) -> System {
-        System { file, text }
+        System { file, text, configs: &[] }
     }
 
     /// The same with every `from` in its text replaced.
@@ -96,6 +101,17 @@ impl System {
     pub fn replacing(self, from: &str, to: &str) -> System {
         assert!(self.text.contains(from), "{} has no {from:?}", self.file);
         System { text: self.text.replace(from, to).leak(), ..self }
+    }
+
+    /// The same with these guests besides, which start with the host in this order.
+    pub fn starting(self, guests: &[Guest]) -> System {
+        let (mut text, mut configs) = (self.text.to_owned(), self.configs.to_vec());
+        for guest in guests {
+            let (name, file) = (guest.name(), format!("{}.cfg", guest.name()));
+            text += &format!("\n[[guest]]\nname = {name:?}\nconfig = {file:?}\n");
+            configs.push((file, guest.to_string()));
+        }
+        System { text: text.leak(), configs: configs.leak(), ..self }
     }
 
     /// The description, with deadlines that are `patience` times those of the text.
@@ -122,25 +138,20 @@ impl System {
     /// The MiB of memory that root, components and guests have together.
     ///
     /// # Errors
-    /// When the text is no description.
+    /// When the text is no description, or a configuration makes no sense.
     pub fn memory_mib(self) -> Result<u32> {
         let description = self.description(1)?;
         let components: u32 = description.components.iter().map(|component| component.memory_pages).sum();
-        let guests: u32 = description
-            .guests
-            .iter()
-            .map(|guest| match guest.source {
-                Source::Kernel { memory_pages, .. } => memory_pages,
-                // Its configuration says, and is read elsewhere.
-                _ => 0,
-            })
-            .sum();
-        let pages = description.host.memory_pages + components + guests;
-        Ok(pages.div_ceil((1 << 20) / PAGE_BYTES))
+        let pages = description.host.memory_pages + components;
+        let mut guests = 0;
+        for (file, text) in self.configs {
+            guests += Config::read(text).with_context(|| file.clone())?.most_memory_mib;
+        }
+        Ok(pages.div_ceil((1 << 20) / PAGE_BYTES) + guests as u32)
     }
 
-    /// Writes the boot archive of this system to `path`, from the images in `artifacts`, with the deadlines that `patience` asks for.
-    /// Returns the MiB of memory that root gets.
+    /// Writes the boot archive of this system to `path`, from the images in `artifacts`, with the deadlines that `patience` asks for;
+    /// and beside it the configurations of its guests. Returns the MiB of memory that root gets.
     ///
     /// # Errors
     /// When an image is missing or the file cannot be written.
@@ -155,18 +166,18 @@ impl System {
             writer.symbols(name, read(&artifacts.symbols(name.as_str()))?);
         }
         let files = artifacts.target().join("guests");
-        let folders = Folders { configs: &systems(), files: &files };
+        let configs = path.parent().unwrap_or(path);
+        for (file, text) in self.configs {
+            let path = configs.join(file);
+            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        let folders = Folders { configs, files: &files };
         guest_files::add(&description, folders, &mut writer).context("run ./x guests")?;
         let root = Name::new("root").map_err(|error| anyhow!("{error}"))?;
         writer.symbols(&root, read(&artifacts.symbols("root"))?);
         fs::write(path, writer.finish()).with_context(|| format!("cannot write {}", path.display()))?;
         Ok((description.host.memory_pages * PAGE_BYTES) >> 20)
     }
-}
-
-/// The folder of the descriptions, and of the configurations of their guests.
-fn systems() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("systems")
 }
 
 fn read(path: &PathBuf) -> Result<Vec<u8>> {
@@ -183,9 +194,10 @@ mod tests {
 
     #[test]
     fn every_description_keeps_the_rules_on_every_host() {
-        let store = [STORE, STORE_ALONE, STORE_OF_10_000, STORE_OF_100_000, STORE_GUEST];
+        let store = [STORE, STORE_ALONE, STORE_OF_10_000, STORE_OF_100_000];
         let others = [PROBES, LADDER, SOAK, DEVICES, SHARING, BROKER, DEMO, MEASURED];
-        for system in store.into_iter().chain(others) {
+        let with_guests = [TOOL, DISK].map(|system| system.starting(&[Guest::new("guest")]));
+        for system in store.into_iter().chain(others).chain(with_guests) {
             for processors in [1, 2] {
                 let setup = Setup { system, processors, ..Setup::default() };
                 let description = system.description(setup.patience()).unwrap();

@@ -18,13 +18,14 @@ use emulator::host::Host;
 use emulator::line::Line;
 use rvmm_bench::report::Report;
 use rvmm_tests::Setup;
+use rvmm_tests::disk::{GUESTS, guest_that};
 use rvmm_tests::setup::log_directory;
 use rvmm_tests::system::System;
 
 const DISK: &str = "disk";
 
-/// The domain of the guest, behind those of the components.
-const GUEST: u16 = 6;
+/// The domain of the guest.
+const GUEST: u16 = GUESTS[0];
 
 /// How long one host may run, whatever happens.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
@@ -35,22 +36,6 @@ const REPAIR_US: u64 = 5_000;
 /// And an operation takes at most a quarter longer than without a backend between.
 const SLOWER: f64 = 1.25;
 
-macro_rules! guest_that {
-    ($does:literal) => {
-        System::new(
-            "tests/systems/disk.toml",
-            concat!(
-                include_str!("../../../tests/systems/disk.toml"),
-                "cmdline = \"console=hvc0 quiet panic=1 ",
-                $does,
-                "\"\n"
-            ),
-        )
-    };
-}
-
-const VERIFIES: System = guest_that!("task=verify depth=1");
-const MEASURES: System = guest_that!("task=measure");
 const ALONE: System =
     System::new("tests/systems/disk_alone.toml", include_str!("../../../tests/systems/disk_alone.toml"));
 
@@ -111,9 +96,9 @@ fn main() -> Result<()> {
     let mut report = Report::new("disk");
     report.version("xen", options.xen);
     let setup = |system| Setup { system, xen: options.xen, devices: true, ..Setup::default() };
-    measure_faults(setup(VERIFIES), options.count, &mut report)?;
+    measure_faults(setup(guest_that("task=verify depth=1")), options.count, &mut report)?;
     let alone = throughput(setup(ALONE), "alone", alone_line)?;
-    let guest = throughput(setup(MEASURES), "guest", guest_line)?;
+    let guest = throughput(setup(guest_that("task=measure")), "guest", guest_line)?;
     for (pattern, ours) in guest {
         let device = alone.iter().find(|(other, _)| *other == pattern).map_or(&[][..], |(_, runs)| runs);
         for (figure, of) in [("mean", Run::mean_ns as fn(&Run) -> u64), ("p99", |run| run.p99_us * 1000)] {

@@ -16,8 +16,9 @@ use emulator::machine::MachineConfig;
 use emulator::vanilla::Vanilla;
 use rvmm_bench::report::Report;
 use rvmm_tests::Setup;
+use rvmm_tests::guest::{Guest, host_with};
 use rvmm_tests::setup::{artifacts, log_directory};
-use rvmm_tests::system::{System, TOOL};
+use rvmm_tests::system::System;
 
 /// The guest of the description, and of dom0's configuration.
 const GUEST: &str = "guest";
@@ -93,7 +94,7 @@ fn main() -> Result<()> {
 
 /// The system of the toolstack's tests, with guests as small as they can be.
 fn small_guests() -> System {
-    TOOL.replacing("memory = \"128 MiB\"", &format!("memory = \"{GUEST_MIB} MiB\""))
+    host_with(&[Guest::new(GUEST).memory_mib(GUEST_MIB)])
 }
 
 fn micros(duration: Duration) -> u64 {

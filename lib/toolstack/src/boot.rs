@@ -90,7 +90,7 @@ pub async fn build<'a, W: Words, B: Doorbell>(
     let mut room = vec![Extent::default(); extents];
     let mut build = Build::new(&plan, &mut room);
     let mut domid = Domid::DOM0;
-    let mut under_way = VecDeque::new();
+    let mut under_way = VecDeque::<(&str, Pending<'_, W, B>)>::new();
     while let Some(step) = build.step() {
         let name = step.name();
         let refused = |refusal| BootError::Refused { step: name, refusal };
@@ -99,7 +99,15 @@ pub async fn build<'a, W: Words, B: Doorbell>(
         }
         let brings = matches!(step, Step::Create(_) | Step::Populate { .. } | Step::AllocatePort { .. });
         let prepared = Prepared::new(&step, domid, weight, &place);
-        let pending = broker.post(&prepared.request, prepared.data).await.map_err(refused)?;
+        let pending = loop {
+            let posted = broker.try_post(&prepared.request, prepared.data).map_err(refused)?;
+            match (posted, under_way.len()) {
+                (Some(pending), _) => break pending,
+                (None, 0) => break broker.post(&prepared.request, prepared.data).await.map_err(refused)?,
+                // Others build, too. Were everybody to keep what they have, nobody would get more.
+                (None, count) => finish(&mut under_way, count - 1).await?,
+            }
+        };
         if brings {
             let answer = pending.answer().await.map_err(refused)?;
             if let Answer::Created { domain, .. } = answer {

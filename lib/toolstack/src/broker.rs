@@ -41,7 +41,8 @@ impl<W: Words, B: Doorbell> Broker<W, B> {
         self.when(|client| client.is_settled().then_some(())).await;
     }
 
-    /// Makes a request, with the data that go with it, as soon as there is room for one.
+    /// Makes a request, with the data that go with it, as soon as there is room for one. Whoever has requests under way must not wait
+    /// here: the room may be what those take whose answers nobody takes meanwhile.
     ///
     /// # Errors
     /// [`Refusal::Malformed`] for more data than go with a request.
@@ -50,12 +51,25 @@ impl<W: Words, B: Doorbell> Broker<W, B> {
             Err(AskError::Busy) => None,
             asked => Some(asked),
         });
-        match asked.await {
+        self.posted(asked.await)?.ok_or(Refusal::Malformed)
+    }
+
+    /// Makes a request if there is room for one.
+    ///
+    /// # Errors
+    /// [`Refusal::Malformed`] for more data than go with a request.
+    pub fn try_post(&self, request: &Request, data: &[u8]) -> Result<Option<Pending<'_, W, B>>, Refusal> {
+        self.posted(self.client.borrow_mut().ask(request, data))
+    }
+
+    fn posted(&self, asked: Result<Ticket, AskError>) -> Result<Option<Pending<'_, W, B>>, Refusal> {
+        match asked {
             Ok(ticket) => {
                 self.bell.ring();
-                Ok(Pending { broker: self, ticket: Some(ticket) })
+                Ok(Some(Pending { broker: self, ticket: Some(ticket) }))
             }
-            Err(AskError::TooLong { .. } | AskError::Busy) => Err(Refusal::Malformed),
+            Err(AskError::Busy) => Ok(None),
+            Err(AskError::TooLong { .. }) => Err(Refusal::Malformed),
         }
     }
 

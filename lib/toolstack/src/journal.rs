@@ -9,7 +9,7 @@
 //! /tool/UUID/domain            its domain: number, frame and port of the ring to XenStore, frame and port of the console
 //! /tool/UUID/device/KIND/ID    a device, as xl.cfg would say it
 //! /tool/UUID/leaving/KIND/ID   a device that is being taken away
-//! /tool/started/GUEST          this guest of the description was started with the host
+//! /tool/started/GUEST          this guest of the description was started with the host; its dots are written as @
 //! ```
 
 use crate::changes::Changes;
@@ -128,8 +128,11 @@ impl Record {
 
 /// Enters that a guest of the description was started with the host.
 pub fn enter_started(guest: &str, changes: &mut Changes) {
-    changes.write(format!("{ROOT}/started/{guest}"), "");
+    changes.write(format!("{ROOT}/started/{}", guest.replace('.', DOT)), "");
 }
+
+/// What stands for a dot of a guest's name in a path, which cannot have one; names cannot have this.
+const DOT: &str = "@";
 
 /// What the journal says.
 #[derive(Debug, Default)]
@@ -150,7 +153,8 @@ pub async fn read<D: Doorbell>(session: &mut Session<'_, D>) -> Result<Journal, 
     let mut journal = Journal::default();
     for name in children(session, ROOT).await? {
         if name == "started" {
-            journal.started = children(session, &format!("{ROOT}/{name}")).await?;
+            let nodes = children(session, &format!("{ROOT}/{name}")).await?;
+            journal.started = nodes.iter().map(|node| node.replace(DOT, ".")).collect();
         } else if let Ok(uuid) = name.parse() {
             match read_record(session, uuid).await? {
                 Some(record) => journal.records.push(record),

@@ -284,7 +284,7 @@ pub fn vif(device: &Device, vif: &Vif, mac: [u8; 6], changes: &mut Changes) {
     changes.write(format!("{front}/handle"), device.id);
     changes.write(format!("{front}/mac"), &mac);
     changes.write(format!("{front}/trusted"), 1);
-    let read_only = [Permission::owner(TOOLSTACK), Permission::reader(device.guest)];
+    let read_only = [Permission::owner(device.backend), Permission::reader(device.guest)];
     changes.node(format!("{front}/mtu"), MTU, &read_only);
     changes.write(format!("{back}/mac"), &mac);
     if let Some(ip) = &vif.ip {

@@ -8,7 +8,7 @@
 
 use crate::info;
 use crate::tables::{LENT_TABLES, READ_ONLY, REGISTERS, SLOT_TABLES, WINDOW_BASE, WRITABLE, window_entry};
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use pv::Result;
 use xen_abi::errno::Errno;
 use xen_abi::mmu::{Foreign, MmuUpdate, MmuextOp, Pte};
@@ -196,16 +196,6 @@ impl Slot {
         // SAFETY: the range lies in this slot, is page-aligned, and its mapping cannot change while
         // the slot is borrowed; where nothing is mapped an access faults, and main starts afresh.
         unsafe { core::slice::from_raw_parts(start.cast(), count * PAGE / 8) }
-    }
-
-    /// The page at `page`, by the words that the indexes of rings have.
-    ///
-    /// # Panics
-    /// Outside the slot.
-    pub fn ring_page(&self, page: usize) -> &[AtomicU32; PAGE / 4] {
-        let start = self.address(page * PAGE, PAGE);
-        // SAFETY: as in `words`.
-        unsafe { &*start.cast() }
     }
 
     /// The page at `page` as another domain's `shared_info`.

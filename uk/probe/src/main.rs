@@ -25,10 +25,7 @@
 //! | `store=NAME` | uses XenStore over the ring in the memory of that name, and counts requests, replies and events |
 //! | `broker=sound` | makes and unmakes domains through root's broker |
 //! | `broker=rogue` | asks the broker for all that it may not have |
-//! | `home=D` | makes a home in XenStore for domain D, if it may |
 //! | `fill=N` | creates N nodes in XenStore before anything else, if it may |
-//! | `vifs=B:F-L` | makes homes for the domains B and F to L, and announces a network interface to each of the latter, served by B |
-//! | `vbd=NUMBER:TARGET@B` | announces a virtual disk in that home, whose backend is domain B, and counts nothing then; `TARGET:r` may only be read |
 
 #![no_std]
 #![no_main]
@@ -40,7 +37,6 @@ mod broker;
 mod census;
 mod checks;
 mod doom;
-mod interfaces;
 mod journal;
 mod service;
 mod sharing;
@@ -109,7 +105,7 @@ async fn main(spawner: Spawner, uk: Uk) {
     };
     let stores = async {
         if let Some(name) = arguments.store {
-            store::run(&uk, name, &arguments).await;
+            store::run(&uk, name, arguments.fill).await;
         }
     };
     join3(worker::count_rings(&uk), stores, asks).await;

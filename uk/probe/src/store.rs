@@ -5,14 +5,12 @@
 //! rounds adds to a number in a transaction, again until it is not in conflict. A second event for one change says that a
 //! request was applied twice. Whatever is not as it must be ends this life with what it was.
 
-use crate::arguments::{Arguments, VirtualDisk};
 use alloc::format;
 use alloc::string::ToString;
 use core::fmt::Display;
 use libos::Uk;
 use libos::channel::Channel;
-use libos::grant::Domid;
-use libos::store::{self, Outcome, Permission, Session, Transaction};
+use libos::store::{self, Outcome, Session, Transaction};
 use libos::time::{Duration, Instant, Timer};
 
 /// Rounds from one report to the next, and from one transaction to the next.
@@ -30,32 +28,14 @@ const TOKEN: &str = "mine";
 /// Nodes with the same parent among those that fill the store.
 const SIBLINGS: u32 = 250;
 
-/// Uses XenStore for ever over the ring in the memory called `name`, after it has filled it and made a home for a domain, if its
-/// arguments say so; or announces disks or network interfaces and leaves it at that.
+/// Uses XenStore for ever over the ring in the memory called `name`, after it has filled it with so many nodes.
 ///
 /// # Panics
 /// If something is not as it must be.
-pub async fn run(uk: &Uk, name: &str, arguments: &Arguments) {
+pub async fn run(uk: &Uk, name: &str, nodes: u32) {
     let Some(session) = store::connect(uk, name).await else { panic!("nobody shares {name}") };
     let mut store = Store { session, longest: Duration::from_ticks(0) };
-    store.fill(arguments.fill).await;
-    if let Some(home) = arguments.home {
-        store.make_home(home).await;
-        for disk in &arguments.disks {
-            store.make_home(disk.backend).await;
-            store.announce(home, disk).await;
-        }
-    }
-    if !arguments.disks.is_empty() {
-        // The guests shall have the processor.
-        return log::info!("{} disks are announced", arguments.disks.len());
-    }
-    if let Some(interfaces) = arguments.interfaces {
-        done(interfaces.announce(&mut store.session).await);
-        // Guests are to have the processor.
-        log::info!("interfaces are announced");
-        return;
-    }
+    store.fill(nodes).await;
     done(store.session.mkdir(Transaction::NONE, "data").await);
     store.write(Transaction::NONE, SUM, "0").await;
     store.write(Transaction::NONE, NUMBER, "start").await;
@@ -79,9 +59,6 @@ pub async fn run(uk: &Uk, name: &str, arguments: &Arguments) {
     }
 }
 
-/// Nodes of a directory, with their values.
-type Nodes<'a> = &'a [(&'a str, &'a str)];
-
 /// The session, in which every request must succeed.
 struct Store {
     session: Session<'static, Channel>,
@@ -95,74 +72,6 @@ impl Store {
         for number in 0..nodes {
             let path = format!("/f/{}/{number}", number / SIBLINGS);
             self.write(Transaction::NONE, &path, "x").await;
-        }
-    }
-
-    /// What a toolstack does for a domain that it builds: a home that is the domain's, with its number in it.
-    async fn make_home(&mut self, domid: Domid) {
-        let domid_text = domid.0.to_string();
-        let home = format!("/local/domain/{domid_text}");
-        for (name, value) in [("", ""), ("/domid", &*domid_text), ("/data", "")] {
-            let path = format!("{home}{name}");
-            self.write(Transaction::NONE, &path, value).await;
-            let permissions = [Permission::owner(domid)];
-            done(self.session.set_permissions(Transaction::NONE, &path, &permissions).await);
-        }
-    }
-
-    /// What a toolstack does for a virtual disk: a directory for each end, as libxl makes them. One that is there stays as it is.
-    async fn announce(&mut self, guest: Domid, disk: &VirtualDisk) {
-        let VirtualDisk { device, target, mode, backend } = disk;
-        let (guest_id, backend_id) = (guest.0.to_string(), backend.0.to_string());
-        let front = format!("/local/domain/{guest_id}/device/vbd/{device}");
-        let back = format!("/local/domain/{backend_id}/backend/vbd/{guest_id}/{device}");
-        if done(self.session.find(Transaction::NONE, &back).await).is_some() {
-            return;
-        }
-        let number = device.to_string();
-        let ends: [(&str, [Domid; 2], Nodes<'_>); 2] = [
-            (
-                &back,
-                [*backend, guest],
-                &[
-                    ("frontend", &front),
-                    ("frontend-id", &guest_id),
-                    ("online", "1"),
-                    ("state", "1"),
-                    ("removable", "0"),
-                    ("type", "phy"),
-                    ("mode", mode),
-                    ("device-type", "disk"),
-                    ("params", target),
-                ],
-            ),
-            (
-                &front,
-                [guest, *backend],
-                &[
-                    ("backend", &back),
-                    ("backend-id", &backend_id),
-                    ("state", "1"),
-                    ("virtual-device", &number),
-                    ("device-type", "disk"),
-                ],
-            ),
-        ];
-        loop {
-            let transaction = done(self.session.begin().await);
-            for (directory, [owner, reader], nodes) in ends {
-                self.write(transaction, directory, "").await;
-                let permissions = [Permission::owner(owner), Permission::reader(reader)];
-                done(self.session.set_permissions(transaction, directory, &permissions).await);
-                for (name, value) in nodes {
-                    let path = format!("{directory}/{name}");
-                    self.write(transaction, &path, value).await;
-                    done(self.session.set_permissions(transaction, &path, &permissions).await);
-                }
-            }
-            if done(self.session.end(transaction, true).await) == Outcome::Committed {
-                return;
-            }
         }
     }
 

@@ -6,14 +6,13 @@ use heapless::Vec;
 use monitor::Saved;
 use recovery_box::{OpenReport, Record, RecoveryBox};
 use serde::{Deserialize, Serialize};
-use uk_abi::register::Ring;
 use xen_abi::Port;
 
 /// The most extents of 2 MiB that one component can have.
 pub const MAX_EXTENTS: usize = 32;
 
-/// Records: two for each component, one for each device and each guest, and a few of root's own.
-const SLOTS: usize = 80 + crate::guests::MAX_STARTED + crate::devices::MAX_GIVEN;
+/// Records: two for each component, one for each device, and a few of root's own.
+const SLOTS: usize = 80 + crate::devices::MAX_GIVEN;
 
 /// Bytes of the largest record: a component's extents, 10 bytes each when encoded, and its ports, 5 bytes each.
 const PAYLOAD: usize = 512;
@@ -75,29 +74,13 @@ impl Record for PortsRecord {
     const VERSION: u16 = 1;
 }
 
-/// A guest that root has started. Keyed by its place among the guests of the description.
+/// A life of root has checked the boot archive, and noted the devices that it gives away. Before that nothing was built, and the next
+/// life does both again. There is one, under key 0.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct GuestRecord {
-    /// Root's port to its console.
-    pub port: u32,
-    /// Frame, grant reference and port of its ring to XenStore.
-    ring: Option<(u64, u32, u32)>,
-}
+pub struct PreparedRecord;
 
-impl GuestRecord {
-    /// What a new life of root must know of a guest.
-    pub fn new(port: Port, ring: Option<Ring>) -> Self {
-        Self { port: port.0, ring: ring.map(|ring| (ring.frame, ring.reference, ring.port)) }
-    }
-
-    /// Its ring to XenStore.
-    pub fn ring(&self) -> Option<Ring> {
-        self.ring.map(|(frame, reference, port)| Ring { frame, reference, port })
-    }
-}
-
-impl Record for GuestRecord {
-    const TYPE: u16 = 9;
+impl Record for PreparedRecord {
+    const TYPE: u16 = 4;
     const VERSION: u16 = 1;
 }
 

@@ -1,6 +1,6 @@
 //! The host: all that root knows, and one turn of what it does.
 
-use crate::books::{self, Books, DomainRecord, MAX_EXTENTS, MonitorRecord, PortsRecord};
+use crate::books::{self, Books, DomainRecord, MAX_EXTENTS, MonitorRecord, PortsRecord, PreparedRecord};
 use crate::broker::Broker;
 use crate::channels;
 use crate::command::Console;
@@ -9,15 +9,13 @@ use crate::crash_log;
 use crate::devices::quiesce::{self, REGISTER_PAGES};
 use crate::devices::{self, Found, Shares};
 use crate::events::EventLog;
-use crate::guests::{Guests, Started};
 use crate::life::RepairError;
-use crate::loans::{self, Kept, Lent};
+use crate::loans::{Kept, Lent};
 use crate::reports::Reports;
 use crate::{micro_reboot, policy, rebuild};
 use builder::UkPlan;
 use core::sync::atomic::AtomicU64;
-use description::{Archive, Capabilities};
-use description::{Console as ConsoleUse, Description};
+use description::{Archive, Console as ConsoleUse, Description};
 use heapless::Vec;
 use kernel::call::Patience;
 use kernel::control::Control;
@@ -64,8 +62,6 @@ pub struct Host {
     pub kept: Kept,
     /// What root does for those who have guests.
     pub broker: Broker,
-    /// The guests that start with the host.
-    pub guests: Guests,
     /// The operator's console.
     pub console: Console,
     /// Where `VIRQ_DOM_EXC` and `VIRQ_CONSOLE` arrive.
@@ -86,8 +82,10 @@ impl Host {
             Ok(archive) => archive,
             Err(error) => panic!("the boot archive: {error}"),
         };
-        let first = kernel::info().lives == 1;
-        if first && let Err(error) = archive.verify_while(call::beat) {
+        let words = books::divide();
+        let (mut books, found) = books::open(words.books);
+        let is_prepared = books.get::<PreparedRecord>(0).is_ok_and(|record| record.is_some());
+        if !is_prepared && let Err(error) = archive.verify_while(call::beat) {
             panic!("the boot archive: {error}");
         }
         let description: &Description = match archive.description() {
@@ -98,8 +96,6 @@ impl Host {
             Ok(control) => control,
             Err(error) => panic!("this Xen speaks none of the interfaces that root knows: {error}"),
         };
-        let words = books::divide();
-        let (mut books, found) = books::open(words.books);
         let mut events = EventLog::open(words.events, description.host.console != ConsoleUse::Off);
         let ports = ports(&mut books);
         let (kept, lent) = match Kept::lend(description, archive.as_bytes().len()) {
@@ -115,7 +111,9 @@ impl Host {
         if let Err(error) = control.set_weight(Domid::DOM0, description.host.weight) {
             events.note(started_us, "root", format_args!("weight refused msg={error}"));
         }
-        let devices = devices::find(description, &control, &mut books, &mut events, first);
+        let devices = devices::find(description, &control, &mut books, &mut events, !is_prepared);
+        // The books have room for this one record.
+        let _ = books.put(0, &PreparedRecord);
         let Some(slot) = Slot::take(SLOTS - 1) else { panic!("there is no slot in the window for guests") };
         let mut host = Self {
             control,
@@ -129,14 +127,14 @@ impl Host {
             events,
             broker: Broker::new(description, kept.askers(), words.domains, slot),
             kept,
-            guests: guests(description, archive),
             console: Console::new(description.host.console == ConsoleUse::Commands),
             ports,
             next_check_us: started_us,
         };
-        if first {
+        if !is_prepared {
             host.note_boot();
-        } else {
+        }
+        if kernel::info().lives > 1 {
             host.take_over();
             crash_log::note_own_death(&mut host, started_us, &found);
         }
@@ -202,8 +200,7 @@ impl Host {
         ports.extend(doorbells.iter().map(|(_, port)| *port));
         // Lines that are not written yet are work, but the least urgent: no waiting then.
         let was_reviving = self.is_reviving();
-        let is_done =
-            self.events.is_printed() && self.reports.is_empty() && !self.guests.is_busy() && !self.is_asked();
+        let is_done = self.events.is_printed() && self.reports.is_empty() && !self.is_asked();
         let is_idle = was_reviving || is_done;
         let until_us = if is_idle { self.next_check_us } else { now_us() };
         let fired = call::wait(&ports, until_us.saturating_mul(1000).max(1));
@@ -230,10 +227,6 @@ impl Host {
         // Who has just been started goes before all paperwork, but not for longer than from one look to the next.
         if !self.is_reviving() || (is_time && was_reviving) {
             self.serve();
-            let slot = &mut self.broker.slot;
-            if let Some(started) = self.guests.turn(&self.control, slot, &mut self.books, &mut self.events) {
-                self.register_guest(started);
-            }
             if is_time {
                 self.drain_logs(now);
             }
@@ -306,15 +299,6 @@ impl Host {
         });
     }
 
-    /// Enters a guest into the register, unless an earlier life of root has done so.
-    fn register_guest(&self, started: Started) {
-        let Started { domid, ring } = started;
-        self.change_register(|register| match register.get(domid.0) {
-            Ok(Some(entry)) if entry.ring == ring => {}
-            _ => register.built(domid.0, ring),
-        });
-    }
-
     /// Changes the register, and tells who reads it. Answers whether anything has changed.
     pub fn change_register(&self, change: impl FnOnce(&Register<&[AtomicU64]>)) -> bool {
         let Some(register) = self.kept.register() else { return false };
@@ -328,11 +312,6 @@ impl Host {
                 .for_each(Component::ring);
         }
         has_changed
-    }
-
-    /// The first number that a guest can have: components come first.
-    pub fn first_guest_number(&self) -> u16 {
-        loans::domid(self.components.len()).0 + self.guests.numbers()
     }
 
     fn repair(&mut self, index: usize, method: Method) -> Result<(), RepairError> {
@@ -431,16 +410,6 @@ fn components(
         let _ = components.push(component);
     }
     components
-}
-
-/// The guests that start with the host, whose XenStore is the first component that may be one.
-fn guests(description: &'static Description, archive: Archive<'static>) -> Guests {
-    let serves = |component: &description::Component| component.capabilities.contains(Capabilities::XENSTORE);
-    let store = description.components.iter().position(serves).map(loans::domid);
-    // A toolstack starts them itself.
-    let has_toolstack = description.components.iter().any(|component| component.image.as_str() == "tool_uk");
-    let guests = if has_toolstack { &[][..] } else { &description.guests[..] };
-    Guests::new(guests, archive, description.components.len() as u16 + 1, store)
 }
 
 /// The decision maker. An `incomplete` component is not started; an operator who tries it is told why.

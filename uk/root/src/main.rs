@@ -24,7 +24,6 @@ mod component;
 mod crash_log;
 mod devices;
 mod events;
-mod guests;
 mod host;
 mod life;
 mod loans;

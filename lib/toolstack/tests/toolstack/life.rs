@@ -1,9 +1,10 @@
 //! What becomes of VMs while the toolstack lives.
 
-use crate::model::{CONFIG, DISK, Machine, NET, command, is, no_operator, nobody};
+use crate::model::{CONFIG, DISK, FIRST_GUEST, Machine, NET, command, is, no_operator, nobody};
 use std::cell::Cell;
 use toolstack::phase::{Phase, StopReason};
 use toolstack::{Command, Toolstack};
+use xen_abi::Domid;
 
 type Tool<'t, 'a> = &'t Toolstack<'a, Machine>;
 
@@ -48,6 +49,15 @@ fn nothing_is_left_of_a_guest_that_is_destroyed() {
 }
 
 #[test]
+fn a_guest_with_a_dot_in_its_name_starts_with_the_host_once() {
+    let machine = Machine::with_guest("web.0").power_on();
+    machine.live(None, no_operator, is(Phase::Running));
+    machine.live(None, says("destroy web"), nobody);
+    machine.live(None, no_operator, nobody);
+    assert_eq!(machine.root().ended, 1);
+}
+
+#[test]
 fn a_guest_starts_with_the_host_once() {
     let machine = started(CONFIG);
     machine.live(None, says("destroy web"), nobody);
@@ -58,6 +68,23 @@ fn a_guest_starts_with_the_host_once() {
         tool.list().filter(|(_, phase, _)| *phase == Phase::Running).count() == 2
     });
     assert_eq!(machine.root().domains.len(), 2);
+}
+
+/// All of them want more of root at once than it has room for.
+#[test]
+fn several_guests_are_built_at_a_time() {
+    let machine = Machine::without_guests().power_on();
+    machine.busy_root.set(true);
+    let names = ["a", "b", "c", "d"];
+    let asked = Cell::new(0);
+    let operator = |_: Tool<'_, '_>| {
+        let name = names.get(asked.get())?;
+        asked.set(asked.get() + 1);
+        Some(command(&format!("create web {name}")))
+    };
+    let running = |(index, name)| (name, Phase::Running, Some(Domid(FIRST_GUEST + index as u16)));
+    let goal: Vec<_> = names.into_iter().enumerate().map(running).collect();
+    machine.live(None, operator, |tool| tool.list().eq(goal.iter().copied()));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::carry_out::{bounded, by_xen};
 use super::domains::Guest;
 use crate::host::Host;
+use crate::loans;
 use broker::answer::What;
 use broker::{Answer, DomainInfo as Info, DomainState, HostInfo, Outcome, Refusal};
 use builder::steps::{Create, MAX_VCPUS, TableSizes};
@@ -98,8 +99,8 @@ impl Host {
             max_maptrack_frames: create.tables.maptrack_frames,
             ..CreateDomain::PV
         };
-        let first = self.first_guest_number();
-        let mut number = first;
+        // Components come first.
+        let mut number = loans::domid(self.components.len()).0;
         for _ in 0..TRIES {
             let is_free = |number: &u16| self.broker.domains.get(Domid(*number)).is_none();
             let domid = (number..DOMAINS).find(is_free).map(Domid).ok_or(Refusal::NoNumber)?;

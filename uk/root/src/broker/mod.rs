@@ -19,12 +19,12 @@ mod carry_out;
 mod domains;
 mod guests;
 
-pub use carry_out::{Hands, WORK_PAGES};
 pub use domains::Records;
 
 use crate::host::Host;
 use broker::layout::DATA_WORDS;
 use broker::{Answer, Asked, Outcome, Refusal, Request, Server};
+use carry_out::{Hands, WORK_PAGES};
 use core::sync::atomic::AtomicU64;
 use description::Description;
 use domains::Domains;
@@ -54,7 +54,7 @@ pub struct Broker {
     askers: Vec<Asker, MAX_COMPONENTS>,
     domains: Domains,
     /// Where pages of guests are mapped.
-    pub slot: Slot,
+    slot: Slot,
     data: &'static mut [u64; DATA_WORDS],
 }
 

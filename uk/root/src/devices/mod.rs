@@ -84,19 +84,19 @@ pub struct Found {
 static DEVICES: StaticCell<Vec<Device, MAX_GIVEN>> = StaticCell::new();
 static RANGES: StaticCell<Vec<MachineRange, { MAX_GIVEN * BARS }>> = StaticCell::new();
 
-/// Finds the devices of all components: by a scan in root's first life, and by its books later.
+/// Finds the devices of all components: by a `scan` as long as no life of root has finished one, and by its books later.
 pub fn find(
     description: &Description,
     control: &Control,
     books: &mut Books,
     events: &mut EventLog,
-    first: bool,
+    scan: bool,
 ) -> Found {
     // Refused, nothing can be assigned either.
     let contained = control.has_iommu().unwrap_or(false);
     let devices = DEVICES.init(Vec::new());
     let mut incomplete = ComponentSet::EMPTY;
-    if first {
+    if scan {
         let mut missing = |claim: Claim, why: fmt::Arguments<'_>| {
             let component = &description.components[claim.component];
             let wanted = component.devices[claim.device];
@@ -109,7 +109,14 @@ pub fn find(
             }
         };
         for (bdf, claim) in claimed(description, &mut missing) {
-            match take(bdf, claim, contained, control, books) {
+            // One that a life has noted which has not come to the end of this may be in use already.
+            let key = key(claim.component, claim.device);
+            let noted = books.get::<DeviceRecord>(key).ok().flatten().filter(|record| record.bdf == bdf);
+            let device = match noted {
+                Some(record) => Ok(Device::from_record(&record, key, contained)),
+                None => take(bdf, claim, contained, control, books),
+            };
+            match device {
                 // There is room: `claimed` has stopped at as many.
                 Ok(device) => drop(devices.push(device)),
                 Err(why) => missing(claim, format_args!("{bdf} cannot be given away: {why}")),

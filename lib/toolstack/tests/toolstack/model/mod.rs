@@ -92,6 +92,8 @@ pub struct Machine {
     pub stubborn_backends: Cell<bool>,
     /// Guests that do not do what they are asked for.
     pub stubborn_guests: Cell<bool>,
+    /// Root does what it is asked for when the toolstack waits, and not at once.
+    pub busy_root: Cell<bool>,
     /// What guests do, once, when they have run for a moment: this reason to stop.
     pub guests_stop: Cell<Option<u8>>,
 }
@@ -120,6 +122,7 @@ impl Default for Machine {
             consoles: RefCell::default(),
             stubborn_backends: Cell::new(false),
             stubborn_guests: Cell::new(false),
+            busy_root: Cell::new(false),
             guests_stop: Cell::new(None),
         }
     }
@@ -134,6 +137,11 @@ impl Machine {
     /// A host on which no guest starts by itself.
     pub fn without_guests() -> Self {
         Self { starts: Vec::new(), ..Self::default() }
+    }
+
+    /// A host whose guest is called so.
+    pub fn with_guest(name: &'static str) -> Self {
+        Self { configs: [(name, CONFIG.to_owned())].into(), starts: vec![name], ..Self::default() }
     }
 
     pub fn with_kernel(self, kernel: Vec<u8>) -> Self {
@@ -220,8 +228,11 @@ impl Machine {
     /// Lets guests and backends do something. Answers whether anybody has.
     fn go_on(&self) -> bool {
         let (mut store, mut root) = (self.store.borrow_mut(), self.root.borrow_mut());
-        let active = backends::go_on(&mut store, self.stubborn_backends.get());
+        let mut active = backends::go_on(&mut store, self.stubborn_backends.get());
         let register = Register::new(self.register).expect("there are enough words");
+        if self.busy_root.get() {
+            active |= root.serve(self.slots, &register, &self.consoles.borrow());
+        }
         let mut stopped = false;
         for domain in root.running() {
             let domid = domain.domid;
@@ -332,7 +343,11 @@ pub struct RootBell(&'static Machine);
 impl Doorbell for RootBell {
     fn ring(&self) {
         let register = Register::new(self.0.register).expect("there are enough words");
-        self.0.effect(|| self.0.root.borrow_mut().serve(self.0.slots, &register, &self.0.consoles.borrow()));
+        self.0.effect(|| {
+            if !self.0.busy_root.get() {
+                self.0.root.borrow_mut().serve(self.0.slots, &register, &self.0.consoles.borrow());
+            }
+        });
     }
 
     fn wait(&self) -> impl Future<Output = ()> {

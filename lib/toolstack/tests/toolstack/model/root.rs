@@ -43,20 +43,23 @@ impl Root {
         Self { domains: Vec::new(), free_pages, ended: 0, rings: Cell::new(false), refuses: Cell::new(None) }
     }
 
-    /// Carries out all that is asked for.
+    /// Carries out all that is asked for. Answers whether anything was.
     pub fn serve(
         &mut self,
         slots: &'static [AtomicU64],
         register: &Register<&'static [AtomicU64]>,
         open: &[Domid],
-    ) {
+    ) -> bool {
         let server = Server::new(slots).expect("there are enough words");
         let mut data = [0; DATA_WORDS];
+        let mut has_served = false;
         while let Some(asked) = server.take(&mut data) {
             let outcome = asked.request.and_then(|request| self.carry_out(request, register, open));
             server.answer(&asked, &outcome);
             self.rings.set(true);
+            has_served = true;
         }
+        has_served
     }
 
     pub fn running(&mut self) -> impl Iterator<Item = &mut Domain> {
