@@ -1,8 +1,8 @@
 //! The heartbeat book: when a component last showed that it lives, and what its silence means.
 //!
-//! Only time that was watched counts as silence. Between two observations at most half a deadline is charged, however
-//! long root itself was away: a host that stood still for a second must not look like a host full of dead components.
-//! So whoever was heard shortly before a gap gets another chance after it.
+//! Only time that was watched counts as silence. Between two observations at most a fraction of the deadline is charged
+//! ([`Policy::looks`]), however long root itself was away: a host that stood still for a second, or runs by fits and
+//! starts, must not look like a host full of dead components. So nobody hangs who was not looked at several times in vain.
 
 use crate::{Fault, Policy};
 use heapless::Vec;
@@ -145,7 +145,7 @@ impl Book {
             self.cpu_us = None;
             self.boost_due_us = 0;
         } else {
-            self.silent_us = self.silent_us.saturating_add(gap_us.min(half(rules.deadline_us)));
+            self.silent_us = self.silent_us.saturating_add(charge(gap_us, rules.deadline_us, rules.policy));
         }
         self.cpu_us = self.cpu_us.or(seen.cpu.map(|cpu| cpu.used_us));
         match work.stalled {
@@ -195,7 +195,9 @@ impl Book {
             work.broken |= broken && !part.restarting;
             part.restarting &= waits && !worked;
             let stuck_us = match part.stuck_us {
-                Some(stuck_us) if !worked => stuck_us.saturating_add(gap_us.min(half(deadline_us))),
+                Some(stuck_us) if !worked => {
+                    stuck_us.saturating_add(charge(gap_us, deadline_us, rules.policy))
+                }
                 _ => 0,
             };
             part.stuck_us = (waits && !rules.excused).then_some(stuck_us);
@@ -218,7 +220,13 @@ struct Work {
     stalled: Option<u8>,
 }
 
-/// Half of a deadline, and never nothing: watched time must pass.
+/// What counts of the time between two looks.
+fn charge(gap_us: u64, deadline_us: u64, policy: &Policy) -> u64 {
+    // Never nothing: watched time must pass.
+    gap_us.min(deadline_us.div_ceil(policy.looks.max(1).into()))
+}
+
+/// Half of a deadline, rounded up.
 fn half(deadline_us: u64) -> u64 {
     deadline_us.div_ceil(2)
 }

@@ -63,6 +63,9 @@ pub struct Policy {
     pub starved_deadline_us: u64,
     /// So much CPU time is enough to beat in. One that is late and has had less is starved, not hung.
     pub enough_cpu_us: u64,
+    /// How often it must have been looked at in vain, at least, before its silence is too long, or its work has waited too
+    /// long. Of the time between two looks no more than the part of the deadline counts that this leaves.
+    pub looks: u8,
     /// Whether useful work counts as a beat, so that a busy component needs no beats besides.
     pub work_is_beat: bool,
     /// Where the repair of a stalled part starts.
@@ -89,6 +92,9 @@ impl Policy {
         starved_deadline_us: 1_000_000,
         // A beat takes microseconds; hundreds of times that are no accident of scheduling.
         enough_cpu_us: 2_000,
+        // Root looks at least so often within any deadline, unless the host is overloaded: an emulated one on a machine
+        // with other work runs for some milliseconds at a time, and stands still for tens of them in between.
+        looks: 5,
         work_is_beat: true,
         granularity: Granularity::Coarse,
         limits: Limits {

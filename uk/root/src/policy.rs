@@ -13,6 +13,7 @@ pub fn of(component: &Component) -> Policy {
         repair_deadline_us: component.repair_deadline_us,
         starved_deadline_us: component.starved_deadline_us,
         enough_cpu_us: component.enough_cpu_us,
+        looks: Policy::DEFAULT.looks,
         work_is_beat: component.work_is_beat,
         granularity: match component.policy {
             Start::Fine => Granularity::Fine,

@@ -1,7 +1,7 @@
 //! Scripts: what happens, and what the monitor says to it, as text in `scripts/*.txt`.
 //!
 //! ```text
-//! component NAME [FIELD=VALUE ...]     a policy: Policy::DEFAULT, but for these fields; times in microseconds
+//! component NAME [FIELD=VALUE ...]     a policy: Policy::DEFAULT with two looks, but for these fields; times in microseconds
 //! plane attempts=N window_us=N         the limit of the control plane
 //! > MS COMMAND [NAME] [KEY=VALUE ...]  what happens, so many milliseconds after the start
 //! NAME: ...                            a report
@@ -105,7 +105,8 @@ impl Default for Stage {
 
 impl Stage {
     fn add(&mut self, name: &str, fields: &[&str]) {
-        let mut policy = Policy::DEFAULT;
+        // The looks of most scripts are half a deadline apart.
+        let mut policy = Policy { looks: 2, ..Policy::DEFAULT };
         for field in fields {
             let (key, text) = field.split_once('=').unwrap_or((field, ""));
             let number = || text.parse::<u64>().unwrap_or_else(|_| panic!("{field} makes no sense"));
@@ -116,6 +117,7 @@ impl Stage {
                 "stall_deadline_us" => policy.stall_deadline_us = number(),
                 "repair_deadline_us" => policy.repair_deadline_us = number(),
                 "starved_deadline_us" => policy.starved_deadline_us = number(),
+                "looks" => policy.looks = number() as u8,
                 "window_us" => policy.limits.window_us = number(),
                 "hold" => policy.limits.hold = number() as u8,
                 "attempts" => {

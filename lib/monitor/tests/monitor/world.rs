@@ -19,6 +19,7 @@ pub(crate) const POLICY: Policy = Policy {
     repair_deadline_us: 2 * STEP_US,
     starved_deadline_us: 4 * STEP_US,
     enough_cpu_us: 1,
+    looks: 2,
     ..Policy::DEFAULT
 };
 
