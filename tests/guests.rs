@@ -14,7 +14,7 @@ fn guest(kernel: &'static str, memory_mib: u32, vcpus: u32) -> System {
 
 /// A guest starts, its kernel finds the processors that it was given, and it runs on.
 fn boots(test: &str, setup: Setup, vcpus: u32) {
-    let mut host = Host::boot(test, setup);
+    let host = Host::boot(test, setup);
     let up = host.wait_for_guest_to_say(FIRST, "guest: up ");
     assert!(up.contains(&format!(" cpus={vcpus} ")), "{up}");
     host.wait_for_guest_to_say(FIRST, "guest: tick 3");
