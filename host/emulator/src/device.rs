@@ -1,6 +1,10 @@
 //! Network cards and disks of the emulated machine.
 
+use std::net::SocketAddrV4;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use thiserror::Error;
 
 /// What a network card is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,13 +24,32 @@ pub enum DiskModel {
     Nvme,
 }
 
-/// A TCP port of this machine's loopback address that leads to a port of the emulated one.
+/// A TCP port of this machine's loopback address that leads to somebody on QEMU's own network; written `8080:10.0.2.16:80`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Forward {
     /// The port here.
     pub here: u16,
-    /// The port there.
-    pub there: u16,
+    /// Who listens there, and where.
+    pub there: SocketAddrV4,
+}
+
+/// A text is no [`Forward`].
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("expected PORT:ADDRESS:PORT such as 8080:10.0.2.16:80, found {found:?}")]
+pub struct NotAForward {
+    /// The text.
+    pub found: String,
+}
+
+impl FromStr for Forward {
+    type Err = NotAForward;
+
+    fn from_str(text: &str) -> Result<Self, NotAForward> {
+        let forward = text
+            .split_once(':')
+            .and_then(|(here, there)| Some(Forward { here: here.parse().ok()?, there: there.parse().ok()? }));
+        forward.ok_or_else(|| NotAForward { found: text.to_owned() })
+    }
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,8 +76,8 @@ impl Nic {
         Nic { model, wire: Wire::Lan(socket.into()) }
     }
 
-    /// Lets `forward.here` on the loopback address lead to the emulated machine. Only QEMU's own network can do it: a card on a
-    /// LAN stays as it is.
+    /// Lets `forward.here` on the loopback address lead to `forward.there`. Only QEMU's own network can do it: a card on a LAN stays as
+    /// it is.
     pub fn forward(mut self, forward: Forward) -> Self {
         if let Wire::User(forwards) = &mut self.wire {
             forwards.push(forward);
@@ -67,7 +90,7 @@ impl Nic {
             Wire::User(forwards) => {
                 let forwards: String = forwards
                     .iter()
-                    .map(|Forward { here, there }| format!(",hostfwd=tcp:127.0.0.1:{here}-:{there}"))
+                    .map(|Forward { here, there }| format!(",hostfwd=tcp:127.0.0.1:{here}-{there}"))
                     .collect();
                 format!("user,id={id}{forwards}")
             }
@@ -133,8 +156,12 @@ mod tests {
 
     #[test]
     fn forwards_are_on_the_loopback_address_alone() {
-        let nic = Nic::user(NicModel::Virtio).forward(Forward { here: 5001, there: 7 });
-        assert_eq!(nic.backend("n"), "user,id=n,hostfwd=tcp:127.0.0.1:5001-:7");
+        let forward: Forward = "5001:10.0.2.16:7".parse().unwrap();
+        let nic = Nic::user(NicModel::Virtio).forward(forward);
+        assert_eq!(nic.backend("n"), "user,id=n,hostfwd=tcp:127.0.0.1:5001-10.0.2.16:7");
+        for text in ["", "5001", "5001:7", "10.0.2.16:7", "70000:10.0.2.16:7"] {
+            assert_eq!(text.parse::<Forward>(), Err(NotAForward { found: text.to_owned() }));
+        }
     }
 
     #[test]
