@@ -20,6 +20,9 @@ use xen_abi::{Domid, Port};
 /// Bytes of a line at most.
 const LINE: usize = 120;
 
+/// Into whom a fault is injected that is to happen to all components at the same time.
+const EVERYBODY: &str = "all";
+
 /// Ports that `free` looks through, of root and of each component: more than either uses.
 const PORTS_COUNTED: u32 = 128;
 
@@ -80,12 +83,16 @@ impl Host {
         let verb = words.next().ok_or("say what to do")?;
         match verb {
             "inject" => {
-                let index = self.component(words.next())?;
+                let name = words.next();
                 let fault =
                     words.next().and_then(|word| Fault::from_str(word).ok()).ok_or("no such fault")?;
                 let argument =
                     words.next().map_or(Ok(0), u64::from_str).map_err(|_| "the argument is no number")?;
-                self.inject(index, fault, argument)
+                if name == Some(EVERYBODY) {
+                    return (0..self.components.len())
+                        .try_for_each(|index| self.inject(index, fault, argument));
+                }
+                self.inject(self.component(name)?, fault, argument)
             }
             "status" => {
                 self.status();
