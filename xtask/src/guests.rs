@@ -96,7 +96,7 @@ fn build_with(
         kernel: kernel.clone(),
         disks,
     };
-    let folder = workspace.target().join("guests").join(format!("{}-{name}", xen.suite()));
+    let folder = workspace.guests().join(format!("{}-{name}", xen.suite()));
     LinuxFiles::write(&folder, &kernel, &parts.ramdisk()?)
 }
 

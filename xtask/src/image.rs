@@ -88,7 +88,8 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Description, ImageError> {
         replace(&folder.join(program.name.as_str()), &program.image)?;
         replace(&folder.join(format!("{}.symbols", program.name.as_str())), &program.symbols)?;
     }
-    replace(&folder.join("rvmm.archive"), &archive(&description, &programs, workspace.root())?)?;
+    let files = Folders { configs: workspace.root(), files: &workspace.guests() };
+    replace(&folder.join("rvmm.archive"), &archive(&description, &programs, files)?)?;
     Ok(description)
 }
 
@@ -117,8 +118,12 @@ fn read_program(program: &str, path: &Path) -> Result<Program, ImageError> {
 }
 
 /// The archive: the images that components are made of, once each, with their symbols, and root's symbols; and the guests'
-/// files, by their paths in the checkout.
-fn archive(description: &Description, programs: &[Program], checkout: &Path) -> Result<Vec<u8>, ImageError> {
+/// files: configurations by their paths in the checkout, kernels and ramdisks by theirs in `target/guests`.
+fn archive(
+    description: &Description,
+    programs: &[Program],
+    folders: Folders<'_>,
+) -> Result<Vec<u8>, ImageError> {
     let mut writer = ArchiveWriter::new(description);
     for component in &description.components {
         if !programs.iter().any(|program| program.name == component.image) {
@@ -139,7 +144,7 @@ fn archive(description: &Description, programs: &[Program], checkout: &Path) -> 
             writer.symbols(&program.name, program.symbols.clone());
         }
     }
-    guest_files::add(description, Folders { configs: checkout, files: checkout }, &mut writer)?;
+    guest_files::add(description, folders, &mut writer)?;
     Ok(writer.finish())
 }
 
@@ -155,6 +160,11 @@ fn replace(path: &Path, content: &[u8]) -> Result<(), ImageError> {
 mod tests {
     use super::*;
     use description::Archive;
+
+    /// For descriptions without guests.
+    fn nowhere() -> Folders<'static> {
+        Folders { configs: Path::new("."), files: Path::new(".") }
+    }
 
     fn program(name: &str) -> Program {
         let symbols = encode_symbols([(0x20_0000, "start")], 0x20_1000);
@@ -172,7 +182,7 @@ mod tests {
     #[test]
     fn the_archive_holds_what_the_description_names_and_roots_symbols() {
         let programs = ["net", "probe", "root"].map(program);
-        let bytes = archive(&described(&["probe", "probe"]), &programs, Path::new(".")).unwrap();
+        let bytes = archive(&described(&["probe", "probe"]), &programs, nowhere()).unwrap();
         let archive = Archive::parse(&bytes).unwrap();
         assert_eq!(archive.image("probe"), Some(&b"probe"[..]));
         assert_eq!(archive.image("net"), None);
@@ -186,7 +196,7 @@ mod tests {
     #[test]
     fn an_image_that_nothing_makes_is_reported_with_what_there_is() {
         let error =
-            archive(&described(&["xenstore"]), &["probe", "root"].map(program), Path::new(".")).unwrap_err();
+            archive(&described(&["xenstore"]), &["probe", "root"].map(program), nowhere()).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("`xenstore`") && text.contains("probe, root"), "{text}");
     }

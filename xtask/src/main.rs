@@ -27,7 +27,7 @@ use strum::VariantArray;
 use error::Error;
 use fuzz::FuzzOptions;
 use packages::{Piece, Shelf};
-use programs::{HostOptions, RunOptions};
+use programs::{DemoOptions, RunOptions};
 use stages::Stage;
 use workspace::Workspace;
 
@@ -42,7 +42,7 @@ struct Options {
 #[derive(Debug, Subcommand)]
 enum Task {
     /// Boot a host, break everything in it, and watch it being repaired
-    Demo(HostOptions),
+    Demo(DemoOptions),
     /// Check everything: style, rules, documentation, unit tests, hosts in QEMU
     Test {
         /// The stages to run; all of them if none is named
@@ -106,7 +106,7 @@ fn perform(task: Task) -> Result<(), Error> {
         Task::Bench { name, json, extra } => programs::bench(&workspace, &name, json.as_deref(), &extra),
         Task::Fuzz(options) => fuzz::fuzz(&workspace, &options),
         Task::Run(options) => programs::run(&workspace, &options),
-        Task::Build => Ok(image::build(&workspace).map(drop)?),
+        Task::Build => Ok(programs::build(&workspace).map(drop)?),
         Task::Guests => {
             for guest in guests::build_all(&workspace)? {
                 println!("{}\n{}", guest.kernel.display(), guest.initrd.display());

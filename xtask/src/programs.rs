@@ -9,7 +9,7 @@ use std::{env, thread};
 use clap::Args;
 use description::Description;
 use emulator::artifacts::{Artifacts, XenVersion};
-use emulator::device::{Disk, DiskModel, Nic, NicModel};
+use emulator::device::{Disk, DiskModel, Forward, Nic, NicModel};
 use emulator::machine::MachineConfig;
 use emulator::qemu::Qemu;
 use strum::VariantArray;
@@ -50,16 +50,35 @@ pub(crate) struct RunOptions {
     #[command(flatten)]
     host: HostOptions,
     /// Memory in MiB
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = 768)]
     memory: u32,
+    /// A port of this machine that leads to a guest's, such as 8080:10.0.2.16:80
+    #[arg(long, value_name = "PORT:ADDRESS:PORT")]
+    forward: Vec<Forward>,
 }
 
-/// Gets what a host needs: QEMU, each of the hypervisors, and the image. Answers what the image runs.
+/// The host that `demo` boots.
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    #[command(flatten)]
+    host: HostOptions,
+    /// Leave the host running at the end
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Gets what a host needs: QEMU, each of the hypervisors, guests, and the image. Answers what the image runs.
 pub(crate) fn prepare(workspace: &Workspace, versions: &[XenVersion]) -> Result<Description, Error> {
     packages::ensure(&packages::QEMU)?;
     for &xen in versions {
         Shelf::new(&workspace.debian(), xen).hypervisor()?;
     }
+    build(workspace)
+}
+
+/// Makes the guests, and the image with those that start with the host. Answers what it runs.
+pub(crate) fn build(workspace: &Workspace) -> Result<Description, Error> {
+    guests::build_all(workspace)?;
     Ok(image::build(workspace)?)
 }
 
@@ -68,12 +87,13 @@ pub(crate) fn run(workspace: &Workspace, options: &RunOptions) -> Result<(), Err
     let HostOptions { xen, processors, no_iommu } = options.host;
     let description = prepare(workspace, &[xen])?;
     let folder = workspace.target().join("run");
+    let nic = options.forward.iter().fold(Nic::user(NicModel::Virtio), |nic, &forward| nic.forward(forward));
     let config = MachineConfig::new(Artifacts::in_target(workspace.target()).boot_files(xen))
         .processors(processors)
         .memory_mib(options.memory)
         .root_memory_mib(description.host.memory_pages / PAGES_PER_MIB)
         .iommu(!no_iommu)
-        .nic(Nic::user(NicModel::Virtio))
+        .nic(nic)
         .disk(Disk::new(DiskModel::Virtio, disk(&folder)?).persistent());
     eprintln!(
         "x: booting; root reads commands, `poweroff` or Ctrl-C ends it; logs are in {}",
@@ -113,13 +133,13 @@ impl<W: Write> Write for Flushed<W> {
 }
 
 /// Shows R-VMM at work: every fault, injected and repaired.
-pub(crate) fn demo(workspace: &Workspace, options: &HostOptions) -> Result<(), Error> {
-    let HostOptions { xen, processors, no_iommu } = options;
+pub(crate) fn demo(workspace: &Workspace, options: &DemoOptions) -> Result<(), Error> {
+    let DemoOptions { host: HostOptions { xen, processors, no_iommu }, keep } = options;
     prepare(workspace, &[*xen])?;
     let mut command = cargo::system(workspace, "run", "rvmm-tests");
     command.args(["--quiet", "--bin", "demo", "--"]);
     command.arg(format!("--xen={xen}")).arg(format!("--processors={processors}"));
-    command.args(no_iommu.then_some("--no-iommu"));
+    command.args(no_iommu.then_some("--no-iommu")).args(keep.then_some("--keep"));
     Ok(process::run(&mut command)?)
 }
 
@@ -142,7 +162,6 @@ pub(crate) fn bench(
         process::run(cargo::host(workspace, "build").args(["--release", "--package", "xenstored"]))?;
     } else {
         prepare(workspace, XenVersion::VARIANTS)?;
-        guests::build_all(workspace)?;
     }
     if name == VM_BENCH {
         vanilla::build(workspace)?;

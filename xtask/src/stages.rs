@@ -170,7 +170,6 @@ fn against_xens_xenstore(workspace: &Workspace, extra: &[String]) -> Result<(), 
 
 fn system(workspace: &Workspace, extra: &[String]) -> Result<(), Error> {
     programs::prepare(workspace, XenVersion::VARIANTS)?;
-    guests::build_all(workspace)?;
     let mut command = cargo::system(workspace, "test", "rvmm-tests");
     Ok(process::run(command.arg("--").args(extra))?)
 }

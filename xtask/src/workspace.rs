@@ -86,6 +86,11 @@ impl Workspace {
         self.target().join("image")
     }
 
+    /// Guests: a folder each with a kernel and a ramdisk.
+    pub(crate) fn guests(&self) -> PathBuf {
+        self.target().join("guests")
+    }
+
     /// Cargo's output for unikernels, apart from the host's because their flags differ.
     pub(crate) fn uk_target(&self) -> PathBuf {
         self.target().join("uk")
