@@ -73,9 +73,6 @@ pub const STORE_OF_10_000: System = large_store!("10000");
 /// XenStore alone, and a client that fills it with 100,000 nodes.
 pub const STORE_OF_100_000: System = large_store!("100000");
 
-/// A bit of everything: XenStore, a network card, a disk and probes, with the deadlines of a host in service.
-pub const DEMO: System = system!("demo.toml");
-
 /// XenStore with two replicas, and the toolstack.
 pub const TOOL: System = system!("tool.toml");
 
@@ -195,7 +192,7 @@ mod tests {
     #[test]
     fn every_description_keeps_the_rules_on_every_host() {
         let store = [STORE, STORE_ALONE, STORE_OF_10_000, STORE_OF_100_000];
-        let others = [PROBES, LADDER, SOAK, DEVICES, SHARING, BROKER, DEMO, MEASURED];
+        let others = [PROBES, LADDER, SOAK, DEVICES, SHARING, BROKER, MEASURED];
         let with_guests = [TOOL, DISK].map(|system| system.starting(&[Guest::new("guest")]));
         for system in store.into_iter().chain(others).chain(with_guests) {
             for processors in [1, 2] {

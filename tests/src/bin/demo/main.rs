@@ -1,41 +1,52 @@
-//! Boots a host, breaks everything in it, and shows how it is repaired.
+//! Boots the host of `rvmm.toml` with its guests, puts load on them from outside, breaks everything beneath them, and shows what they
+//! notice.
 
-use std::path::Path;
+mod breakage;
+mod guests;
+mod load;
+mod picture;
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use comfy_table::presets::UTF8_BORDERS_ONLY;
-use comfy_table::{CellAlignment, Table};
 use emulator::artifacts::XenVersion;
-use emulator::condition::component;
+use emulator::condition::everything_is_up;
+use emulator::device::{Disk, DiskModel, Forward, Nic, NicModel};
 use emulator::fault::Fault;
-use emulator::host::{GUARD, Host};
-use emulator::lan::Lan;
-use rvmm_tests::Setup;
-use rvmm_tests::setup::{DISK_SCRATCH, disk_is_written, log_directory};
-use rvmm_tests::store::{self, CLIENTS, MASTER, REPLICAS};
-use rvmm_tests::system::DEMO;
-use rvmm_tests::traffic::NET_ADDRESS;
-use rvmm_tests::trial::{LONG_ENOUGH, Outcome, Program, Trial, trials};
+use emulator::host::Host;
+use emulator::kvm;
+use emulator::machine::{Accelerator, MachineConfig};
+use rvmm_tests::setup::{artifacts, log_directory};
 
-/// How long the demonstration may take, whatever happens.
-const LIFETIME: Duration = Duration::from_secs(15 * 60);
+use crate::breakage::{Breakage, Breaker, COMPONENTS, EVERYTHING, breakages};
+use crate::guests::Guests;
+use crate::load::{Load, Request};
+use crate::picture::Mark;
 
-/// Who is broken.
-const VICTIMS: [(&str, Program); 5] = [
-    (MASTER, Program::Store),
-    ("probe.0", Program::Probe),
-    ("probe.1", Program::Probe),
-    ("net", Program::Net),
-    ("disk", Program::Disk),
-];
+/// How long the demonstration may take, and how long the host is kept afterwards, whatever happens.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
+const KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// What is tried with replicas, which run the master's program: one of each kind.
-const REPLICAS_FAULTS: [Fault; 4] = [Fault::Ud2, Fault::TightLoop, Fault::FlipNode, Fault::FlipVault];
+/// MiB of the machine, those of root and its archive among them, which rvmm.toml gives it.
+const MACHINE_MIB: u32 = 768;
+const ROOT_MIB: u32 = 160;
 
-/// Boots a host, breaks everything in it, and shows how it is repaired
+/// Bytes of the disk, whose file is sparse.
+const DISK_BYTES: u64 = 64 << 20;
+
+/// Where the web server is on QEMU's own network, as tests/guests/web.cfg has it, and what it serves.
+const WEB: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 16), 80);
+const PAGE: &str = "a guest of R-VMM\n";
+
+/// How often everything is broken at the same time.
+const TOTALS: [Fault; 3] = [Fault::Panic, Fault::Ud2, Fault::NullStore];
+
+/// Boots a host with guests, breaks everything beneath them, and shows what they notice
 #[derive(Parser)]
 struct Options {
     /// Version of Xen: 4.17 or 4.20
@@ -50,122 +61,131 @@ struct Options {
     /// No IOMMU: devices are not contained
     #[arg(long)]
     no_iommu: bool,
+    /// Leave the host running at the end
+    #[arg(long)]
+    keep: bool,
 }
 
 fn main() -> Result<ExitCode> {
-    let Options { xen, processors, kvm, no_iommu } = Options::parse();
-    let setup = Setup { system: DEMO, xen, iommu: !no_iommu, processors, devices: true, ..Setup::default() };
-    let setup = if kvm { setup.on_fastest_accelerator()? } else { setup };
+    let options = Options::parse();
     let directory = log_directory("demo");
-    let prepared = setup.prepare(&directory)?;
-    let mut lan = prepared.lan.context("this host has no network")?;
+    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    let port = free_port()?;
+    let machine = machine(&options, &directory, port)?;
 
-    println!(
-        "Booting Xen {xen} by {}; the console goes to {}/console.log",
-        setup.accelerator,
-        directory.display()
-    );
+    println!("Booting Xen {}; the console goes to {}/console.log", options.xen, directory.display());
     let switched_on = Instant::now();
-    let mut host = Host::switch_on(&prepared.machine, &directory, LIFETIME)?;
-    store::is_served().try_for_each(|condition| host.wait_for(&condition).map(drop))?;
-    println!(
-        "Every component is up, and XenStore is served, {:.2} s after power-on.",
-        switched_on.elapsed().as_secs_f64()
-    );
-    show_devices(&mut lan, &directory)?;
-    show_store(&mut host)?;
-
-    let every = VICTIMS.map(|(component, program)| (component, trials(program).collect::<Vec<_>>()));
-    let some = |fault| Trial::of(Program::Store, fault);
-    let some = REPLICAS.map(|replica| (replica, REPLICAS_FAULTS.into_iter().filter_map(some).collect()));
-    let mut failures = Vec::new();
-    for (component, trials) in every.into_iter().chain(some) {
-        let which = if REPLICAS.contains(&component) { "Some faults" } else { "Every fault" };
-        println!(
-            "{which} that {component} can have, one after the other, while frames come for the network:"
-        );
-        let mut table = empty_table();
-        // Without an IOMMU nothing keeps a device from writing where it must not, so it is not told to.
-        for trial in trials.iter().filter(|trial| setup.iommu || trial.fault != Fault::RogueDma) {
-            let mut run = || {
-                trial
-                    .run_under_traffic(&mut host, &mut lan, component, LONG_ENOUGH)
-                    .map(|(outcome, _)| outcome)
-            };
-            // A busy machine can keep the host from running for longer than a heartbeat may take: then its root finds a component
-            // silent that was to fail in another way. That does not happen twice.
-            let result = run().or_else(|_| run());
-            table.add_row(row(trial, result.as_ref().ok()));
-            if let Err(error) = result {
-                failures.push(format!("{} of {component}: {error}", trial.fault));
-            }
-            failures.extend(complaints(&host, component, trial.fault));
-        }
-        println!("{table}");
-    }
-    show_devices(&mut lan, &directory)?;
-    show_store(&mut host)?;
-    if failures.is_empty() {
-        println!("Every fault ended as it must.");
-        return Ok(ExitCode::SUCCESS);
-    }
-    println!("These faults did not end as they must:\n{}", failures.join("\n"));
-    Ok(ExitCode::FAILURE)
-}
-
-/// Shows that the network answers and that the disk is written to.
-fn show_devices(lan: &mut Lan, directory: &Path) -> Result<()> {
-    let asked = Instant::now();
-    lan.ping(NET_ADDRESS, GUARD)?;
-    println!("The network answers ping at {NET_ADDRESS} ({:.1} ms).", asked.elapsed().as_secs_f64() * 1000.0);
-    anyhow::ensure!(disk_is_written(directory, DISK_SCRATCH)?, "nothing has been written to the disk");
-    println!("The disk is written to, and read back.");
-    Ok(())
-}
-
-/// Shows that XenStore's clients are served.
-fn show_store(host: &mut Host) -> Result<()> {
-    host.begin_chapter();
-    let longest_us = store::longest_request(host)?;
-    println!(
-        "XenStore's clients write, read, watch and count; the longest request took {}.",
-        milliseconds(longest_us)
-    );
-    Ok(())
-}
-
-/// What clients of XenStore have found wrong since the last fault: they end themselves then.
-fn complaints(host: &Host, victim: &str, fault: Fault) -> Vec<String> {
-    let fails = CLIENTS.map(|client| component(client).fails());
-    let events = host.events().into_iter().filter(|event| fails.iter().any(|fails| fails.is_met_by(event)));
-    events.map(|event| format!("{fault} of {victim}, noticed by a client of XenStore: {event}")).collect()
-}
-
-fn empty_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
-    table.set_header(["fault", "detected after", "repaired by", "recovered after"]);
-    for column in [1, 3] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
+    let lifetime = if options.keep { KEPT } else { LIFETIME };
+    let mut host = Host::switch_on(&machine, &directory, lifetime)?;
+    let shown = show(&mut host, &options, port, switched_on);
+    let sound = shown.with_context(|| format!("the logs are in {}", directory.display()))?;
+    if options.keep {
+        println!("The host goes on: its web server is at http://127.0.0.1:{port}/, and Ctrl-C ends it.");
+        while host.is_on() {
+            std::thread::sleep(Duration::from_secs(1));
         }
     }
-    table
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// A line of the table. No result is a failure; a result without an outcome is a fault that was endured.
-fn row(trial: &Trial, result: Option<&Option<Outcome>>) -> [String; 4] {
-    let nothing = || "-".to_owned();
-    let (detected, rung, recovered) = match result {
-        Some(Some(outcome)) => (
-            milliseconds(outcome.detected_after_us),
-            outcome.rung.map_or_else(|| "itself".to_owned(), |rung| rung.to_string()),
-            milliseconds(outcome.recovered_after_us),
-        ),
-        Some(None) => (nothing(), "nobody: endured".into(), nothing()),
-        None => (nothing(), "FAILED".into(), nothing()),
-    };
-    [trial.fault.to_string(), detected, rung, recovered]
+/// The machine: a card on QEMU's own network, on which `port` of the loopback address leads to the web server, and an empty disk.
+fn machine(options: &Options, directory: &Path, port: u16) -> Result<MachineConfig> {
+    let disk = directory.join("disk.img");
+    File::create(&disk)
+        .and_then(|file| file.set_len(DISK_BYTES))
+        .with_context(|| format!("cannot make {}", disk.display()))?;
+    let machine = MachineConfig::new(artifacts().boot_files(options.xen))
+        .processors(options.processors)
+        .memory_mib(MACHINE_MIB)
+        .root_memory_mib(ROOT_MIB)
+        .iommu(!options.no_iommu)
+        .nic(Nic::user(NicModel::Virtio).forward(Forward { here: port, there: WEB }))
+        .disk(Disk::new(DiskModel::Virtio, disk).persistent());
+    let accelerator = if options.kvm { kvm::fastest(&machine, directory) } else { Accelerator::Tcg };
+    Ok(machine.accelerator(accelerator))
+}
+
+/// A port that nobody listens at: the system's choice.
+fn free_port() -> Result<u16> {
+    let listener =
+        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port of the loopback address is free")?;
+    Ok(listener.local_addr()?.port())
+}
+
+/// Shows everything. Returns whether the guests have noticed no more than pauses.
+fn show(host: &mut Host, options: &Options, port: u16, switched_on: Instant) -> Result<bool> {
+    host.wait_for(&everything_is_up())?;
+    println!("Every component is up {:.2} s after power-on.", switched_on.elapsed().as_secs_f64());
+    let mut guests = Guests::wait_for(host)?;
+    println!("Both guests are up {:.2} s after power-on:", switched_on.elapsed().as_secs_f64());
+    println!(
+        "one serves a web page, which this machine asks for all the while; one writes files to its disk and checks them.\n"
+    );
+    let load = Load::start(port, PAGE)?;
+
+    let mut marks = Vec::new();
+    let mut breaker = Breaker::default();
+    println!(
+        "{}",
+        row(["component", "fault", "detected after", "repaired by", "recovered after", "failed", "longest"])
+    );
+    let one_by_one = breakages(!options.no_iommu);
+    for (component, fault) in one_by_one.chain(TOTALS.map(|fault| (EVERYTHING, fault))) {
+        let from = load.elapsed();
+        marks.push(Mark { at: from, component });
+        let broken = match component {
+            EVERYTHING => breaker.break_all(host, fault)?,
+            component => breaker.break_one(host, component, fault)?,
+        };
+        guests.look(host)?;
+        load.wait_for_another();
+        println!("{}", breakage_row(&broken, &load.ended_since(from)));
+    }
+    let rounds = guests.rounds_after(host)?;
+    let requests = load.ended_since(Duration::ZERO);
+    drop(load);
+
+    let places: Vec<&str> = COMPONENTS.into_iter().chain([EVERYTHING]).collect();
+    let picture: PathBuf = host.directory().join("latency.svg");
+    picture::draw(&picture, &requests, &marks, &places)?;
+    println!(
+        "\nThe longest request of each tenth of a second, in ms, over seconds; faults are marked at the bottom:\n"
+    );
+    picture::print(&requests, &marks);
+    println!("The same with each fault in the colour of its component: {}", picture.display());
+
+    let failures: Vec<&String> = requests.iter().filter_map(|request| request.failure.as_ref()).collect();
+    println!(
+        "\n{} faults. {} web requests were served, {} failed. {rounds} times all files of the disk were what had been written; {} times they were not.",
+        marks.len(),
+        requests.len() - failures.len(),
+        failures.len(),
+        guests.complaints().len()
+    );
+    failures.iter().for_each(|failure| println!("failed: {failure}"));
+    guests.complaints().iter().for_each(|complaint| println!("a guest says: {complaint}"));
+    Ok(failures.is_empty() && guests.complaints().is_empty())
+}
+
+/// What has become of a fault, and of the requests meanwhile.
+fn breakage_row(broken: &Breakage, requests: &[Request]) -> String {
+    let failed = requests.iter().filter(|request| request.failure.is_some()).count();
+    let longest = requests.iter().map(|request| request.took).max().unwrap_or_default();
+    let time = |us: Option<u64>| us.map_or_else(|| "-".to_owned(), milliseconds);
+    row([
+        broken.component,
+        &broken.fault.to_string(),
+        &time(broken.detected_us),
+        &broken.by,
+        &time(broken.recovered_us),
+        &failed.to_string(),
+        &milliseconds(longest.as_micros() as u64),
+    ])
+}
+
+/// A line of the table, which grows while the demonstration goes on.
+fn row([component, fault, detected, by, recovered, failed, longest]: [&str; 7]) -> String {
+    format!("{component:<11} {fault:<16} {detected:>14}  {by:<16} {recovered:>15} {failed:>7} {longest:>11}")
 }
 
 fn milliseconds(us: u64) -> String {
