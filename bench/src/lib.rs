@@ -2,6 +2,7 @@
 //!
 //! Each benchmark is a program of its own, in `bin`.
 
+pub mod network;
 pub mod options;
 pub mod process;
 pub mod provenance;

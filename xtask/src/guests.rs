@@ -41,6 +41,9 @@ const DISK_LIBRARIES: [&str; 5] =
     ["libext2fs.so.2", "libcom_err.so.2", "libe2p.so.2", "libblkid.so.1", "libuuid.so.1"];
 const DISK_IO: &str = "guest-io";
 
+/// What a guest whose network is measured has besides: ours, linked in the same way.
+const NETWORK: &str = "guest-net";
+
 /// Where Debian 12 and 13 have libraries.
 const LIBRARY_FOLDERS: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
 
@@ -57,10 +60,11 @@ pub(crate) fn kernel_folders(workspace: &Workspace) -> Result<Vec<PathBuf>, Pack
     KERNELS.into_iter().map(folder).collect()
 }
 
-/// Makes a guest with each of these kernels, and one with what disks are tried with, in `target/guests/SUITE-disks`.
+/// Makes a guest with each of these kernels, and those with what disks are tried and networks are measured with, in
+/// `target/guests/SUITE-disks` and `SUITE-net`.
 pub(crate) fn build_all(workspace: &Workspace) -> Result<Vec<LinuxFiles>, RamdiskError> {
     let plain = KERNELS.into_iter().map(|(xen, piece)| build(workspace, xen, piece));
-    plain.chain([build_for_disks(workspace)]).collect()
+    plain.chain([build_for_disks(workspace), build_for_networks(workspace)]).collect()
 }
 
 /// Makes the guest with the kernel in `piece` of the release with `xen`, in `target/guests/SUITE-PIECE`.
@@ -69,15 +73,33 @@ pub(crate) fn build(
     xen: XenVersion,
     piece: Piece,
 ) -> Result<LinuxFiles, RamdiskError> {
-    build_with(workspace, xen, piece, piece.folder(), None)
+    build_with(workspace, xen, piece, piece.folder(), Extras::default())
 }
 
 fn build_for_disks(workspace: &Workspace) -> Result<LinuxFiles, RamdiskError> {
-    process::run(&mut cargo::guest_program(workspace, DISK_IO))?;
     let xen = XenVersion::V4_17;
-    let programs = Shelf::new(&workspace.debian(), xen).piece(Piece::FileSystems)?;
-    let disks = DiskParts { programs, io: cargo::guest_program_output(workspace, DISK_IO) };
-    build_with(workspace, xen, Piece::Guest, "disks", Some(disks))
+    let packages = Shelf::new(&workspace.debian(), xen).piece(Piece::FileSystems)?;
+    let mut extras =
+        Extras { programs: vec![(DISK_IO, our_program(workspace, DISK_IO)?)], libraries: vec![] };
+    for name in DISK_PROGRAMS {
+        extras.programs.push((name, find(&packages, &|file| file == name, name)?));
+    }
+    for name in DISK_LIBRARIES {
+        extras.libraries.push((name, library(&packages, name)?));
+    }
+    build_with(workspace, xen, Piece::Guest, "disks", extras)
+}
+
+/// Makes the guest whose network is measured.
+pub(crate) fn build_for_networks(workspace: &Workspace) -> Result<LinuxFiles, RamdiskError> {
+    let extras = Extras { programs: vec![(NETWORK, our_program(workspace, NETWORK)?)], libraries: vec![] };
+    build_with(workspace, XenVersion::V4_17, Piece::Guest, "net", extras)
+}
+
+/// Builds a program of ours for guests.
+fn our_program(workspace: &Workspace, name: &str) -> Result<PathBuf, RamdiskError> {
+    process::run(&mut cargo::guest_program(workspace, name))?;
+    Ok(cargo::guest_program_output(workspace, name))
 }
 
 fn build_with(
@@ -85,7 +107,7 @@ fn build_with(
     xen: XenVersion,
     piece: Piece,
     name: &str,
-    disks: Option<DiskParts>,
+    extras: Extras,
 ) -> Result<LinuxFiles, RamdiskError> {
     let shelf = Shelf::new(&workspace.debian(), xen);
     let kernel = shelf.piece(piece)?;
@@ -94,7 +116,7 @@ fn build_with(
         busybox: shelf.piece(Piece::Guest)?,
         tools: shelf.piece(Piece::GuestTools)?,
         kernel: kernel.clone(),
-        disks,
+        extras,
     };
     let folder = workspace.guests().join(format!("{}-{name}", xen.suite()));
     LinuxFiles::write(&folder, &kernel, &parts.ramdisk()?)
@@ -106,13 +128,14 @@ struct Parts {
     busybox: PathBuf,
     tools: PathBuf,
     kernel: PathBuf,
-    disks: Option<DiskParts>,
+    extras: Extras,
 }
 
-/// What a guest with disks has besides: a folder with unpacked packages, and our own program.
-struct DiskParts {
-    programs: PathBuf,
-    io: PathBuf,
+/// What some guests have besides: files, with their names there.
+#[derive(Default)]
+struct Extras {
+    programs: Vec<(&'static str, PathBuf)>,
+    libraries: Vec<(&'static str, PathBuf)>,
 }
 
 impl Parts {
@@ -133,15 +156,11 @@ impl Parts {
             let folder = if name == LOADER { "lib64" } else { "lib" };
             archive.file(&format!("{folder}/{name}"), 0o755, &read(&library(&self.tools, name)?)?);
         }
-        if let Some(disks) = &self.disks {
-            for name in DISK_PROGRAMS {
-                let program = find(&disks.programs, &|file| file == name, name)?;
-                archive.file(&format!("sbin/{name}"), 0o755, &read(&program)?);
+        let Extras { programs, libraries } = &self.extras;
+        for (folder, files) in [("sbin", programs), ("lib", libraries)] {
+            for (name, path) in files {
+                archive.file(&format!("{folder}/{name}"), 0o755, &read(path)?);
             }
-            for name in DISK_LIBRARIES {
-                archive.file(&format!("lib/{name}"), 0o755, &read(&library(&disks.programs, name)?)?);
-            }
-            archive.file(&format!("sbin/{DISK_IO}"), 0o755, &read(&disks.io)?);
         }
         archive.modules(&self.kernel, &MODULES)?;
         Ok(archive.finish())
@@ -203,8 +222,8 @@ mod tests {
     fn made_of(files: &[String]) -> Result<Vec<u8>, RamdiskError> {
         let base = tree(&files.iter().map(String::as_str).collect::<Vec<_>>());
         let folder = || base.path().to_path_buf();
-        let (init, disks) = (folder().join("init"), None);
-        Parts { init, busybox: folder(), tools: folder(), kernel: folder(), disks }.ramdisk()
+        let (init, extras) = (folder().join("init"), Extras::default());
+        Parts { init, busybox: folder(), tools: folder(), kernel: folder(), extras }.ramdisk()
     }
 
     #[test]

@@ -23,8 +23,8 @@ use crate::{cargo, guests, image, process, vanilla};
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// The benchmark that boots no host.
 const XENSTORE_BENCH: &str = "xenstore";
-/// The benchmark that boots a Linux dom0 beside ours.
-const VM_BENCH: &str = "vm";
+/// The benchmarks that boot a Linux dom0 beside ours.
+const BESIDE_LINUX: [&str; 2] = ["vm", "net"];
 /// Pages of 4 KiB in a MiB.
 const PAGES_PER_MIB: u32 = 256;
 /// Bytes of the disk that `run` gives the host. The file is sparse: it takes up what is written to it.
@@ -163,7 +163,7 @@ pub(crate) fn bench(
     } else {
         prepare(workspace, XenVersion::VARIANTS)?;
     }
-    if name == VM_BENCH {
+    if BESIDE_LINUX.contains(&name) {
         vanilla::build(workspace)?;
     }
     let mut command = cargo::system(workspace, "run", "rvmm-bench");

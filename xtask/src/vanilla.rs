@@ -14,8 +14,9 @@ use crate::workspace::{Workspace, entries};
 /// dom0's first program, in the checkout.
 const INIT: &str = "bench/vanilla/init";
 
-/// Drivers, in the order in which they are loaded: what the toolstack talks to, and the backends of disks and networks.
-const MODULES: [&str; 11] = [
+/// Drivers, in the order in which they are loaded: what the toolstack talks to, the backends of disks and networks, and the network
+/// card.
+const MODULES: [&str; 19] = [
     "xen-privcmd",
     "xen-evtchn",
     "xen-gntdev",
@@ -27,12 +28,21 @@ const MODULES: [&str; 11] = [
     "xen-netback",
     "xen-blkback",
     "loop",
+    "virtio_ring",
+    "virtio",
+    "virtio_pci_modern_dev",
+    "virtio_pci_legacy_dev",
+    "virtio_pci",
+    "failover",
+    "net_failover",
+    "virtio_net",
 ];
 
 /// What no program needs to run.
 const LEFT_OUT: [&str; 4] = ["usr/share", "usr/include", "var", "usr/lib/debug"];
 
-/// Makes the dom0 in `target/vanilla`, with a guest in its folder `guest`.
+/// Makes the dom0 in `target/vanilla`, with a guest in its folder `guest`: a kernel, the ramdisk of guests as they are tested with, and
+/// that of guests whose network is measured.
 pub(crate) fn build(workspace: &Workspace) -> Result<LinuxFiles, RamdiskError> {
     let shelf = Shelf::new(&workspace.debian(), XenVersion::V4_17);
     let kernel = shelf.piece(Piece::StockKernel)?;
@@ -48,6 +58,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<LinuxFiles, RamdiskError> {
     let guest = guests::build(workspace, XenVersion::V4_17, Piece::Guest)?;
     archive.file("guest/vmlinuz", 0o644, &read(&guest.kernel)?);
     archive.file("guest/initrd", 0o644, &read(&guest.initrd)?);
+    archive.file("guest/initrd-net", 0o644, &read(&guests::build_for_networks(workspace)?.initrd)?);
     LinuxFiles::write(&workspace.target().join("vanilla"), &kernel, &archive.finish())
 }
 

@@ -193,8 +193,9 @@ impl Host {
                 Phase::Held { .. } => "held",
             };
             let beats = component.health().map_or(0, |health| health.beats_since_start());
+            let cpu_us = self.control.vcpu_info(component.domid()).map_or(0, |info| info.cpu_time / 1000);
             answer(format_args!(
-                "{} state={state} domid={} incarnation={} beats={beats}",
+                "{} state={state} domid={} incarnation={} beats={beats} cpu_us={cpu_us}",
                 component.name,
                 component.domid().0,
                 component.incarnation
