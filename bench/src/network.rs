@@ -13,11 +13,15 @@ use emulator::machine::MachineConfig;
 use emulator::vanilla::Vanilla;
 use guest_net::order::{Figures, Order, Wire};
 use rvmm_tests::Setup;
+use rvmm_tests::guest::Guest;
 use rvmm_tests::network::{NET, Network};
 use rvmm_tests::setup::{artifacts, log_directory};
 
 /// The guests' addresses on QEMU's own network.
 pub const GUESTS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 2, 16), Ipv4Addr::new(10, 0, 2, 17)];
+
+/// Their names.
+const NAMES: [&str; 2] = ["guest0", "guest1"];
 
 /// Where they find this machine.
 pub const HERE: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
@@ -88,12 +92,13 @@ impl Site {
     /// When it or its guests do not come up.
     pub fn ours(setup: Setup) -> Result<Self> {
         let ground = Ground::new()?;
-        let jobs = ground.jobs()?;
-        let jobs: Vec<&str> = jobs.iter().map(String::as_str).collect();
         let network = Network { address: "10.0.2.15/24", ..Network::PATIENT };
-        let system = network.system(&jobs);
-        let system = system.replacing("bookworm-guest/", "bookworm-net/");
-        let system = system.replacing("memory = \"96 MiB\"", &format!("memory = \"{GUEST_MIB} MiB\""));
+        let guest = |(name, job): (&'static str, &String)| {
+            let guest = Guest::new(name).of("bookworm-net").memory_mib(GUEST_MIB);
+            guest.does(format_args!("task=net {job}")).with("vif = ['bridge=xenbr0']")
+        };
+        let guests: Vec<Guest> = NAMES.into_iter().zip(&ground.jobs()?).map(guest).collect();
+        let system = network.system(&[]).starting(&guests);
         let directory = log_directory("bench-net");
         let prepared = Setup { system, ..setup }.prepare(&directory)?;
         let machine = prepared.machine.memory_mib(MACHINE_MIB).nic(ground.nic.clone());
@@ -115,9 +120,9 @@ impl Site {
             .accelerator(setup.accelerator)
             .nic(ground.nic.clone());
         let mut host = Vanilla::boot(machine, &log_directory("bench-net-vanilla"), LIFETIME)?;
-        for (number, job) in ground.jobs()?.iter().enumerate() {
+        for (number, (name, job)) in NAMES.into_iter().zip(ground.jobs()?).enumerate() {
             let config = [
-                format!("name='guest{number}'"),
+                format!("name='{name}'"),
                 "type='pv'".to_owned(),
                 "kernel='/guest/vmlinuz'".to_owned(),
                 "ramdisk='/guest/initrd-net'".to_owned(),
@@ -126,8 +131,8 @@ impl Site {
                 format!("vif=['mac=00:16:3e:00:01:0{number},bridge=xenbr0']"),
             ];
             // Line by line: the serial line takes no more at a time.
-            let lines = config.map(|line| format!("echo \"{line}\">>/guest{number}"));
-            for command in lines.into_iter().chain([format!("xl create /guest{number}")]) {
+            let lines = config.map(|line| format!("echo \"{line}\">>/{name}"));
+            for command in lines.into_iter().chain([format!("xl create /{name}")]) {
                 let outcome = host.run(&command)?;
                 ensure!(outcome.status == 0, "{command} has failed in dom0: {}", outcome.lines.join("; "));
             }
