@@ -410,22 +410,26 @@ impl Service {
         is_busy
     }
 
-    /// Delivers what waits for guests, and answers what they have sent.
+    /// Delivers what waits for guests, and then answers what they have sent: a frame is answered to its sender when the last guest that it
+    /// is for has it, whichever of them comes first here.
     fn deliver(&mut self, now_us: u64) {
+        let mut notify = [Notify::default(); network::switch::MAX_PORTS];
         for vif in FIRST_GUEST..self.guests.len() {
-            let Self { plane, machine, keeper: Some(keeper), guests, .. } = self else { return };
-            let Some(guest) = &guests[vif] else { continue };
-            let is_waited_for = plane.device(port(vif)).is_some_and(|device| device.waiting(None) > 0);
-            let done = contain(|| {
-                let delivered = match is_waited_for {
-                    true => plane.deliver(port(vif), now_us, machine, keeper)?,
-                    false => Notify::default(),
-                };
-                Ok(delivered.or(plane.answer(port(vif), keeper)))
-            });
-            match done {
-                Ok(Ok(notify)) => guest.wiring.notify(notify),
+            let Self { plane, machine, keeper: Some(keeper), .. } = self else { return };
+            if plane.device(port(vif)).is_none_or(|device| device.waiting(None) == 0) {
+                continue;
+            }
+            match contain(|| plane.deliver(port(vif), now_us, machine, keeper)) {
+                Ok(Ok(delivered)) => notify[vif] = delivered,
                 Ok(Err(gone)) => self.gone(&gone),
+                Err(crashed) => self.watch.backend_crashed(crashed),
+            }
+        }
+        for (vif, delivered) in notify.into_iter().enumerate().skip(FIRST_GUEST) {
+            let Self { plane, keeper: Some(keeper), guests, .. } = self else { return };
+            let Some(guest) = &guests[vif] else { continue };
+            match contain(|| plane.answer(port(vif), keeper)) {
+                Ok(answered) => guest.wiring.notify(delivered.or(answered)),
                 Err(crashed) => self.watch.backend_crashed(crashed),
             }
         }
