@@ -14,6 +14,9 @@ use crate::order::Figures;
 /// Bytes of the document.
 const DOCUMENT: usize = 1024;
 
+/// The most clients that are answered at a time.
+const CLIENTS: usize = 16;
+
 /// For how long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -100,12 +103,15 @@ impl Connection {
     }
 }
 
-/// Answers requests at `listener`, for ever.
+/// Answers requests at `listener`, for ever, so many clients at a time. A thread for each of them would be what is measured: guests make
+/// threads more slowly than they answer.
 pub fn serve(listener: &TcpListener) {
-    // A client that goes takes its thread along.
-    for stream in listener.incoming().flatten() {
-        thread::spawn(move || answer(stream));
-    }
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            // A client that goes ends its connection, and nothing else.
+            scope.spawn(|| listener.incoming().flatten().for_each(|stream| _ = answer(stream)));
+        }
+    });
 }
 
 fn answer(stream: TcpStream) -> Result<()> {
