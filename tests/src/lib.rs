@@ -17,6 +17,7 @@ pub mod guest;
 pub mod host;
 pub mod network;
 pub mod seats;
+pub mod service;
 pub mod setup;
 pub mod store;
 pub mod system;

@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use emulator::artifacts::{Artifacts, XenVersion};
-use emulator::device::{Disk, DiskModel, Nic, NicModel};
+use emulator::device::{Disk, DiskModel, Forward, Nic, NicModel};
 use emulator::kvm;
 use emulator::lan::Lan;
 use emulator::machine::{Accelerator, BootFiles, MachineConfig};
 use volume::SECTOR;
 use volume::testing::table;
 
-use crate::system::{MEASURED, PROBES, System};
+use crate::system::{IN_SERVICE, MEASURED, PROBES, System};
 
 const DISK: &str = "disk.img";
 
@@ -47,6 +47,8 @@ pub struct Setup {
     /// Whether that is on QEMU's own network, which leads to this machine's programs, and not on a
     /// LAN of the test's.
     pub on_this_machine: bool,
+    /// What leads there from a port of this machine; its network card is on QEMU's own network then, too.
+    pub forward: Option<Forward>,
     /// Which disk.
     pub disk: DiskModel,
     /// The partitions of the disk, by first sector, count and name; without any it has no table.
@@ -66,6 +68,7 @@ impl Default for Setup {
             devices: false,
             nic: NicModel::Virtio,
             on_this_machine: false,
+            forward: None,
             disk: DiskModel::Virtio,
             partitions: &[],
             accelerator: Accelerator::Tcg,
@@ -86,7 +89,7 @@ impl Setup {
     /// waiting while another runs on, for longer than a second at times: then root sees time pass in which a unikernel could not run.
     /// Where times are measured they stay as they are.
     pub fn patience(self) -> u32 {
-        if self.processors > 1 && self.system != MEASURED { 4 } else { 1 }
+        if self.processors > 1 && ![MEASURED, *IN_SERVICE].contains(&self.system) { 4 } else { 1 }
     }
 
     /// The same host, run by the fastest accelerator of this machine that can run it.
@@ -118,7 +121,9 @@ impl Setup {
             .accelerator(self.accelerator);
         let mut lan = None;
         if self.devices {
-            let nic = if self.on_this_machine {
+            let nic = if let Some(forward) = self.forward {
+                Nic::user(self.nic).forward(forward)
+            } else if self.on_this_machine {
                 Nic::user(self.nic)
             } else {
                 let network = lan.insert(Lan::new()?);

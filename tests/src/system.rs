@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, anyhow};
 use description::{ArchiveWriter, Description, Name};
@@ -85,6 +86,16 @@ pub const BROKER: System = system!("broker.toml");
 /// Two probes with the deadlines of a host in service, and two that stand for guests.
 pub const MEASURED: System = system!("measured.toml");
 
+/// What `rvmm.toml` describes, with its guests and the deadlines of a host in service.
+pub static IN_SERVICE: LazyLock<System> = LazyLock::new(|| {
+    let configs = [
+        ("tests/guests/web.cfg", include_str!("../guests/web.cfg")),
+        ("tests/guests/files.cfg", include_str!("../guests/files.cfg")),
+    ];
+    let configs = configs.map(|(file, text)| (file.to_owned(), text.to_owned()));
+    System { configs: configs.to_vec().leak(), ..System::new("rvmm.toml", include_str!("../../rvmm.toml")) }
+});
+
 impl System {
     /// The description `text` from the file that is named `file` in complaints about it.
     pub const fn new(file: &'static str, text: &'static str) -> System {
@@ -166,7 +177,10 @@ impl System {
         let configs = path.parent().unwrap_or(path);
         for (file, text) in self.configs {
             let path = configs.join(file);
-            fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+            path.parent()
+                .map_or(Ok(()), fs::create_dir_all)
+                .and_then(|()| fs::write(&path, text))
+                .with_context(|| format!("cannot write {}", path.display()))?;
         }
         let folders = Folders { configs, files: &files };
         guest_files::add(&description, folders, &mut writer).context("run ./x guests")?;
@@ -194,7 +208,7 @@ mod tests {
         let store = [STORE, STORE_ALONE, STORE_OF_10_000, STORE_OF_100_000];
         let others = [PROBES, LADDER, SOAK, DEVICES, SHARING, BROKER, MEASURED];
         let with_guests = [TOOL, DISK].map(|system| system.starting(&[Guest::new("guest")]));
-        for system in store.into_iter().chain(others).chain(with_guests) {
+        for system in store.into_iter().chain(others).chain(with_guests).chain([*IN_SERVICE]) {
             for processors in [1, 2] {
                 let setup = Setup { system, processors, ..Setup::default() };
                 let description = system.description(setup.patience()).unwrap();

@@ -1,14 +1,9 @@
 //! Boots the host of `rvmm.toml` with its guests, puts load on them from outside, breaks everything beneath them, and shows what they
 //! notice.
 
-mod breakage;
-mod guests;
-mod load;
 mod picture;
 
-use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -16,32 +11,19 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use emulator::artifacts::XenVersion;
 use emulator::condition::everything_is_up;
-use emulator::device::{Disk, DiskModel, Forward, Nic, NicModel};
 use emulator::fault::Fault;
 use emulator::host::Host;
-use emulator::kvm;
-use emulator::machine::{Accelerator, MachineConfig};
-use rvmm_tests::setup::{artifacts, log_directory};
+use rvmm_tests::Setup;
+use rvmm_tests::service::breakage::{Breakage, Breaker, COMPONENTS, EVERYTHING, breakages};
+use rvmm_tests::service::load::Request;
+use rvmm_tests::service::{self, start_load, wait_until_up};
+use rvmm_tests::setup::log_directory;
 
-use crate::breakage::{Breakage, Breaker, COMPONENTS, EVERYTHING, breakages};
-use crate::guests::Guests;
-use crate::load::{Load, Request};
 use crate::picture::Mark;
 
 /// How long the demonstration may take, and how long the host is kept afterwards, whatever happens.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 const KEPT: Duration = Duration::from_secs(24 * 3600);
-
-/// MiB of the machine, those of root and its archive among them, which rvmm.toml gives it.
-const MACHINE_MIB: u32 = 768;
-const ROOT_MIB: u32 = 160;
-
-/// Bytes of the disk, whose file is sparse.
-const DISK_BYTES: u64 = 64 << 20;
-
-/// Where the web server is on QEMU's own network, as tests/guests/web.cfg has it, and what it serves.
-const WEB: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 16), 80);
-const PAGE: &str = "a guest of R-VMM\n";
 
 /// How often everything is broken at the same time.
 const TOTALS: [Fault; 3] = [Fault::Panic, Fault::Ud2, Fault::NullStore];
@@ -68,19 +50,26 @@ struct Options {
 
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
+    let Options { xen, processors, kvm, no_iommu, keep } = options;
+    let setup = Setup { xen, processors, iommu: !no_iommu, ..service::setup()? };
+    let setup = if kvm { setup.on_fastest_accelerator()? } else { setup };
     let directory = log_directory("demo");
-    fs::create_dir_all(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
-    let port = free_port()?;
-    let machine = machine(&options, &directory, port)?;
+    let prepared = setup.prepare(&directory)?;
 
-    println!("Booting Xen {}; the console goes to {}/console.log", options.xen, directory.display());
+    println!(
+        "Booting Xen {xen} by {}; the console goes to {}/console.log",
+        setup.accelerator,
+        directory.display()
+    );
     let switched_on = Instant::now();
-    let lifetime = if options.keep { KEPT } else { LIFETIME };
-    let mut host = Host::switch_on(&machine, &directory, lifetime)?;
-    let shown = show(&mut host, &options, port, switched_on);
+    let mut host = Host::switch_on(&prepared.machine, &directory, if keep { KEPT } else { LIFETIME })?;
+    let shown = show(&mut host, setup, switched_on);
     let sound = shown.with_context(|| format!("the logs are in {}", directory.display()))?;
-    if options.keep {
-        println!("The host goes on: its web server is at http://127.0.0.1:{port}/, and Ctrl-C ends it.");
+    if let Some(forward) = setup.forward.filter(|_| keep) {
+        println!(
+            "The host goes on: its web server is at http://127.0.0.1:{}/, and Ctrl-C ends it.",
+            forward.here
+        );
         while host.is_on() {
             std::thread::sleep(Duration::from_secs(1));
         }
@@ -88,40 +77,16 @@ fn main() -> Result<ExitCode> {
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The machine: a card on QEMU's own network, on which `port` of the loopback address leads to the web server, and an empty disk.
-fn machine(options: &Options, directory: &Path, port: u16) -> Result<MachineConfig> {
-    let disk = directory.join("disk.img");
-    File::create(&disk)
-        .and_then(|file| file.set_len(DISK_BYTES))
-        .with_context(|| format!("cannot make {}", disk.display()))?;
-    let machine = MachineConfig::new(artifacts().boot_files(options.xen))
-        .processors(options.processors)
-        .memory_mib(MACHINE_MIB)
-        .root_memory_mib(ROOT_MIB)
-        .iommu(!options.no_iommu)
-        .nic(Nic::user(NicModel::Virtio).forward(Forward { here: port, there: WEB }))
-        .disk(Disk::new(DiskModel::Virtio, disk).persistent());
-    let accelerator = if options.kvm { kvm::fastest(&machine, directory) } else { Accelerator::Tcg };
-    Ok(machine.accelerator(accelerator))
-}
-
-/// A port that nobody listens at: the system's choice.
-fn free_port() -> Result<u16> {
-    let listener =
-        TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port of the loopback address is free")?;
-    Ok(listener.local_addr()?.port())
-}
-
 /// Shows everything. Returns whether the guests have noticed no more than pauses.
-fn show(host: &mut Host, options: &Options, port: u16, switched_on: Instant) -> Result<bool> {
+fn show(host: &mut Host, setup: Setup, switched_on: Instant) -> Result<bool> {
     host.wait_for(&everything_is_up())?;
     println!("Every component is up {:.2} s after power-on.", switched_on.elapsed().as_secs_f64());
-    let mut guests = Guests::wait_for(host)?;
+    let mut guests = wait_until_up(host)?;
     println!("Both guests are up {:.2} s after power-on:", switched_on.elapsed().as_secs_f64());
     println!(
         "one serves a web page, which this machine asks for all the while; one writes files to its disk and checks them.\n"
     );
-    let load = Load::start(port, PAGE)?;
+    let load = start_load(&setup)?;
 
     let mut marks = Vec::new();
     let mut breaker = Breaker::default();
@@ -129,7 +94,7 @@ fn show(host: &mut Host, options: &Options, port: u16, switched_on: Instant) -> 
         "{}",
         row(["component", "fault", "detected after", "repaired by", "recovered after", "failed", "longest"])
     );
-    let one_by_one = breakages(!options.no_iommu);
+    let one_by_one = breakages(setup.iommu);
     for (component, fault) in one_by_one.chain(TOTALS.map(|fault| (EVERYTHING, fault))) {
         let from = load.elapsed();
         marks.push(Mark { at: from, component });

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use textplots::{Chart, ColorPlot, Shape};
 
-use crate::load::Request;
+use rvmm_tests::service::load::Request;
 
 /// A tenth of a second is drawn as its longest request.
 const STEP: Duration = Duration::from_millis(100);

@@ -1,5 +1,4 @@
-//! Load from outside: programs of this machine that ask a guest for a web page, one request after the other, as long as the
-//! demonstration takes.
+//! Load from outside: clients on this machine that ask a guest for a web page, one request after the other, until they are told to end.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,11 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// From one request of a client to the next, so that an emulated processor has time for all else besides.
 const PACE: Duration = Duration::from_millis(20);
 
-/// A request: when it began, since the load did; how long it took; and what was wrong, if anything was.
+/// A request.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// When it began, since the load did.
     pub at: Duration,
+    /// How long it took.
     pub took: Duration,
+    /// What was wrong, if anything was.
     pub failure: Option<String>,
 }
 

@@ -1,5 +1,6 @@
 //! What is broken, and what the host says of it.
 
+use crate::trial::{FOREIGN_ADDRESS, LONG_ENOUGH};
 use anyhow::Result;
 use emulator::command::Command;
 use emulator::condition::{all_is_settled, component};
@@ -8,7 +9,6 @@ use emulator::fault::Fault;
 use emulator::fields::Fields;
 use emulator::host::Host;
 use emulator::line::Line;
-use rvmm_tests::trial::{FOREIGN_ADDRESS, LONG_ENOUGH};
 
 /// Everything that a host consists of besides root.
 pub const COMPONENTS: [&str; 6] = ["xenstore.0", "xenstore.1", "xenstore.2", "net", "disk", "tool"];
