@@ -119,7 +119,7 @@ fn blocks_stay_right_one_at_a_time_on_nvme() {
 fn a_rude_guest_harms_only_itself() {
     let first = guest_with("first", &["disk0/p1,,xvda,rw", "disk0/p2,,xvdb,ro"]);
     let second = guest_with("second", &["disk0/p2,,xvda,ro", "disk0/p1,,xvdb,rw", "disk0/p3,,xvdc,rw"]);
-    let guests = [first.does("quiet task=verify depth=8"), second.does("quiet task=rude")];
+    let guests = [first.does("quiet task=verify depth=8 share=xvdb"), second.does("quiet task=rude")];
     let setup = Setup {
         system: system::DISK.starting(&guests.map(|guest| guest.memory_mib(96))),
         devices: true,
@@ -134,12 +134,16 @@ fn a_rude_guest_harms_only_itself() {
     host.wait_for_guest_to_say(SECOND, "guest: lie grant 300 of domain d7: ");
     let refused = host.wait_for_guest_to_say(SECOND, "guest: refused ");
     assert!(refused.contains("disk 51712 of domain 6 has it"), "{refused}");
+    host.wait_for_guest_to_say(SECOND, "guest: disk xvda sectors=32768 read_only=1");
     for round in 0..3 {
         harm(&mut host, round);
         host.wait_for_guest_to_say(FIRST, "guest: verified");
+        host.wait_for_guest_to_say(FIRST, "guest: shares both");
+        host.wait_for_guest_to_say(SECOND, "guest: shares both");
     }
     host.guest_has_not_said(FIRST, "error");
     host.guest_has_not_said(FIRST, "guest: io failed");
+    host.guest_has_not_said(SECOND, "guest: io failed");
     host.power_off();
 }
 

@@ -168,8 +168,12 @@ pub fn disk_is_written(directory: &Path, bytes: Range<u64>) -> Result<bool> {
     Ok(content.iter().any(|byte| *byte != 0))
 }
 
-/// Makes a disk that is empty but for its partition table.
-fn new_disk(directory: &Path, partitions: &[(u64, u64, &str)]) -> Result<PathBuf> {
+/// Makes a disk in `directory` that is empty but for its partition table, if it has any partitions, each of which begins with
+/// its name.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn new_disk(directory: &Path, partitions: &[(u64, u64, &str)]) -> Result<PathBuf> {
     let path = disk_path(directory);
     let make = || {
         let file = File::create(&path)?;
@@ -178,6 +182,9 @@ fn new_disk(directory: &Path, partitions: &[(u64, u64, &str)]) -> Result<PathBuf
             let (head, tail) = table(DISK_BYTES / u64::from(SECTOR), partitions);
             file.write_all_at(&head, 0)?;
             file.write_all_at(&tail, DISK_BYTES - tail.len() as u64)?;
+            for (first, _, name) in partitions {
+                file.write_all_at(name.as_bytes(), first * u64::from(SECTOR))?;
+            }
         }
         Ok::<_, std::io::Error>(())
     };

@@ -76,7 +76,8 @@ pub(crate) fn build(
     build_with(workspace, xen, piece, piece.folder(), Extras::default())
 }
 
-fn build_for_disks(workspace: &Workspace) -> Result<LinuxFiles, RamdiskError> {
+/// Makes the guest with what disks are tried with, in `target/guests/SUITE-disks`.
+pub(crate) fn build_for_disks(workspace: &Workspace) -> Result<LinuxFiles, RamdiskError> {
     let xen = XenVersion::V4_17;
     let packages = Shelf::new(&workspace.debian(), xen).piece(Piece::FileSystems)?;
     let mut extras =

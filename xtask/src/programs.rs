@@ -24,7 +24,7 @@ const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// The benchmark that boots no host.
 const XENSTORE_BENCH: &str = "xenstore";
 /// The benchmarks that boot a Linux dom0 beside ours.
-const BESIDE_LINUX: [&str; 2] = ["vm", "net"];
+const BESIDE_LINUX: [&str; 3] = ["vm", "net", "disk"];
 /// Pages of 4 KiB in a MiB.
 const PAGES_PER_MIB: u32 = 256;
 /// Bytes of the disk that `run` gives the host. The file is sparse: it takes up what is written to it.

@@ -14,9 +14,9 @@ use crate::workspace::{Workspace, entries};
 /// dom0's first program, in the checkout.
 const INIT: &str = "bench/vanilla/init";
 
-/// Drivers, in the order in which they are loaded: what the toolstack talks to, the backends of disks and networks, and the network
-/// card.
-const MODULES: [&str; 19] = [
+/// Drivers, in the order in which they are loaded: what the toolstack talks to, the backends of disks and networks, and the disk
+/// and the network card.
+const MODULES: [&str; 20] = [
     "xen-privcmd",
     "xen-evtchn",
     "xen-gntdev",
@@ -33,6 +33,7 @@ const MODULES: [&str; 19] = [
     "virtio_pci_modern_dev",
     "virtio_pci_legacy_dev",
     "virtio_pci",
+    "virtio_blk",
     "failover",
     "net_failover",
     "virtio_net",
@@ -42,7 +43,7 @@ const MODULES: [&str; 19] = [
 const LEFT_OUT: [&str; 4] = ["usr/share", "usr/include", "var", "usr/lib/debug"];
 
 /// Makes the dom0 in `target/vanilla`, with a guest in its folder `guest`: a kernel, the ramdisk of guests as they are tested with, and
-/// that of guests whose network is measured.
+/// those of guests whose network or disk is measured.
 pub(crate) fn build(workspace: &Workspace) -> Result<LinuxFiles, RamdiskError> {
     let shelf = Shelf::new(&workspace.debian(), XenVersion::V4_17);
     let kernel = shelf.piece(Piece::StockKernel)?;
@@ -59,6 +60,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<LinuxFiles, RamdiskError> {
     archive.file("guest/vmlinuz", 0o644, &read(&guest.kernel)?);
     archive.file("guest/initrd", 0o644, &read(&guest.initrd)?);
     archive.file("guest/initrd-net", 0o644, &read(&guests::build_for_networks(workspace)?.initrd)?);
+    archive.file("guest/initrd-disks", 0o644, &read(&guests::build_for_disks(workspace)?.initrd)?);
     LinuxFiles::write(&workspace.target().join("vanilla"), &kernel, &archive.finish())
 }
 

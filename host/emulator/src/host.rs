@@ -261,12 +261,18 @@ pub struct Pulse {
     pub beats: u64,
     /// How often it has been started.
     pub incarnation: u64,
+    /// The processor's time that its domain has used, in microseconds. A domain that is built anew begins anew.
+    pub cpu_us: u64,
 }
 
 impl Pulse {
     fn read(answer: &Answer) -> Option<Self> {
         let fields: Fields = answer.lines.first()?.parse().ok()?;
-        Some(Pulse { beats: fields.get_as("beats")?, incarnation: fields.get_as("incarnation")? })
+        Some(Pulse {
+            beats: fields.get_as("beats")?,
+            incarnation: fields.get_as("incarnation")?,
+            cpu_us: fields.get_as("cpu_us")?,
+        })
     }
 }
 
@@ -298,9 +304,9 @@ mod tests {
     #[test]
     fn an_answer_ends_with_ok_or_an_error() {
         let mut lines = Vec::new();
-        assert_eq!(Answer::add(&mut lines, "beats=4 incarnation=2"), None);
+        assert_eq!(Answer::add(&mut lines, "beats=4 incarnation=2 cpu_us=7"), None);
         assert_eq!(Answer::add(&mut lines, "ok"), Some(Ok(())));
-        assert_eq!(Pulse::read(&Answer { lines }), Some(Pulse { beats: 4, incarnation: 2 }));
+        assert_eq!(Pulse::read(&Answer { lines }), Some(Pulse { beats: 4, incarnation: 2, cpu_us: 7 }));
         assert_eq!(Answer::add(&mut Vec::new(), "error no such rung"), Some(Err("no such rung".into())));
         assert_eq!(Pulse::read(&Answer { lines: vec!["beats=4".into()] }), None);
     }

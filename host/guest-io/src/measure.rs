@@ -15,6 +15,8 @@ enum Pattern {
     Read,
     /// Write blocks at random places.
     Write,
+    /// Read or write a block at a random place, and flush now and then.
+    Mixed,
     /// Write a block, then flush.
     Fsync,
     /// Read a MiB after the other.
@@ -22,6 +24,9 @@ enum Pattern {
     /// Write a MiB after the other.
     WriteRow,
 }
+
+/// One in so many operations of [`Pattern::Mixed`] is a flush.
+const FLUSH_EVERY: u64 = 16;
 
 #[derive(Args)]
 pub struct Options {
@@ -84,6 +89,9 @@ fn work(disk: &Disk, options: &Options, number: usize, end: Instant) -> Result<V
         match options.pattern {
             Pattern::Read | Pattern::ReadRow => disk.read(place * blocks, room.bytes())?,
             Pattern::Write | Pattern::WriteRow => disk.write(place * blocks, room.bytes())?,
+            Pattern::Mixed if random.u64(0..FLUSH_EVERY) == 0 => disk.flush()?,
+            Pattern::Mixed if random.bool() => disk.read(place * blocks, room.bytes())?,
+            Pattern::Mixed => disk.write(place * blocks, room.bytes())?,
             Pattern::Fsync => {
                 disk.write(place * blocks, room.bytes())?;
                 disk.flush()?;

@@ -14,18 +14,24 @@ struct Mapping {
     used: u64,
 }
 
-/// The mapped pages of one frontend, at most so many: when there are more, the one that was not used for the longest time goes.
+/// A page makes room for another when it was not used for so many uses of the table as it has pages, times this. A frontend that
+/// goes round among more pages than can be mapped would otherwise have each of them unmapped just before it is used again.
+const STALE_ROUNDS: u64 = 8;
+
+/// The mapped pages of one frontend, at most so many: when there are more, one that was not used for long goes.
 #[derive(Debug)]
 pub struct Persistent {
     mapped: BTreeMap<GrantRef, Mapping>,
     capacity: usize,
     uses: u64,
+    /// Until then, in uses of the table, none that is mapped was not used for long.
+    full_until: u64,
 }
 
 impl Persistent {
     /// A table of at most `capacity` mappings: 0 for a frontend that has promised nothing.
     pub const fn new(capacity: usize) -> Self {
-        Self { mapped: BTreeMap::new(), capacity, uses: 0 }
+        Self { mapped: BTreeMap::new(), capacity, uses: 0, full_until: 0 }
     }
 
     /// How many pages are mapped.
@@ -55,14 +61,28 @@ impl Persistent {
             return Ok(mapping.page);
         }
         if self.mapped.len() >= self.capacity {
-            let idle = self.mapped.iter().filter(|(_, mapping)| mapping.users == 0);
-            let (&oldest, mapping) = idle.min_by_key(|(_, mapping)| mapping.used).ok_or(MapError::NoRoom)?;
-            pages.unmap(&[mapping.page]);
-            self.mapped.remove(&oldest);
+            self.make_room(pages)?;
         }
         let page = pages.map(guest, gref)?;
         self.mapped.insert(gref, Mapping { page, users: 1, used: self.uses });
         Ok(page)
+    }
+
+    /// Unmaps the page that was not used for the longest time, if that is long.
+    fn make_room(&mut self, pages: &mut impl Pages) -> Result<(), MapError> {
+        if self.uses < self.full_until {
+            return Err(MapError::NoRoom);
+        }
+        let idle = self.mapped.iter().filter(|(_, mapping)| mapping.users == 0);
+        let (&oldest, mapping) = idle.min_by_key(|(_, mapping)| mapping.used).ok_or(MapError::NoRoom)?;
+        let stale_from = mapping.used + self.capacity as u64 * STALE_ROUNDS;
+        if self.uses < stale_from {
+            self.full_until = stale_from;
+            return Err(MapError::NoRoom);
+        }
+        pages.unmap(&[mapping.page]);
+        self.mapped.remove(&oldest);
+        Ok(())
     }
 
     /// One user of the grant's page less.

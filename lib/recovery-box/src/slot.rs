@@ -137,17 +137,29 @@ impl<W: Words, const SLOTS: usize, const PAYLOAD: usize> Slots<W, SLOTS, PAYLOAD
 
     /// The record of the slot, in both copies afterwards; `None` if both are damaged.
     pub(crate) fn mend(&self, slot: usize) -> Option<Found<PAYLOAD>> {
-        let (a, b) = (self.read(slot, Copy::A), self.read(slot, Copy::B));
-        let same =
-            |a: &Found<PAYLOAD>, b: &Found<PAYLOAD>| a.header == b.header && a.payload() == b.payload();
-        match (a, b) {
-            (Some(a), Some(b)) if same(&a, &b) => Some(a),
+        let a = self.read(slot, Copy::A);
+        match a.filter(|a| self.is_repeated(slot, a)) {
+            // What is the same as a sound copy is sound: nothing needs to be summed up twice.
+            Some(a) => Some(a),
+            None => self.mend_difference(slot),
+        }
+    }
+
+    /// Whether copy B says the same as copy A, in which `found` was.
+    fn is_repeated(&self, slot: usize, found: &Found<PAYLOAD>) -> bool {
+        let [a, b] = [Copy::A, Copy::B].map(|copy| Self::base(slot, copy));
+        let words = HEADER_WORDS + usize::from(found.header.bytes).div_ceil(8);
+        (0..words).all(|word| self.words.load(a + word, Acquire) == self.words.load(b + word, Acquire))
+    }
+
+    fn mend_difference(&self, slot: usize) -> Option<Found<PAYLOAD>> {
+        match (self.read(slot, Copy::A), self.read(slot, Copy::B)) {
             (Some(a), _) => {
-                self.write_copy(slot, Copy::B, &a.header, a.payload());
+                self.write_copies(slot, &[Copy::B], &a.header, a.payload());
                 Some(Found { mended: true, ..a })
             }
             (None, Some(b)) => {
-                self.write_copy(slot, Copy::A, &b.header, b.payload());
+                self.write_copies(slot, &[Copy::A], &b.header, b.payload());
                 Some(Found { mended: true, ..b })
             }
             (None, None) => None,
@@ -162,25 +174,32 @@ impl<W: Words, const SLOTS: usize, const PAYLOAD: usize> Slots<W, SLOTS, PAYLOAD
         if self.read(slot, Copy::B).is_none() {
             self.mend(slot);
         }
-        self.write_copy(slot, Copy::A, header, payload);
-        self.write_copy(slot, Copy::B, header, payload);
+        self.overwrite(slot, header, payload);
     }
 
-    fn write_copy(&self, slot: usize, copy: Copy, header: &Header, payload: &[u8]) {
-        let base = Self::base(slot, copy);
+    /// Writes a record into both copies, where nobody needs what they held: a reset that tears A may find anything in B.
+    pub(crate) fn overwrite(&self, slot: usize, header: &Header, payload: &[u8]) {
+        self.write_copies(slot, &[Copy::A, Copy::B], header, payload);
+    }
+
+    /// Writes the same into these copies, one after the other. What is in both has one checksum.
+    fn write_copies(&self, slot: usize, copies: &[Copy], header: &Header, payload: &[u8]) {
         let mut padded = [0; PAYLOAD];
         padded[..payload.len()].copy_from_slice(payload);
         let padded = &padded[..payload.len().next_multiple_of(8)];
         let header = header.to_words();
         let checksum = Self::checksum(slot, header, padded);
-        let head = [header[0], header[1], checksum].into_iter();
-        let body = padded.chunks_exact(8).map(|chunk| {
-            let mut bytes = [0; 8];
-            bytes.copy_from_slice(chunk);
-            u64::from_le_bytes(bytes)
-        });
-        for (index, value) in head.chain(body).enumerate() {
-            self.words.store(base + index, value, Release);
+        for &copy in copies {
+            let base = Self::base(slot, copy);
+            let head = [header[0], header[1], checksum].into_iter();
+            let body = padded.chunks_exact(8).map(|chunk| {
+                let mut bytes = [0; 8];
+                bytes.copy_from_slice(chunk);
+                u64::from_le_bytes(bytes)
+            });
+            for (index, value) in head.chain(body).enumerate() {
+                self.words.store(base + index, value, Release);
+            }
         }
     }
 

@@ -43,7 +43,7 @@ impl DmaBuffer {
     }
 
     /// Takes `pages` pages, as they are.
-    fn take(pages: usize) -> Option<Self> {
+    pub(crate) fn take(pages: usize) -> Option<Self> {
         let area = start::boot_info().dma;
         let len = (area.pages as usize).min(MAX_PAGES);
         let first = critical_section::with(|cs| {
@@ -64,6 +64,12 @@ impl DmaBuffer {
 
     fn address(&self) -> u64 {
         start::boot_info().dma.va + (self.first * PAGE_SIZE) as u64
+    }
+
+    /// Its pages, each by itself.
+    pub(crate) fn into_pages(self) -> impl Iterator<Item = Self> {
+        let whole = ManuallyDrop::new(self);
+        (whole.first..whole.first + whole.pages).map(|first| Self { first, pages: 1 })
     }
 
     /// Gives the pages away for good, or until [`Self::from_address`].

@@ -26,6 +26,11 @@ unsafe impl Sync for ExecutorCell {}
 
 static EXECUTOR: ExecutorCell = ExecutorCell(UnsafeCell::new(MaybeUninit::uninit()));
 
+/// Lets every other domain run that can, and comes back when it is this one's turn: at once, if no other can.
+pub fn give_way() {
+    pv::sched::yield_now();
+}
+
 /// Runs `spawn`, then the tasks, for ever.
 pub(crate) fn run(spawn: impl FnOnce(Spawner)) -> ! {
     // SAFETY: called once in a life, and nothing else refers to the cell.
@@ -66,5 +71,7 @@ pub(crate) fn run(spawn: impl FnOnce(Spawner)) -> ! {
         health.set_idle(true);
         event::wait(next_timer_us.min(now_us + period_us));
         health.set_idle(false);
+        // Who waited for what has ended the wait runs in the next turn, and not in the one behind it.
+        event::wake_pending();
     }
 }

@@ -13,6 +13,7 @@
 //!   frontend   a frontend's rings and ports                         memory    pages, and grants of guests
 //!   records    what the next life must know                         tables    partition tables
 //!   manager    XenStore: which devices there are                    device    one of them
+//!   vigil      when to look rather than to sleep
 //!   self_test, pattern, measure, plain    the check of a disk, and its measure
 //! ```
 
@@ -35,6 +36,7 @@ mod serve;
 mod service;
 mod storage;
 mod tables;
+mod vigil;
 
 pub(crate) use serve::{noticed, wake};
 

@@ -25,15 +25,17 @@ const RUNS: usize = 5;
 enum Pattern {
     Read,
     Write,
+    Mixed,
     Fsync,
     ReadRow,
     WriteRow,
 }
 
 impl Pattern {
-    const ALL: [(Pattern, &'static str); 5] = [
+    const ALL: [(Pattern, &'static str); 6] = [
         (Self::Read, "read"),
         (Self::Write, "write"),
+        (Self::Mixed, "mixed"),
         (Self::Fsync, "fsync"),
         (Self::ReadRow, "read-row"),
         (Self::WriteRow, "write-row"),
@@ -102,8 +104,12 @@ async fn measure(
                 let place = if pattern.is_row() { next } else { random } % places;
                 let (sector, data) = (sectors.start + place * unit, &spans[slot * pages..(slot + 1) * pages]);
                 let command = match pattern {
+                    Pattern::Mixed if random >> 32 & 15 == 0 => Command::Flush,
+                    Pattern::Mixed if random >> 36 & 1 == 0 => Command::Read(sector, data),
                     Pattern::Read | Pattern::ReadRow => Command::Read(sector, data),
-                    Pattern::Write | Pattern::WriteRow | Pattern::Fsync => Command::Write(sector, data),
+                    Pattern::Write | Pattern::WriteRow | Pattern::Fsync | Pattern::Mixed => {
+                        Command::Write(sector, data)
+                    }
                 };
                 if disk.driver.submit(slot as u64, &command).is_err() {
                     free.push(slot);

@@ -34,7 +34,7 @@ struct Inner {
 impl Memory {
     /// The memory, with what the life before has left mapped. None if there is too little DMA memory.
     pub fn new() -> Option<Self> {
-        let own: Vec<_> = (0..OWN).map(|_| DmaPage::new()).collect::<Option<_>>()?;
+        let own = DmaPage::row(OWN)?;
         let left = grant::inherited_mappings().map(|page| ((page.from(), page.reference()), page)).collect();
         let free = (0..OWN as u32).rev().map(Page).collect();
         let inner = Inner { own, free, mapped: Vec::new(), left, copies: CopyRoom::default() };

@@ -58,6 +58,9 @@ impl Disk {
 
     /// Waits until the disk may have finished something.
     pub async fn wait(&mut self) {
+        if self.driver.arm() {
+            return;
+        }
         self.interrupt.wait().await;
         block::acknowledge(&mut *self.driver, &self.interrupt);
     }

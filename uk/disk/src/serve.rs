@@ -68,7 +68,7 @@ async fn work(service: &RefCell<Service>, interrupts: &[Interrupt]) -> Infallibl
         if service.borrow().has_notice() {
             NOTICE.signal(());
         }
-        if again {
+        if again || service.borrow_mut().stays_awake() {
             yield_now().await;
             continue;
         }

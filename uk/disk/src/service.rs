@@ -13,6 +13,7 @@ use crate::frontend::{ConnectError, Frontend, is_there};
 use crate::memory::Memory;
 use crate::records::{Connection, Frontends};
 use crate::storage::{DriverFault, Storage};
+use crate::vigil::Vigil;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use blkback::device::Volume;
@@ -33,15 +34,10 @@ use volume::{Extent, Holder};
 const SLOTS: usize = 320;
 const QUEUES: usize = 64;
 
-/// What a frontend is offered. Rings of one page are what Linux asks for; a bounce buffer has room for a request of 1 MiB.
+/// What a frontend is offered. Rings of one page are what Linux asks for; a bounce buffer has room for a request of 1 MiB; and nearly as many
+/// pages stay mapped as Linux uses for a ring full of its largest requests, which is as many as a grant window can have.
 pub const OFFER: Offer =
-    Offer { max_queues: 4, max_ring_page_order: 2, max_indirect_segments: 256, persistent_grants: 512 };
-
-/// When nothing was finished for so long, the driver hangs: a disk may rightly take some tens of milliseconds.
-const DRIVER_DEADLINE_US: u64 = 100_000;
-
-/// The same while a flush is under way, which takes as long as the medium has to write.
-const FLUSH_DEADLINE_US: u64 = 2_000_000;
+    Offer { max_queues: 4, max_ring_page_order: 2, max_indirect_segments: 256, persistent_grants: 960 };
 
 /// When requests have waited in a ring at so many looks, nothing of that disk's is under way, and nothing is answered, its backend
 /// hangs. At the first the backend is told to run.
@@ -72,6 +68,7 @@ pub struct Service {
     backend: Backend,
     journal: Words,
     pub storage: Storage,
+    vigil: Vigil,
     memory: Memory,
     records: Frontends,
     frontends: Vec<Option<Frontend>>,
@@ -134,6 +131,7 @@ impl Service {
             backend,
             journal,
             storage,
+            vigil: Vigil::default(),
             memory,
             records,
             frontends: Vec::new(),
@@ -324,6 +322,15 @@ impl Service {
         self.requests = Requests { open, finished };
     }
 
+    /// Whether to look at the devices again, after everybody else who can run. If not, they interrupt for what ends next.
+    pub fn stays_awake(&mut self) -> bool {
+        let goes_on = self.vigil.goes_on(self.storage.ended_ever(), self.storage.quick_ones());
+        if goes_on {
+            libos::give_way();
+        }
+        goes_on || self.storage.arm()
+    }
+
     /// Wakes `context` at the next event of any frontend; ready if there was one.
     pub fn poll_events(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut any = Poll::Pending;
@@ -337,9 +344,8 @@ impl Service {
 
     /// Looks whether drivers and backend do what they should, from outside. Returns whether the backend is to run.
     pub fn probe(&mut self) -> bool {
-        self.storage.probe(clock::now_us(), DRIVER_DEADLINE_US, FLUSH_DEADLINE_US);
+        let mut wanted = self.storage.probe() | self.storage.fault().is_some() | self.reopening;
         let has_run = self.runs != core::mem::replace(&mut self.runs_seen, self.runs);
-        let mut wanted = self.storage.fault().is_some() || self.reopening;
         let mut silent = Vec::new();
         for (id, frontend) in (0..).map(VbdId).zip(&mut self.frontends) {
             let Some(frontend) = frontend else { continue };

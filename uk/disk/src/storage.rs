@@ -29,8 +29,11 @@ pub enum DriverFault {
     Wrong,
     /// Root says that it stalls.
     Stalls,
-    /// It has had something for so long, in microseconds, and has finished nothing.
-    Hangs(u64),
+    /// It has had something, and has finished nothing.
+    Hangs {
+        /// At so many looks in a row.
+        looks: u32,
+    },
 }
 
 impl fmt::Display for DriverFault {
@@ -40,7 +43,7 @@ impl fmt::Display for DriverFault {
             Self::Stopped => f.write_str("the device has stopped"),
             Self::Wrong => f.write_str("it has answered what it was not asked, or failed at everything"),
             Self::Stalls => f.write_str("root says that it stalls"),
-            Self::Hangs(us) => write!(f, "it has finished nothing for {us} us"),
+            Self::Hangs { looks } => write!(f, "it has finished nothing at {looks} looks in a row"),
         }
     }
 }
@@ -63,6 +66,30 @@ pub enum Harm {
     Hang,
 }
 
+/// At so many looks in a row the devices may have finished nothing of what they have: a hundred milliseconds, if none of the looks is
+/// late. A disk may rightly take some tens.
+const PATIENCE: u32 = 20;
+
+/// The same while a flush is under way, which takes as long as the medium has to write.
+const FLUSH_PATIENCE: u32 = 400;
+
+/// After each restart that was followed by nothing that ended, patience is twice as long, at most so many times over: a device that
+/// is slow, because its own machine stalls, is not restarted until its work is given up.
+const MOST_DOUBLINGS: u32 = 7;
+
+/// What the probe has seen of the devices.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// How many commands had ended by its last look.
+    ended: u64,
+    /// Whether the devices were asked since then what has ended.
+    was_asked: bool,
+    /// At how many looks in a row something was under way, and nothing had ended.
+    looks: u32,
+    /// How often the drivers were restarted since something ended last.
+    restarts: u32,
+}
+
 /// What was done, for who watches: units of work taken on and completed since the last look.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Work {
@@ -83,10 +110,13 @@ pub struct Storage {
     /// The flushes that the devices have.
     flushes: Vec<CommandId>,
     under_way: usize,
+    /// How many commands have ended, ever.
+    ended: u64,
+    /// What the probe has seen.
+    seen: Seen,
     /// How the command ended that is not the backend's.
     aside: Option<block::Outcome>,
     aside_is_under_way: bool,
-    last_done_us: u64,
     work: Work,
     fault: Option<DriverFault>,
     /// How the driver is to fail.
@@ -120,9 +150,10 @@ impl Storage {
             spans: Vec::new(),
             flushes: Vec::new(),
             under_way: 0,
+            ended: 0,
+            seen: Seen::default(),
             aside: None,
             aside_is_under_way: false,
-            last_done_us: 0,
             work: Work::default(),
             fault: None,
             harm: Harm::None,
@@ -201,9 +232,6 @@ impl Storage {
                 }
             }
         }
-        if self.under_way == 0 {
-            self.last_done_us = libos::clock::now_us();
-        }
         self.under_way += 1;
         self.work.taken += 1;
         Ok(())
@@ -221,6 +249,29 @@ impl Storage {
         }
     }
 
+    /// Has the devices interrupt for what ends next. Returns whether something has ended meanwhile.
+    pub fn arm(&mut self) -> bool {
+        if self.fault.is_some() || self.harm == Harm::Hang {
+            return false;
+        }
+        let drives = &mut self.drives;
+        let armed = contain(|| drives.iter_mut().fold(false, |any, drive| any | drive.driver.arm()));
+        armed.unwrap_or_else(|crashed| {
+            self.fault = Some(DriverFault::Crashed(crashed));
+            true
+        })
+    }
+
+    /// How many commands the devices have, but for flushes, which take as long as the medium has to write.
+    pub fn quick_ones(&self) -> usize {
+        self.under_way.saturating_sub(self.flushes.len())
+    }
+
+    /// How many commands have ended, ever.
+    pub fn ended_ever(&self) -> u64 {
+        self.ended
+    }
+
     /// Ends the interrupts of devices that hold their lines.
     pub fn acknowledge(&mut self, interrupts: &[Interrupt]) {
         for (drive, interrupt) in self.drives.iter_mut().zip(interrupts) {
@@ -230,17 +281,30 @@ impl Storage {
         }
     }
 
-    /// Looks at the devices themselves, and at how long nothing was finished: something a driver that works does within
-    /// `deadline_us`, or `flush_deadline_us` while a flush is under way.
-    pub fn probe(&mut self, now_us: u64, deadline_us: u64, flush_deadline_us: u64) {
-        let stopped = self.drives.iter().any(|drive| drive.driver.is_stopped());
-        let deadline_us = if self.flushes.is_empty() { deadline_us } else { flush_deadline_us };
-        let idle_us = now_us.saturating_sub(self.last_done_us);
-        if stopped {
+    /// Looks at the devices themselves, and whether they have finished anything since the last look. Returns whether they are to be
+    /// asked what has ended: an interrupt may be late, or lost.
+    ///
+    /// Time is counted in looks, and only those count before which the devices were asked: while nobody here has the processor, no
+    /// time passes for them.
+    pub fn probe(&mut self) -> bool {
+        if self.drives.iter().any(|drive| drive.driver.is_stopped()) {
             self.fault.get_or_insert(DriverFault::Stopped);
-        } else if self.under_way > 0 && idle_us > deadline_us {
-            self.fault.get_or_insert(DriverFault::Hangs(idle_us));
+            return true;
         }
+        let was_asked = core::mem::take(&mut self.seen.was_asked);
+        if core::mem::replace(&mut self.seen.ended, self.ended) != self.ended {
+            (self.seen.looks, self.seen.restarts) = (0, 0);
+        }
+        if self.under_way == 0 {
+            self.seen.looks = 0;
+            return false;
+        }
+        self.seen.looks += u32::from(was_asked);
+        let patience = if self.flushes.is_empty() { PATIENCE } else { FLUSH_PATIENCE };
+        if self.seen.looks > patience << self.seen.restarts.min(MOST_DOUBLINGS) {
+            self.fault.get_or_insert(DriverFault::Hangs { looks: self.seen.looks });
+        }
+        true
     }
 
     /// Notes that the driver is at fault, for a reason that was found elsewhere.
@@ -276,6 +340,7 @@ impl Storage {
         if core::mem::take(&mut self.aside_is_under_way) {
             self.aside = Some(block::Outcome::Aborted);
         }
+        (self.seen.looks, self.seen.restarts) = (0, self.seen.restarts + 1);
         (self.fault, self.harm) = (None, Harm::None);
         Ok(())
     }
@@ -287,6 +352,7 @@ impl Storage {
 
     /// The next command that has ended, by its name.
     fn ended(&mut self) -> Option<(u64, block::Outcome)> {
+        self.seen.was_asked = true;
         if self.fault.is_some() || self.harm == Harm::Hang {
             return None;
         }
@@ -311,7 +377,7 @@ impl Storage {
         loop {
             let (name, outcome) = self.ended()?;
             self.under_way = self.under_way.saturating_sub(1);
-            self.last_done_us = libos::clock::now_us();
+            self.ended += 1;
             self.work.done += 1;
             self.flushes.retain(|flush| flush.0 != name);
             if name != ASIDE {

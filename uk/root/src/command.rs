@@ -115,8 +115,10 @@ impl Host {
                 let index = self.component(words.next())?;
                 self.components[index].ring();
                 let health = self.components[index].health().ok_or("it has no domain")?;
+                let used = self.control.vcpu_info(self.components[index].domid());
+                let cpu_us = used.map_err(|_| "Xen does not say")?.cpu_time / 1000;
                 answer(format_args!(
-                    "beats={} incarnation={}",
+                    "beats={} incarnation={} cpu_us={cpu_us}",
                     health.beats(),
                     self.components[index].incarnation
                 ));

@@ -322,6 +322,11 @@ fn mappings_that_were_not_used_for_long_make_room() {
     for gref in [0, 1, 2] {
         table.release(GrantRef(gref));
     }
+    assert_eq!(table.acquire(guest, GrantRef(3), &mut hands), Err(MapError::NoRoom), "each was just used");
+    for _ in 0..30 {
+        assert_eq!(table.acquire(guest, GrantRef(2), &mut hands), Ok(pages[2]));
+        table.release(GrantRef(2));
+    }
     let third = table.acquire(guest, GrantRef(3), &mut hands).unwrap();
     assert!(!pages.contains(&third));
     assert_eq!(table.len(), 3);
@@ -330,6 +335,10 @@ fn mappings_that_were_not_used_for_long_make_room() {
     assert!(matches!(table.acquire(guest, GrantRef(99), &mut hands), Err(MapError::NoRoom)));
     for gref in [1, 1, 2, 3] {
         table.release(GrantRef(gref));
+    }
+    for _ in 0..30 {
+        assert_eq!(table.acquire(guest, GrantRef(1), &mut hands), Ok(pages[1]));
+        table.release(GrantRef(1));
     }
     assert!(matches!(table.acquire(guest, GrantRef(99), &mut hands), Err(MapError::Grant(_))));
     table.clear(&mut hands);

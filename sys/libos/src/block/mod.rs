@@ -90,8 +90,12 @@ pub trait Driver {
     /// Tells the device of what it has not been told of.
     fn kick(&mut self);
 
-    /// The next command that has ended, if there is one, and how.
+    /// The next command that has ended, if there is one, and how. The device need not interrupt for it: see [`arm`](Driver::arm).
     fn completion(&mut self) -> Option<(u64, Outcome)>;
+
+    /// Has the device interrupt for the next command that ends. Returns whether one has ended meanwhile, for which it may not:
+    /// whoever has seen `false` may sleep.
+    fn arm(&mut self) -> bool;
 
     /// Answers the interrupt of a device that holds its line until then.
     fn acknowledge(&mut self);

@@ -2,6 +2,7 @@
 
 use crate::dma::DmaBuffer;
 use crate::grant::Page;
+use alloc::vec::Vec;
 use core::ops::Deref;
 use uk_abi::layout::PAGE_SIZE;
 use xen_abi::MachineAddr;
@@ -41,6 +42,11 @@ impl DmaPage {
     /// Takes a page, zeroed; none where all are taken.
     pub fn new() -> Option<Self> {
         DmaBuffer::new(1).map(Self)
+    }
+
+    /// Takes so many pages with whatever is in them, for what is written before it is read; none where there are not so many in a row.
+    pub fn row(count: usize) -> Option<Vec<Self>> {
+        DmaBuffer::take(count).map(|buffer| buffer.into_pages().map(Self).collect())
     }
 
     /// Where the machine has it.

@@ -9,7 +9,7 @@ use crate::grant::book::{self, Entry, Who};
 use crate::grant::{Access, MapError, Page};
 use crate::start;
 use core::ops::Deref;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use uk_abi::layout::{GRANT_WINDOW_MAX_PAGES, GRANT_WINDOW_VA, PAGE_SIZE};
 use xen_abi::grant_table::{GrantError as Refusal, GrantStatus, MapFlags, MapGrantRef, UnmapGrantRef};
 use xen_abi::mmu::{Pte, PteFlags};
@@ -22,6 +22,9 @@ const FIRST: usize = 1;
 /// The pages that this life has handles for.
 static OWNED: [AtomicBool; GRANT_WINDOW_MAX_PAGES] =
     [const { AtomicBool::new(false) }; GRANT_WINDOW_MAX_PAGES];
+
+/// Where the next free page is looked for: behind the one that was mapped last, and not among all those before it.
+static NEXT: AtomicUsize = AtomicUsize::new(FIRST);
 
 /// What lies behind a page of the window whose mapping has ended.
 #[repr(align(4096))]
@@ -95,9 +98,12 @@ impl MappedPage {
     /// [`MapError`].
     pub fn map(from: Domid, reference: GrantRef, access: Access) -> Result<Self, MapError> {
         let free = |page: &usize| !OWNED[*page].load(Relaxed) && book::read(*page) == Ok(Entry::Free);
-        let page = pages()
+        let after_last = NEXT.load(Relaxed).clamp(FIRST, pages().end);
+        let page = (after_last..pages().end)
+            .chain(FIRST..after_last)
             .find(free)
             .ok_or(MapError::WindowFull { pages: start::boot_info().grant_window.pages })?;
+        NEXT.store(page + 1, Relaxed);
         let who = Who { from, reference, access };
         let mut flags = MapFlags::HOST_MAP;
         flags.set(MapFlags::READONLY, access == Access::ReadOnly);

@@ -126,7 +126,7 @@ fn administer(queue: &mut Queue, registers: &mut Registers, command: &Command) -
     queue.kick(registers);
     let end_us = clock::now_us() + PATIENCE_US;
     loop {
-        match queue.take(registers) {
+        match queue.take() {
             Some(Completion { status: 0, .. }) => return Ok(()),
             Some(Completion { status, .. }) => {
                 return Err(DeviceError::Command { opcode: command.opcode, status });
@@ -231,7 +231,7 @@ impl Driver for Nvme {
         if self.broken {
             return None;
         }
-        let Completion { id, status } = self.queue.take(&mut self.registers)?;
+        let Completion { id, status } = self.queue.take()?;
         let Some(name) = self.names.get_mut(usize::from(id)).and_then(Option::take) else {
             log::error!("the disk has finished command {id}, which it was not given");
             self.broken = true;
@@ -239,6 +239,12 @@ impl Driver for Nvme {
         };
         self.free.push(id);
         Some((name, outcome(status)))
+    }
+
+    fn arm(&mut self) -> bool {
+        // The controller interrupts for each, be it taken by then or not; and holds its line until it hears of those that were.
+        self.kick();
+        !self.broken && (!self.refused.is_empty() || self.queue.has_completion())
     }
 
     fn acknowledge(&mut self) {

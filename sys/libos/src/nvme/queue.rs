@@ -43,6 +43,8 @@ pub(super) struct Queue {
     /// How far the controller was told.
     told: u16,
     head: u16,
+    /// How many completions were taken that the controller was not told of.
+    untold: u16,
     /// The bit that a completion of this round has.
     phase: bool,
 }
@@ -57,7 +59,17 @@ impl Queue {
         let (submissions, completions) = (DmaPage::new(), DmaPage::new());
         let submissions = submissions.ok_or(DeviceError::Memory)?;
         let completions = completions.ok_or(DeviceError::Memory)?;
-        Ok(Self { number, entries, submissions, completions, tail: 0, told: 0, head: 0, phase: true })
+        Ok(Self {
+            number,
+            entries,
+            submissions,
+            completions,
+            tail: 0,
+            told: 0,
+            head: 0,
+            untold: 0,
+            phase: true,
+        })
     }
 
     /// How many entries each has. One command fewer can be under way.
@@ -86,18 +98,29 @@ impl Queue {
             fence(Release);
             registers.ring(self.number, false, self.tail);
         }
+        if core::mem::take(&mut self.untold) > 0 {
+            registers.ring(self.number, true, self.head);
+        }
     }
 
-    /// The next completion.
-    pub(super) fn take(&mut self, registers: &mut Registers) -> Option<Completion> {
+    /// The last word of the next completion, if it is there: it says so itself, by the bit of its round.
+    fn next(&self) -> Option<u64> {
         let word = &self.completions[usize::from(self.head) * COMPLETION + 1];
-        let value = word.load(Acquire);
-        if (value >> 48 & 1 != 0) != self.phase {
-            return None;
-        }
+        Some(word.load(Acquire)).filter(|value| (value >> 48 & 1 != 0) == self.phase)
+    }
+
+    /// Whether there is a completion.
+    pub(super) fn has_completion(&self) -> bool {
+        self.next().is_some()
+    }
+
+    /// The next completion. The controller hears of it at the next [`kick`](Self::kick): until then it has fewer places for others, and
+    /// there is one for each command.
+    pub(super) fn take(&mut self) -> Option<Completion> {
+        let value = self.next()?;
         self.head = (self.head + 1) % self.entries;
         self.phase ^= self.head == 0;
-        registers.ring(self.number, true, self.head);
+        self.untold += 1;
         Some(Completion { id: (value >> 32) as u16, status: (value >> 49) as u16 & 0x7ff })
     }
 }

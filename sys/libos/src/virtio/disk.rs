@@ -1,6 +1,6 @@
 //! A virtio disk (virtio 1.2, 5.2).
 
-use super::queue::{Buffer, Queue};
+use super::queue::{Buffer, Queue, TABLE};
 use super::transport::UkTransport;
 use super::{DeviceError, is};
 use crate::block::{Busy, Command, Discard, DmaPage, Driver, Facts, Outcome, SECTOR, Span};
@@ -19,10 +19,11 @@ mod feature {
     pub const FLUSH: u64 = 1 << 9;
     pub const TOPOLOGY: u64 = 1 << 10;
     pub const DISCARD: u64 = 1 << 13;
+    pub const INDIRECT: u64 = 1 << 28;
     pub const EVENT_INDEX: u64 = 1 << 29;
     pub const VERSION_1: u64 = 1 << 32;
     pub const ALL: u64 =
-        SEG_MAX | READ_ONLY | BLOCK_SIZE | FLUSH | TOPOLOGY | DISCARD | EVENT_INDEX | VERSION_1;
+        SEG_MAX | READ_ONLY | BLOCK_SIZE | FLUSH | TOPOLOGY | DISCARD | INDIRECT | EVENT_INDEX | VERSION_1;
 }
 
 /// Offsets in the device's configuration.
@@ -53,6 +54,11 @@ const ENVELOPES: usize = PAGE_SIZE / ENVELOPE;
 
 /// Spans of the largest request.
 const MAX_SPANS: usize = 64;
+
+const _: () = assert!(MAX_SPANS + 3 <= TABLE);
+
+/// Pages with descriptors of large requests: 48 of them, half as many again as a ring of one page holds.
+const TABLE_PAGES: usize = 16;
 
 /// What the device is when nobody has touched the status yet.
 const NO_STATUS: u64 = 0xff;
@@ -89,7 +95,9 @@ impl Disk {
             return Err(DeviceError::Features { features });
         }
         let facts = facts(&transport, features)?;
-        let queue = Queue::new(&mut transport, 0, features & feature::EVENT_INDEX != 0)?;
+        let has = |feature| features & feature != 0;
+        let tables = if has(feature::INDIRECT) { TABLE_PAGES } else { 0 };
+        let queue = Queue::new(&mut transport, 0, has(feature::EVENT_INDEX), tables)?;
         let pages = queue.size().div_ceil(ENVELOPES);
         let envelopes: Option<_> = (0..pages).map(|_| DmaPage::new()).collect();
         let envelopes = envelopes.ok_or(DeviceError::Memory)?;
@@ -119,7 +127,7 @@ impl Driver for Disk {
         };
         let discard = matches!(command, Command::Discard(..));
         let count = spans.len() + 2 + usize::from(discard);
-        let head = self.queue.next_head().filter(|_| self.queue.room() >= count && !self.broken);
+        let head = self.queue.next_head().filter(|_| self.queue.takes(count) && !self.broken);
         let head = head.ok_or(Busy)?;
         let envelope = self.envelope(head);
         envelope.begin(kind, sector, command);
@@ -159,6 +167,10 @@ impl Driver for Disk {
             _ => Outcome::Aborted,
         };
         Some((self.names[usize::from(head)], outcome))
+    }
+
+    fn arm(&mut self) -> bool {
+        !self.broken && self.queue.arm()
     }
 
     fn acknowledge(&mut self) {

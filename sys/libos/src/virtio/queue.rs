@@ -9,7 +9,7 @@
 //! What the device writes is checked: a head that it was not given is a [`Broken`] promise, after which nothing it says counts.
 
 use super::DeviceError;
-use crate::block::Span;
+use crate::block::{DmaPage, Span};
 use crate::dma::DmaBuffer;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
@@ -21,6 +21,16 @@ use xen_abi::MachineAddr;
 /// Chains continue in the descriptor that `next` names; the device writes the buffer.
 const NEXT: u64 = 1 << 32;
 const WRITE: u64 = 2 << 32;
+/// The buffer is a table with the chain's descriptors.
+const INDIRECT: u64 = 4 << 32;
+
+/// Longer chains lie in tables of their own, as long as there are such: the queue's own descriptors would be used up by a few
+/// requests. Shorter ones do not, because it takes the device longer to find a table.
+const MOST_DIRECT: usize = 8;
+
+/// Descriptors of a table: enough for the largest request of a disk. And tables in a page.
+pub(super) const TABLE: usize = 85;
+const TABLES: usize = PAGE_SIZE / 16 / TABLE;
 
 /// Halves of a page.
 const HALVES: usize = PAGE_SIZE / 2;
@@ -70,6 +80,8 @@ pub(super) struct Queue {
     descriptors: Shared<AtomicU64>,
     available: Shared<AtomicU16>,
     used: Shared<AtomicU16>,
+    /// Pages with tables of descriptors, for chains that begin with the first heads.
+    tables: Vec<DmaPage>,
     /// Descriptors that are in no chain.
     free: Vec<u16>,
     /// For the head of a chain that the device has, its descriptors.
@@ -91,11 +103,12 @@ const USED_RING: usize = 2;
 const USED_ENTRY: usize = 4;
 
 impl Queue {
-    /// Sets up queue `index` of a device that was reset.
+    /// Sets up queue `index` of a device that was reset, with so many pages of tables if it takes such.
     pub(super) fn new(
         transport: &mut impl Transport,
         index: u16,
         event_index: bool,
+        tables: usize,
     ) -> Result<Self, DeviceError> {
         let size = transport.max_queue_size(index).min(u32::from(SIZE)) as u16;
         if size == 0 || !size.is_power_of_two() {
@@ -112,6 +125,7 @@ impl Queue {
             descriptors,
             available,
             used,
+            tables: (0..tables).map_while(|_| DmaPage::new()).collect(),
             free: (0..size).rev().collect(),
             chains: (0..size).map(|_| Vec::new()).collect(),
             made: 0,
@@ -130,9 +144,18 @@ impl Queue {
         Ok(queue)
     }
 
-    /// How many descriptors are in no chain.
-    pub(super) fn room(&self) -> usize {
-        self.free.len()
+    /// Whether there is room for a chain of so many.
+    pub(super) fn takes(&self, count: usize) -> bool {
+        self.free.len() >= count || self.next_head().is_some_and(|head| self.table(head, count).is_some())
+    }
+
+    /// The table for a chain of so many that begins with `head`, and where it is, if the chain is to have one.
+    fn table(&self, head: u16, count: usize) -> Option<(&[AtomicU64], MachineAddr)> {
+        let page = self.tables.get(usize::from(head) / TABLES)?;
+        let first = usize::from(head) % TABLES * TABLE;
+        (MOST_DIRECT + 1..=TABLE)
+            .contains(&count)
+            .then(|| (&page[first * 2..], page.machine_address() + first as u64 * 16))
     }
 
     /// How many descriptors there are.
@@ -148,17 +171,32 @@ impl Queue {
     /// Makes a chain of `buffers` available, if there is room for it. It begins with [`next_head`](Self::next_head).
     pub(super) fn add(&mut self, buffers: impl ExactSizeIterator<Item = Buffer>) {
         let count = buffers.len();
-        let Some(rest) = self.free.len().checked_sub(count) else { return };
         let Some(&head) = self.free.last() else { return };
+        let in_queue = if self.table(head, count).is_some() { 1 } else { count };
+        let Some(rest) = self.free.len().checked_sub(in_queue) else { return };
         let mut chain = core::mem::take(&mut self.chains[usize::from(head)]);
         chain.clear();
         chain.extend(self.free.drain(rest..).rev());
+        let table = self.table(head, count);
         for (place, buffer) in buffers.enumerate() {
-            let next = chain.get(place + 1).map_or(0, |&next| NEXT | u64::from(next) << 48);
+            let (descriptors, at, next) = match table {
+                Some((table, _)) => {
+                    (table, place, Some(place as u64 + 1).filter(|&next| next < count as u64))
+                }
+                None => {
+                    let next = chain.get(place + 1).map(|&next| u64::from(next));
+                    (self.descriptors.words, usize::from(chain[place]), next)
+                }
+            };
             let write = if buffer.for_device { WRITE } else { 0 };
-            let descriptor = &self.descriptors.words[usize::from(chain[place]) * 2..];
-            descriptor[0].store(buffer.address.0, Relaxed);
-            descriptor[1].store(u64::from(buffer.bytes) | write | next, Relaxed);
+            let next = next.map_or(0, |next| NEXT | (next << 48));
+            descriptors[at * 2].store(buffer.address.0, Relaxed);
+            descriptors[at * 2 + 1].store(u64::from(buffer.bytes) | write | next, Relaxed);
+        }
+        if let Some((_, address)) = table {
+            let descriptor = &self.descriptors.words[usize::from(head) * 2..];
+            descriptor[0].store(address.0, Relaxed);
+            descriptor[1].store((count as u64 * 16) | INDIRECT, Relaxed);
         }
         self.chains[usize::from(head)] = chain;
         self.available.words[2 + usize::from(self.made % self.size)].store(head, Relaxed);
@@ -185,18 +223,20 @@ impl Queue {
         }
     }
 
-    /// Takes back the next chain that the device has used, and answers its head. If there is none, the device will interrupt for
-    /// the next one.
+    /// Has the device interrupt for the next chain that it uses. Returns whether it has used one meanwhile, for which it may not.
+    pub(super) fn arm(&mut self) -> bool {
+        if self.event_index {
+            let event = 2 + usize::from(self.size);
+            self.available.words[event].store(self.taken, Relaxed);
+            fence(SeqCst);
+        }
+        !self.is_empty()
+    }
+
+    /// Takes back the next chain that the device has used, and answers its head.
     pub(super) fn take(&mut self) -> Result<Option<u16>, Broken> {
         if self.is_empty() {
-            if self.event_index {
-                let event = 2 + usize::from(self.size);
-                self.available.words[event].store(self.taken, Relaxed);
-                fence(SeqCst);
-            }
-            if self.is_empty() {
-                return Ok(None);
-            }
+            return Ok(None);
         }
         let entry = USED_RING + usize::from(self.taken % self.size) * USED_ENTRY;
         let id = &self.used.words[entry..entry + 2];
@@ -213,6 +253,9 @@ impl Queue {
         self.used.words[1].load(Acquire) == self.taken
     }
 }
+
+// A table that is a page's last ends within it.
+const _: () = assert!(TABLES * TABLE * 16 <= PAGE_SIZE);
 
 // Descriptors fill a page; the available and used areas have room in one for as many.
 const _: () = assert!(2 + (SIZE as usize) < HALVES && USED_RING + SIZE as usize * USED_ENTRY < HALVES);
