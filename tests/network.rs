@@ -1,11 +1,13 @@
 //! Guests' networks: stock kernels reach each other and the world, and notice nothing, while drivers, backend and unikernel die under
 //! them.
 //!
-//! `RVMM_NETWORK_KILLS=1000` makes as many kills as that in each of the tests that kill.
+//! `RVMM_NETWORK_KILLS=1000` makes as many kills as that in each of the tests that kill; with `RVMM_NETWORK_GUESTS=8` so many guests are
+//! on one bridge.
 
 use std::env;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use emulator::condition::{component, everything_is_up};
 use emulator::event::Rung;
 use emulator::fault::Fault;
 use emulator::lan::OUR_ADDRESS;
-use rvmm_tests::network::{GUESTS, NET, Network, part_repair};
+use rvmm_tests::network::{GUESTS, MOST_GUESTS, NET, Network, part_repair};
 use rvmm_tests::{Host, Setup};
 
 /// The address of the first guest.
@@ -32,16 +34,25 @@ fn boot(test: &str, guests: usize, setup: Setup) -> Host {
     host.wait_for(everything_is_up());
     // In small steps: a busy machine takes long over each.
     for step in ["[    0.000000]", "guest: up ", "guest: net up "] {
-        for guest in &GUESTS[..guests] {
-            host.wait_for_guest_to_say(*guest, step);
+        for guest in domains(guests) {
+            host.wait_for_guest_to_say(guest, step);
         }
     }
     host
 }
 
+/// The domains of so many guests.
+fn domains(guests: usize) -> Range<u16> {
+    GUESTS[0]..GUESTS[0] + guests as u16
+}
+
+fn number(variable: &str, default: usize) -> usize {
+    env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
 /// How often the tests that kill do so.
 fn kills() -> usize {
-    env::var("RVMM_NETWORK_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(KILLS)
+    number("RVMM_NETWORK_KILLS", KILLS)
 }
 
 /// Kills the network's unikernel or a part of it in one way after the other, and waits each time until that is repaired.
@@ -78,22 +89,45 @@ fn interface_has_not_changed(host: &mut Host, guest: u16) {
     assert_eq!(state, "guest: net state=up changes=1");
 }
 
+/// Each guest pings the next, all at the same time.
 #[test]
 fn guests_reach_each_other() {
-    let jobs = [
-        "address=10.0.3.6/24 job=ping peer=10.0.3.7 count=200",
-        "address=10.0.3.7/24 job=ping peer=10.0.3.6 count=200",
-    ];
-    let mut host =
-        boot("network-guests", 2, Setup { system: Network::PATIENT.system(&jobs), ..Setup::default() });
-    for guest in GUESTS {
+    let guests = number("RVMM_NETWORK_GUESTS", GUESTS.len()).clamp(2, MOST_GUESTS);
+    let address = |guest: usize| format!("10.0.3.{}", 6 + guest % guests);
+    let job = |guest| format!("address={}/24 job=ping peer={} count=200", address(guest), address(guest + 1));
+    let jobs: Vec<String> = (0..guests).map(job).collect();
+    let jobs: Vec<&str> = jobs.iter().map(String::as_str).collect();
+    let system = Network::PATIENT.system(&jobs);
+    let mut host = boot("network-guests", guests, Setup { system, ..Setup::default() });
+    for guest in domains(guests) {
         let done = host.wait_for_guest_to_say(guest, "guest: ping done");
         assert_eq!(done, "guest: ping done answers=200");
     }
-    for guest in GUESTS {
+    for guest in domains(guests) {
         interface_has_not_changed(&mut host, guest);
     }
     host.has_seen_no_fault();
+    host.power_off();
+}
+
+/// A guest gets its address from outside; so does an interface that is attached while it runs, is served across a death, and goes again.
+#[test]
+fn interfaces_come_and_go() {
+    let network = Network { address: "10.0.2.100/24", ..Network::PATIENT };
+    let system = network.system(&["job=dhcp"]);
+    let mut host = boot("network-plug", 1, Setup { system, on_this_machine: true, ..Setup::default() });
+    let [guest, _] = GUESTS;
+    host.wait_for_guest_to_say(guest, "guest: lease eth0 10.0.2.");
+    for fault in [Fault::Ud2, Fault::BackendCrash] {
+        host.begin_chapter();
+        host.tell("tool", "attach guest.0 vif bridge=xenbr0");
+        host.wait_for(component(NET).logs("interface 1 of d6: connected"));
+        host.inject(NET, fault);
+        host.wait_for(part_repair(fault).unwrap_or_else(|| component(NET).is_repaired()));
+        host.wait_for_guest_to_say(guest, "guest: lease eth1 10.0.2.");
+        host.tell("tool", "detach guest.0 vif 1");
+        host.wait_for_guest_to_say(guest, "guest: eth1 is gone");
+    }
     host.power_off();
 }
 
@@ -107,7 +141,9 @@ fn every_frame_of_a_guest_is_sent() {
     let [guest, _] = GUESTS;
     let (_, heard) = host.listen(|host| {
         host.wait_for_guest_to_say(guest, "guest: ping starts");
+        let before = host.free();
         kill_again_and_again(host);
+        host.has_used_nothing_up_since(&before);
         host.begin_chapter();
         interface_has_not_changed(host, guest);
         host.wait_for_guest_to_say(guest, "guest: ping done");

@@ -16,9 +16,13 @@ use rvmm_tests::Setup;
 use rvmm_tests::guest::Guest;
 use rvmm_tests::network::{NET, Network};
 use rvmm_tests::setup::{artifacts, log_directory};
+use rvmm_tests::system::System;
 
 /// The guests' addresses on QEMU's own network.
 pub const GUESTS: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 2, 16), Ipv4Addr::new(10, 0, 2, 17)];
+
+/// How our host's unikernel is set up: on that network, and patient where nothing fails.
+pub const NETWORK: Network<'static> = Network { address: "10.0.2.15/24", ..Network::PATIENT };
 
 /// Their names.
 const NAMES: [&str; 2] = ["guest0", "guest1"];
@@ -86,19 +90,18 @@ impl Ground {
 }
 
 impl Site {
-    /// Boots our host.
+    /// Boots our host, which serves two guests as `system` does.
     ///
     /// # Errors
     /// When it or its guests do not come up.
-    pub fn ours(setup: Setup) -> Result<Self> {
+    pub fn ours(setup: Setup, system: System) -> Result<Self> {
         let ground = Ground::new()?;
-        let network = Network { address: "10.0.2.15/24", ..Network::PATIENT };
         let guest = |(name, job): (&'static str, &String)| {
             let guest = Guest::new(name).of("bookworm-net").memory_mib(GUEST_MIB);
             guest.does(format_args!("task=net {job}")).with("vif = ['bridge=xenbr0']")
         };
         let guests: Vec<Guest> = NAMES.into_iter().zip(&ground.jobs()?).map(guest).collect();
-        let system = network.system(&[]).starting(&guests);
+        let system = system.starting(&guests);
         let directory = log_directory("bench-net");
         let prepared = Setup { system, ..setup }.prepare(&directory)?;
         let machine = prepared.machine.memory_mib(MACHINE_MIB).nic(ground.nic.clone());
@@ -138,6 +141,14 @@ impl Site {
             }
         }
         ground.populate(Kind::Theirs(host))
+    }
+
+    /// Our host, if it is that.
+    pub fn host(&mut self) -> Option<&mut Host> {
+        match &mut self.host {
+            Kind::Ours(host) => Some(host),
+            Kind::Theirs(_) => None,
+        }
     }
 
     /// Has a guest do something, and waits until it is done.

@@ -15,7 +15,7 @@ use clap::Parser;
 use guest_net::bulk;
 use guest_net::load::Load;
 use guest_net::order::{Figures, Order};
-use rvmm_bench::network::{GUESTS, HERE, SERVED, Site};
+use rvmm_bench::network::{GUESTS, HERE, NETWORK, SERVED, Site};
 use rvmm_bench::options::HostOptions;
 use rvmm_bench::summary::Summary;
 use rvmm_tests::Setup;
@@ -61,7 +61,7 @@ fn main() -> Result<()> {
     let options = Options::parse();
     let (setup, mut report) = options.host.prepare("net", Setup::default())?;
     let far_end = FarEnd::new(options.mebibytes << 20)?;
-    let mut sites = vec![("r-vmm", Site::ours(setup)?)];
+    let mut sites = vec![("r-vmm", Site::ours(setup, NETWORK.system(&[]))?)];
     if !options.alone {
         sites.push(("netback", Site::theirs(setup)?));
     }

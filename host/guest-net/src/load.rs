@@ -17,8 +17,8 @@ const DOCUMENT: usize = 1024;
 /// The most clients that are answered at a time.
 const CLIENTS: usize = 16;
 
-/// For how long an answer is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// For how long an answer is waited for. QEMU's own network sends again what was lost after up to a minute.
+const PATIENCE: Duration = Duration::from_secs(150);
 
 const KEEP_ALIVE: &str = "Connection: keep-alive";
 

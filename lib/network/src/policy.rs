@@ -51,9 +51,11 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             granularity: Granularity::Fine,
-            // A card sends a thousand frames in this time, and an emulated one a few dozen.
-            driver_deadline_us: 10_000,
-            netback_deadline_us: 10_000,
+            // A card sends a thousand frames in this time, and an emulated one a few dozen. It leaves 2 ms of 10 for what is to be
+            // sent to come.
+            driver_deadline_us: 8_000,
+            // It has nobody to wait for: a turn takes less than one.
+            netback_deadline_us: 5_000,
             // Tests kill a driver every second, and a driver that dies each time it is started does so in milliseconds.
             attempts: 5,
             window_us: 1_000_000,

@@ -59,6 +59,11 @@ impl Book {
         }
     }
 
+    /// When the part will have been stuck for `deadline_us`, if nothing is done until then.
+    pub fn due_us(&self, deadline_us: u64) -> Option<u64> {
+        self.last.filter(|(look, _)| look.has_work).map(|(_, since_us)| since_us + deadline_us)
+    }
+
     /// The part was repaired: what was seen before does not count.
     pub const fn repaired(&mut self) {
         self.last = None;

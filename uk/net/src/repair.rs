@@ -69,6 +69,13 @@ impl Watch {
         }
     }
 
+    /// When to look again at the latest, so that a part that hangs is seen to as soon as its time is over.
+    pub fn due_us(&self) -> Option<u64> {
+        let &Policy { driver_deadline_us, netback_deadline_us, .. } = self.decision.policy();
+        let due_us = [self.driver.due_us(driver_deadline_us), self.backend.due_us(netback_deadline_us)];
+        due_us.into_iter().flatten().min()
+    }
+
     /// The backend has crashed: nothing more is asked of it.
     pub fn backend_crashed(&mut self, crashed: Crashed) {
         self.crashed.get_or_insert(crashed);

@@ -504,9 +504,10 @@ impl Service {
                 (false, true) => WATCHING_US,
                 (false, false) => IDLE_US,
             };
+        let due_us = self.watch.due_us().unwrap_or(u64::MAX);
         let own_us = self.own.as_ref().map_or(u64::MAX, Own::next_us);
         let credit_us = self.guests.iter().flatten().filter_map(|guest| guest.until_us).min();
-        look_us.min(own_us).min(credit_us.unwrap_or(u64::MAX)).max(now_us + 1)
+        look_us.min(due_us).min(own_us).min(credit_us.unwrap_or(u64::MAX)).max(now_us + 1)
     }
 }
 
