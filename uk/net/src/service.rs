@@ -414,13 +414,13 @@ impl Service {
     /// is for has it, whichever of them comes first here.
     fn deliver(&mut self, now_us: u64) {
         let mut notify = [Notify::default(); network::switch::MAX_PORTS];
-        for vif in FIRST_GUEST..self.guests.len() {
+        for (vif, notify) in notify.iter_mut().enumerate().skip(FIRST_GUEST) {
             let Self { plane, machine, keeper: Some(keeper), .. } = self else { return };
             if plane.device(port(vif)).is_none_or(|device| device.waiting(None) == 0) {
                 continue;
             }
             match contain(|| plane.deliver(port(vif), now_us, machine, keeper)) {
-                Ok(Ok(delivered)) => notify[vif] = delivered,
+                Ok(Ok(delivered)) => *notify = delivered,
                 Ok(Err(gone)) => self.gone(&gone),
                 Err(crashed) => self.watch.backend_crashed(crashed),
             }
