@@ -2,7 +2,7 @@
 //! under it.
 //!
 //! `RVMM_DISK_KILLS` says how often they do while blocks are verified (16 if it is not set), `RVMM_DISK_POWER_CUTS` how often the
-//! power is cut (once).
+//! power is cut (once), `RVMM_DISK_COMPILATIONS` how often something is compiled (twice).
 
 use std::env;
 use std::fs;
@@ -84,6 +84,21 @@ fn a_file_system_stays_right() {
         host.guest_has_not_said(GUEST, "error");
     }
     host.wait_for_guest_to_say(GUEST, "guest: files clean");
+    host.power_off();
+}
+
+/// A guest unpacks and compiles a library on its root file system, again and again, while its disk's unikernel dies.
+#[test]
+fn a_root_file_system_stays_right() {
+    let rounds = setting("RVMM_DISK_COMPILATIONS", 2);
+    let system = guest_that(format!("task=compile rounds={rounds}"));
+    let setup = Setup { system, disk_content: Some("bookworm-root/disk"), ..Setup::default() };
+    let mut host = boot("disk-root", setup);
+    for round in 0..rounds * 3 {
+        harm(&mut host, round);
+        host.guest_has_not_said(GUEST, "error");
+    }
+    host.wait_for_guest_to_say(GUEST, "guest: root clean");
     host.power_off();
 }
 

@@ -53,6 +53,8 @@ pub struct Setup {
     pub disk: DiskModel,
     /// The partitions of the disk, by first sector, count and name; without any it has no table.
     pub partitions: &'static [(u64, u64, &'static str)],
+    /// What is on the disk, as a file below `target/guests`; without one it is empty.
+    pub disk_content: Option<&'static str>,
     /// What runs it.
     pub accelerator: Accelerator,
 }
@@ -71,6 +73,7 @@ impl Default for Setup {
             forward: None,
             disk: DiskModel::Virtio,
             partitions: &[],
+            disk_content: None,
             accelerator: Accelerator::Tcg,
         }
     }
@@ -129,7 +132,11 @@ impl Setup {
                 let network = lan.insert(Lan::new()?);
                 Nic::lan(self.nic, network.socket())
             };
-            let disk = Disk::new(self.disk, new_disk(directory, self.partitions)?);
+            let file = match self.disk_content {
+                None => new_disk(directory, self.partitions)?,
+                Some(content) => copied_disk(directory, &artifacts.target().join("guests").join(content))?,
+            };
+            let disk = Disk::new(self.disk, file);
             machine = machine.nic(nic).disk(disk.persistent());
         }
         Ok(Prepared { machine, lan })
@@ -189,6 +196,13 @@ pub fn new_disk(directory: &Path, partitions: &[(u64, u64, &str)]) -> Result<Pat
         Ok::<_, std::io::Error>(())
     };
     make().with_context(|| format!("cannot make {}", path.display()))?;
+    Ok(path)
+}
+
+/// Makes a disk in `directory` with the content of another.
+fn copied_disk(directory: &Path, content: &Path) -> Result<PathBuf> {
+    let path = disk_path(directory);
+    fs::copy(content, &path).with_context(|| format!("cannot copy {}: run ./x guests", content.display()))?;
     Ok(path)
 }
 

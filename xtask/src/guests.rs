@@ -45,7 +45,7 @@ const DISK_IO: &str = "guest-io";
 const NETWORK: &str = "guest-net";
 
 /// Where Debian 12 and 13 have libraries.
-const LIBRARY_FOLDERS: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
+pub(crate) const LIBRARY_FOLDERS: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
 
 /// Every stock kernel that guests are tested with: the release that it is from, and its packages.
 const KERNELS: [(XenVersion, Piece); 3] = [

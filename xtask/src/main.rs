@@ -10,6 +10,7 @@ mod packages;
 mod process;
 mod programs;
 mod ramdisk;
+mod root_disk;
 mod rules;
 mod stages;
 mod vanilla;
@@ -108,6 +109,7 @@ fn perform(task: Task) -> Result<(), Error> {
         Task::Run(options) => programs::run(&workspace, &options),
         Task::Build => Ok(programs::build(&workspace).map(drop)?),
         Task::Guests => {
+            root_disk::build(&workspace)?;
             for guest in guests::build_all(&workspace)? {
                 println!("{}\n{}", guest.kernel.display(), guest.initrd.display());
             }

@@ -32,6 +32,8 @@ pub(crate) enum Piece {
     GuestTools,
     /// What makes and checks file systems, with the libraries that it loads.
     FileSystems,
+    /// A root file system with a C compiler and something to compile.
+    Root,
     /// The kernel that Debian installs on real hardware, with its modules.
     StockKernel,
     /// The userland of a Linux dom0 with Xen's own toolstack, with all that it loads.
@@ -46,6 +48,10 @@ const GUEST_TOOLS_PACKAGES: [&str; 4] = ["xenstore-utils", "libxenstore4", "libx
 /// What [`Piece::FileSystems`] is made of, besides the C library of [`GUEST_TOOLS_PACKAGES`].
 const FILE_SYSTEMS_PACKAGES: [&str; 6] =
     ["e2fsprogs", "libext2fs2", "libcom-err2", "libss2", "libblkid1", "libuuid1"];
+
+/// What [`Piece::Root`] is made of: a shell, the smallest compiler of Debian's with what it links, and libraries that are all source.
+const ROOT_PACKAGES: [&str; 6] =
+    ["busybox-static", "libc6", "libc6-dev", "libstb-dev", "linux-libc-dev", "tcc"];
 
 /// What [`Piece::XenStore`] is made of, with VERSION for Xen's. The C library is the machine's own: it is at least as new,
 /// and it has to be that of the dynamic loader.
@@ -127,6 +133,7 @@ impl Piece {
                 Piece::Guest,
                 Piece::GuestTools,
                 Piece::FileSystems,
+                Piece::Root,
                 Piece::StockKernel,
                 Piece::Dom0,
                 Piece::XenStore,
@@ -143,6 +150,7 @@ impl Piece {
             Piece::Guest => "guest",
             Piece::GuestTools => "guest-tools",
             Piece::FileSystems => "file-systems",
+            Piece::Root => "root",
             Piece::StockKernel => "kernel",
             Piece::Dom0 => "dom0",
             Piece::XenStore => "xenstore",
@@ -161,6 +169,7 @@ impl Piece {
             }
             Piece::GuestTools => GUEST_TOOLS_PACKAGES.map(str::to_owned).into(),
             Piece::FileSystems => FILE_SYSTEMS_PACKAGES.map(str::to_owned).into(),
+            Piece::Root => ROOT_PACKAGES.map(str::to_owned).into(),
             Piece::StockKernel => vec![apt.dependency("linux-image-amd64", "linux-image-")?],
             Piece::Dom0 => of_version(&DOM0_PACKAGES, xen),
             Piece::XenStore => of_version(&XENSTORE_PACKAGES, xen),

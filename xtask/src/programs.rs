@@ -17,7 +17,7 @@ use strum::VariantArray;
 use crate::error::Error;
 use crate::packages::{self, Piece, Shelf};
 use crate::workspace::Workspace;
-use crate::{cargo, guests, image, process, vanilla};
+use crate::{cargo, guests, image, process, root_disk, vanilla};
 
 /// A host that somebody watches is ended by hand; one that was forgotten ends after a day.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -79,6 +79,7 @@ pub(crate) fn prepare(workspace: &Workspace, versions: &[XenVersion]) -> Result<
 /// Makes the guests, and the image with those that start with the host. Answers what it runs.
 pub(crate) fn build(workspace: &Workspace) -> Result<Description, Error> {
     guests::build_all(workspace)?;
+    root_disk::build(workspace)?;
     Ok(image::build(workspace)?)
 }
 
