@@ -6,6 +6,7 @@
 //! writes the noted batch again, into the same slots, and shows it; then it takes everything behind it anew. No slot is lost, none is answered twice, and no
 //! request is read whose slot already holds half a response.
 
+use crate::keep::{Keep, RingName};
 use heapless::Vec;
 use recovery_box::Record;
 use ring::request::{Backend, Overrun, Position, Protocol, Ring};
@@ -61,6 +62,20 @@ impl Answers {
             bytes.chunks_exact(4).map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]));
         self.words.extend(words);
         true
+    }
+
+    /// Begins in the ring of a frontend that has just connected, and keeps how far it is there.
+    ///
+    /// # Errors
+    /// [`Overrun`]: the frontend's index is out of reach from there.
+    pub fn connect<'a, P: Protocol>(
+        ring: Ring<'a, P>,
+        name: RingName,
+        keep: &mut impl Keep,
+    ) -> Result<Backend<'a, P>, Overrun> {
+        let backend = Backend::attach(ring)?;
+        keep.keep(name, &Self::after(backend.position().answered));
+        Ok(backend)
     }
 
     /// Goes on in a ring where an earlier backend was, of which `kept` survived. The frontend is to be sent an event, in

@@ -36,9 +36,7 @@ impl<'a> Control<'a> {
         domid: Domid,
         keep: &mut impl Keep,
     ) -> Result<Self, Overrun> {
-        let backend = Backend::attach(ring)?;
-        keep.keep(name, &Answers::after(backend.position().answered));
-        Ok(Self { ring: backend, name, domid })
+        Ok(Self { ring: Answers::connect(ring, name, keep)?, name, domid })
     }
 
     /// The ring of a frontend that an earlier backend has served: the frontend is to be sent an event.

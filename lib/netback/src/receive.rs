@@ -106,9 +106,7 @@ impl<'a> Receive<'a> {
         domid: Domid,
         keep: &mut impl Keep,
     ) -> Result<Self, Overrun> {
-        let backend = Backend::attach(ring)?;
-        keep.keep(name, &Answers::after(backend.position().answered));
-        Ok(Self::new(backend, name, domid))
+        Ok(Self::new(Answers::connect(ring, name, keep)?, name, domid))
     }
 
     /// The ring of a frontend that an earlier backend has served: the frontend is to be sent an event.
