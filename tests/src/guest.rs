@@ -14,6 +14,19 @@ pub struct Guest {
     words: String,
     /// More lines of its configuration.
     lines: Vec<String>,
+    packed: Packed,
+}
+
+/// What the boot archive has of a guest.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Packed {
+    /// All that its configuration names.
+    #[default]
+    Whole,
+    /// Half of the kernel.
+    HalfTheKernel,
+    /// Nothing but the configuration, whatever that says.
+    Alone,
 }
 
 impl Guest {
@@ -25,7 +38,14 @@ impl Guest {
             memory_mib: 128,
             words: "task=tick".to_owned(),
             lines: Vec::new(),
+            packed: Packed::Whole,
         }
+    }
+
+    /// With no more of it in the boot archive than this.
+    #[must_use]
+    pub fn packed(self, packed: Packed) -> Self {
+        Self { packed, ..self }
     }
 
     /// With the kernel and ramdisk in this folder below `target/guests`.
@@ -57,12 +77,17 @@ impl Guest {
     pub fn name(&self) -> &'static str {
         self.name
     }
+
+    /// What the boot archive has of it.
+    pub fn in_archive(&self) -> Packed {
+        self.packed
+    }
 }
 
 /// Its configuration. A guest that reads the time often would wait for an emulated counter.
 impl Display for Guest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, kernel, memory_mib, words, lines } = self;
+        let Self { name, kernel, memory_mib, words, lines, packed: _ } = self;
         writeln!(f, "name = {name:?}\nkernel = \"{kernel}/vmlinuz\"\nramdisk = \"{kernel}/initrd\"")?;
         writeln!(
             f,

@@ -124,6 +124,13 @@ impl Host {
         self.expect(self.host.wait_line(format!("the guest d{domid} says {text:?}"), says))
     }
 
+    /// Waits for a line in this chapter that is no event, and nothing that Xen or a guest says, and contains `text`.
+    #[track_caller]
+    pub fn wait_for_line_with(&self, text: &str) {
+        let has = |line: &Line| matches!(line, Line::Plain(line) if line.contains(text)).then_some(());
+        self.expect(self.host.wait_line(format!("a line with {text:?}"), has));
+    }
+
     /// What came on the console of the guest with this domid in this chapter.
     pub fn guest_lines(&self, domid: u16) -> Vec<String> {
         let said = |line| match line {
@@ -148,15 +155,6 @@ impl Host {
         }
     }
 
-    /// What the guest with this domid has written to its console in this chapter, line by line.
-    pub fn said_by_guest(&self, domid: u16) -> Vec<String> {
-        let said = |line| match line {
-            Line::Domain(number, said) if number == domid => Some(said),
-            _ => None,
-        };
-        self.host.lines().into_iter().filter_map(said).collect()
-    }
-
     /// Says something to `component`, in its own terms.
     #[track_caller]
     pub fn tell(&mut self, component: &str, line: &str) {
@@ -170,6 +168,11 @@ impl Host {
         {
             self.fail(format_args!("no fault was expected; found {event}"));
         }
+    }
+
+    /// Whether `condition` was met in this chapter.
+    pub fn has_seen(&self, condition: &Condition) -> bool {
+        self.host.events().iter().any(|event| condition.is_met_by(event))
     }
 
     /// Fails the test if `condition` was met in this chapter.

@@ -21,6 +21,7 @@ pub mod service;
 pub mod setup;
 pub mod store;
 pub mod system;
+pub mod toolstack;
 pub mod traffic;
 pub mod trial;
 

@@ -55,6 +55,8 @@ pub struct Setup {
     pub partitions: &'static [(u64, u64, &'static str)],
     /// What is on the disk, as a file below `target/guests`; without one it is empty.
     pub disk_content: Option<&'static str>,
+    /// MiB of its memory; as much as its system needs if nothing is said.
+    pub memory_mib: Option<u32>,
     /// What runs it.
     pub accelerator: Accelerator,
 }
@@ -74,6 +76,7 @@ impl Default for Setup {
             disk: DiskModel::Virtio,
             partitions: &[],
             disk_content: None,
+            memory_mib: None,
             accelerator: Accelerator::Tcg,
         }
     }
@@ -114,7 +117,8 @@ impl Setup {
         let archive = directory.join("rvmm.archive");
         let artifacts = artifacts();
         let root_memory_mib = self.system.write_archive(&artifacts, &archive, self.patience())?;
-        let memory_mib = self.system.memory_mib()? + XEN_MIB;
+        let needed = || Ok::<_, anyhow::Error>(self.system.memory_mib()? + XEN_MIB);
+        let memory_mib = self.memory_mib.map_or_else(needed, Ok)?;
         let boot = BootFiles { archive, ..artifacts.boot_files(self.xen) };
         let mut machine = MachineConfig::new(boot)
             .memory_mib(memory_mib.max(LEAST_MIB))

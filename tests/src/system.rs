@@ -8,10 +8,10 @@ use std::sync::LazyLock;
 use anyhow::{Context, Result, anyhow};
 use description::{ArchiveWriter, Description, Name};
 use emulator::artifacts::Artifacts;
-use guest_files::Folders;
+use guest_files::{Folders, GuestFiles};
 use xlcfg::Config;
 
-use crate::guest::Guest;
+use crate::guest::{Guest, Packed};
 
 /// Bytes of a page, the unit of memory sizes in a description.
 const PAGE_BYTES: u32 = 4096;
@@ -22,8 +22,17 @@ pub struct System {
     /// The file that it comes from.
     file: &'static str,
     text: &'static str,
-    /// Names of files, and what is in them.
-    configs: &'static [(String, String)],
+    /// The guests that start with it.
+    guests: &'static [GuestText],
+}
+
+/// A guest's configuration.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct GuestText {
+    /// The name of the file.
+    file: String,
+    text: String,
+    packed: Packed,
 }
 
 macro_rules! system {
@@ -80,6 +89,9 @@ pub const TOOL: System = system!("tool.toml");
 /// XenStore with two replicas, the toolstack, and who serves disks.
 pub const DISK: System = system!("disk.toml");
 
+/// XenStore with two replicas, the unikernels of network and disks, and the toolstack.
+pub const WHOLE: System = system!("whole.toml");
+
 /// Two probes that ask root's broker, one of them for what it may not have, and one apart.
 pub const BROKER: System = system!("broker.toml");
 
@@ -92,14 +104,18 @@ pub static IN_SERVICE: LazyLock<System> = LazyLock::new(|| {
         ("tests/guests/web.cfg", include_str!("../guests/web.cfg")),
         ("tests/guests/files.cfg", include_str!("../guests/files.cfg")),
     ];
-    let configs = configs.map(|(file, text)| (file.to_owned(), text.to_owned()));
-    System { configs: configs.to_vec().leak(), ..System::new("rvmm.toml", include_str!("../../rvmm.toml")) }
+    let guests = configs.map(|(file, text)| GuestText {
+        file: file.to_owned(),
+        text: text.to_owned(),
+        packed: Packed::Whole,
+    });
+    System { guests: guests.to_vec().leak(), ..System::new("rvmm.toml", include_str!("../../rvmm.toml")) }
 });
 
 impl System {
     /// The description `text` from the file that is named `file` in complaints about it.
     pub const fn new(file: &'static str, text: &'static str) -> System {
-        System { file, text, configs: &[] }
+        System { file, text, guests: &[] }
     }
 
     /// The same with every `from` in its text replaced.
@@ -113,13 +129,13 @@ impl System {
 
     /// The same with these guests besides, which start with the host in this order.
     pub fn starting(self, guests: &[Guest]) -> System {
-        let (mut text, mut configs) = (self.text.to_owned(), self.configs.to_vec());
+        let (mut text, mut all) = (self.text.to_owned(), self.guests.to_vec());
         for guest in guests {
             let (name, file) = (guest.name(), format!("{}.cfg", guest.name()));
             text += &format!("\n[[guest]]\nname = {name:?}\nconfig = {file:?}\n");
-            configs.push((file, guest.to_string()));
+            all.push(GuestText { file, text: guest.to_string(), packed: guest.in_archive() });
         }
-        System { text: text.leak(), configs: configs.leak(), ..self }
+        System { text: text.leak(), guests: all.leak(), ..self }
     }
 
     /// The description, with deadlines that are `patience` times those of the text.
@@ -152,8 +168,8 @@ impl System {
         let components: u32 = description.components.iter().map(|component| component.memory_pages).sum();
         let pages = description.host.memory_pages + components;
         let mut guests = 0;
-        for (file, text) in self.configs {
-            guests += Config::read(text).with_context(|| file.clone())?.most_memory_mib;
+        for guest in self.guests.iter().filter(|guest| guest.packed == Packed::Whole) {
+            guests += Config::read(&guest.text).with_context(|| guest.file.clone())?.most_memory_mib;
         }
         Ok(pages.div_ceil((1 << 20) / PAGE_BYTES) + guests as u32)
     }
@@ -175,15 +191,23 @@ impl System {
         }
         let files = artifacts.target().join("guests");
         let configs = path.parent().unwrap_or(path);
-        for (file, text) in self.configs {
+        let folders = Folders { configs, files: &files };
+        for (guest, GuestText { file, text, packed }) in description.guests.iter().zip(self.guests) {
             let path = configs.join(file);
             path.parent()
                 .map_or(Ok(()), fs::create_dir_all)
                 .and_then(|()| fs::write(&path, text))
                 .with_context(|| format!("cannot write {}", path.display()))?;
+            if *packed == Packed::Alone {
+                writer.config(&guest.name, text.clone().into_bytes());
+                continue;
+            }
+            let mut files = GuestFiles::read(guest, folders).context("run ./x guests")?;
+            if *packed == Packed::HalfTheKernel {
+                files.kernel.truncate(files.kernel.len() / 2);
+            }
+            files.add(guest, &mut writer);
         }
-        let folders = Folders { configs, files: &files };
-        guest_files::add(&description, folders, &mut writer).context("run ./x guests")?;
         let root = Name::new("root").map_err(|error| anyhow!("{error}"))?;
         writer.symbols(&root, read(&artifacts.symbols("root"))?);
         fs::write(path, writer.finish()).with_context(|| format!("cannot write {}", path.display()))?;
@@ -207,7 +231,7 @@ mod tests {
     fn every_description_keeps_the_rules_on_every_host() {
         let store = [STORE, STORE_ALONE, STORE_OF_10_000, STORE_OF_100_000];
         let others = [PROBES, LADDER, SOAK, DEVICES, SHARING, BROKER, MEASURED];
-        let with_guests = [TOOL, DISK].map(|system| system.starting(&[Guest::new("guest")]));
+        let with_guests = [TOOL, DISK, WHOLE].map(|system| system.starting(&[Guest::new("guest")]));
         for system in store.into_iter().chain(others).chain(with_guests).chain([*IN_SERVICE]) {
             for processors in [1, 2] {
                 let setup = Setup { system, processors, ..Setup::default() };

@@ -165,10 +165,16 @@ impl Trial {
                 Probe | Net | Disk,
             )
             | (Fault::FlipCopies, _) => return None,
-            // The uk itself repairs its parts; tests of the network and of disks have trials of their own for that.
-            (Fault::DriverCrash | Fault::DriverHang | Fault::BackendCrash | Fault::BackendHang, _) => {
-                return None;
-            }
+            // The uk itself repairs its parts; tests of the network and of disks have trials of their own for that. So have those of
+            // the toolstack.
+            (
+                Fault::DriverCrash
+                | Fault::DriverHang
+                | Fault::BackendCrash
+                | Fault::BackendHang
+                | Fault::StepCrash,
+                _,
+            ) => return None,
         })
     }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use description::{ArchiveWriter, Description, Source};
+use description::{ArchiveWriter, Description, Guest, Source};
 use kernel_image::KernelImageError;
 use xlcfg::{Config, Mistake};
 
@@ -58,6 +58,63 @@ pub struct Folders<'a> {
     pub files: &'a Path,
 }
 
+/// A guest's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestFiles {
+    /// The configuration, if the guest has one of its own.
+    pub config: Option<Vec<u8>>,
+    /// The kernel, an ELF image.
+    pub kernel: Vec<u8>,
+    /// The initial ramdisk, if there is one.
+    pub ramdisk: Option<Vec<u8>>,
+}
+
+impl GuestFiles {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// See [`GuestFileError`].
+    pub fn read(guest: &Guest, folders: Folders<'_>) -> Result<Self, GuestFileError> {
+        let name = guest.name.as_str();
+        let read = |path: PathBuf| {
+            fs::read(&path).map_err(|source| GuestFileError::File { guest: name.to_owned(), path, source })
+        };
+        let (config, kernel, ramdisk) = match &guest.source {
+            Source::Kernel { kernel, ramdisk, .. } => {
+                (None, kernel.as_str().to_owned(), ramdisk.as_ref().map(|path| path.as_str().to_owned()))
+            }
+            Source::Config { path } => {
+                let path = folders.configs.join(path.as_str());
+                let text = read(path.clone())?;
+                let config = Config::read(&String::from_utf8_lossy(&text)).map_err(|mistake| {
+                    GuestFileError::Config { guest: name.to_owned(), path, mistake: Box::new(mistake) }
+                })?;
+                (Some(text), config.kernel, config.ramdisk)
+            }
+        };
+        let path = folders.files.join(kernel);
+        let file = read(path.clone())?;
+        let image = kernel_image::unpack(&file, MOST_KERNEL).map_err(|source| GuestFileError::Kernel {
+            guest: name.to_owned(),
+            path,
+            source,
+        })?;
+        let ramdisk = ramdisk.map(|ramdisk| read(folders.files.join(ramdisk))).transpose()?;
+        Ok(Self { config, kernel: image.into_owned(), ramdisk })
+    }
+
+    /// Adds them to an archive.
+    pub fn add(self, guest: &Guest, writer: &mut ArchiveWriter) {
+        if let Some(config) = self.config {
+            writer.config(&guest.name, config);
+        }
+        writer.kernel(&guest.name, self.kernel);
+        if let Some(ramdisk) = self.ramdisk {
+            writer.ramdisk(&guest.name, ramdisk);
+        }
+    }
+}
+
 /// Adds the files of all guests of `description` to an archive.
 ///
 /// # Errors
@@ -68,35 +125,7 @@ pub fn add(
     writer: &mut ArchiveWriter,
 ) -> Result<(), GuestFileError> {
     for guest in &description.guests {
-        let name = guest.name.as_str();
-        let read = |path: PathBuf| {
-            fs::read(&path).map_err(|source| GuestFileError::File { guest: name.to_owned(), path, source })
-        };
-        let (kernel, ramdisk) = match &guest.source {
-            Source::Kernel { kernel, ramdisk, .. } => {
-                (kernel.as_str().to_owned(), ramdisk.as_ref().map(|path| path.as_str().to_owned()))
-            }
-            Source::Config { path } => {
-                let path = folders.configs.join(path.as_str());
-                let text = read(path.clone())?;
-                let config = Config::read(&String::from_utf8_lossy(&text)).map_err(|mistake| {
-                    GuestFileError::Config { guest: name.to_owned(), path, mistake: Box::new(mistake) }
-                })?;
-                writer.config(&guest.name, text);
-                (config.kernel, config.ramdisk)
-            }
-        };
-        let path = folders.files.join(kernel);
-        let file = read(path.clone())?;
-        let image = kernel_image::unpack(&file, MOST_KERNEL).map_err(|source| GuestFileError::Kernel {
-            guest: name.to_owned(),
-            path,
-            source,
-        })?;
-        writer.kernel(&guest.name, image.into_owned());
-        if let Some(ramdisk) = ramdisk {
-            writer.ramdisk(&guest.name, read(folders.files.join(ramdisk))?);
-        }
+        GuestFiles::read(guest, folders)?.add(guest, writer);
     }
     Ok(())
 }

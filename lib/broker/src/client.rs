@@ -74,9 +74,9 @@ impl<W: Words> Client<W> {
         (0..SLOTS).all(|slot| self.is_answered(slot))
     }
 
-    /// Whether something can be asked for.
-    pub fn has_room(&self) -> bool {
-        self.free_slot().is_some()
+    /// How much more can be asked for now.
+    pub fn room(&self) -> usize {
+        (0..SLOTS).filter(|slot| self.is_free(*slot)).count()
     }
 
     /// Asks for `request`, with `data`. Root must be told afterwards, by its doorbell: once is enough for all that was
@@ -135,7 +135,11 @@ impl<W: Words> Client<W> {
     }
 
     fn free_slot(&self) -> Option<usize> {
-        (0..SLOTS).find(|slot| self.uses[*slot] != Use::Awaited && self.is_answered(*slot))
+        (0..SLOTS).find(|slot| self.is_free(*slot))
+    }
+
+    fn is_free(&self, slot: usize) -> bool {
+        self.uses[slot] != Use::Awaited && self.is_answered(slot)
     }
 
     fn is_answered(&self, slot: usize) -> bool {

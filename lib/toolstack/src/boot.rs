@@ -6,7 +6,7 @@ use crate::layout::End;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec;
-use broker::{Answer, Prepared, Refusal};
+use broker::{Answer, Prepared, Refusal, Request};
 use builder::{Build, BuildError, Extent, GuestError, GuestParams, GuestPlan, Step};
 use thiserror::Error;
 use uk_abi::Words;
@@ -32,6 +32,14 @@ pub enum BootError {
     /// What root has answered does not lead to a domain.
     #[error(transparent)]
     Build(#[from] BuildError),
+    /// The host has not so much memory left.
+    #[error("{needed} MiB of memory are needed, {free} are free")]
+    NoMemory {
+        /// MiB that the guest is to have.
+        needed: u64,
+        /// MiB that nobody has.
+        free: u64,
+    },
     /// Root has refused a step.
     #[error("step {step}: {refusal}")]
     Refused {
@@ -86,6 +94,13 @@ pub async fn build<'a, W: Words, B: Doorbell>(
     place: impl Fn(&[u8]) -> Option<u64>,
 ) -> Result<DomainRecord, BootError> {
     let plan = Box::new(GuestPlan::new(kernel, params)?);
+    let refused = |refusal| BootError::Refused { step: "host", refusal };
+    if let Answer::Host(host) = broker.ask_aside(&Request::Host).await.map_err(refused)?
+        && host.free_pages < params.memory_pages
+    {
+        let [needed, free] = [params.memory_pages, host.free_pages].map(|pages| pages / PAGES_PER_MIB);
+        return Err(BootError::NoMemory { needed, free });
+    }
     let extents = (params.memory_pages / (2 * PAGES_PER_MIB)) as usize + MORE_EXTENTS;
     let mut room = vec![Extent::default(); extents];
     let mut build = Build::new(&plan, &mut room);

@@ -41,43 +41,47 @@ impl<W: Words, B: Doorbell> Broker<W, B> {
         self.when(|client| client.is_settled().then_some(())).await;
     }
 
-    /// Makes a request, with the data that go with it, as soon as there is room for one. Whoever has requests under way must not wait
-    /// here: the room may be what those take whose answers nobody takes meanwhile.
+    /// Makes a request aside from all else, with the data that go with it, as soon as there is room for one. Whoever has such requests
+    /// under way must not wait here: the room may be what those take whose answers nobody takes meanwhile.
     ///
     /// # Errors
     /// [`Refusal::Malformed`] for more data than go with a request.
     pub async fn post(&self, request: &Request, data: &[u8]) -> Result<Pending<'_, W, B>, Refusal> {
-        let asked = self.when(|client| match client.ask(request, data) {
-            Err(AskError::Busy) => None,
-            asked => Some(asked),
-        });
-        self.posted(asked.await)?.ok_or(Refusal::Malformed)
+        self.asked(self.when(|client| ask_aside(client, request, data)).await)
     }
 
-    /// Makes a request if there is room for one.
+    /// Makes a request aside from all else if there is room for one.
     ///
     /// # Errors
     /// [`Refusal::Malformed`] for more data than go with a request.
     pub fn try_post(&self, request: &Request, data: &[u8]) -> Result<Option<Pending<'_, W, B>>, Refusal> {
-        self.posted(self.client.borrow_mut().ask(request, data))
+        let asked = ask_aside(&mut self.client.borrow_mut(), request, data);
+        asked.map(|asked| self.asked(asked)).transpose()
     }
 
-    fn posted(&self, asked: Result<Ticket, AskError>) -> Result<Option<Pending<'_, W, B>>, Refusal> {
-        match asked {
-            Ok(ticket) => {
-                self.bell.ring();
-                Ok(Some(Pending { broker: self, ticket: Some(ticket) }))
-            }
-            Err(AskError::Busy) => Ok(None),
-            Err(AskError::TooLong { .. }) => Err(Refusal::Malformed),
-        }
+    fn asked(&self, asked: Result<Ticket, AskError>) -> Result<Pending<'_, W, B>, Refusal> {
+        let ticket = asked.map_err(|_| Refusal::Malformed)?;
+        self.bell.ring();
+        Ok(Pending { broker: self, ticket: Some(ticket) })
     }
 
-    /// Makes a request, and waits for its answer.
+    /// Makes a request, and waits for its answer. Only one at a time is made so: there is always room for it.
     ///
     /// # Errors
     /// Root's.
     pub async fn ask(&self, request: &Request) -> Outcome {
+        let asked = self.when(|client| match client.ask(request, &[]) {
+            Err(AskError::Busy) => None,
+            asked => Some(asked),
+        });
+        self.asked(asked.await)?.answer().await
+    }
+
+    /// Makes a request aside from all else, and waits for its answer.
+    ///
+    /// # Errors
+    /// Root's.
+    pub async fn ask_aside(&self, request: &Request) -> Outcome {
         self.post(request, &[]).await?.answer().await
     }
 
@@ -142,6 +146,16 @@ impl<W: Words, B: Doorbell> Broker<W, B> {
     pub async fn rung(&self) {
         self.bell.wait().await;
     }
+}
+
+/// Asks if there is more room than for the one request for whose answer everything waits: the answers to those aside may be taken only
+/// after that.
+fn ask_aside<W: Words>(
+    client: &mut Client<W>,
+    request: &Request,
+    data: &[u8],
+) -> Option<Result<Ticket, AskError>> {
+    (client.room() > 1).then(|| client.ask(request, data))
 }
 
 impl<W: Words, B: Doorbell> Pending<'_, W, B> {

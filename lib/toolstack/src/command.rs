@@ -11,7 +11,10 @@
 //! | `vcpus NAME COUNT` | how many of its vCPUs are to be up |
 //! | `attach NAME vif VALUE`, `attach NAME disk VALUE` | another device, as `xl.cfg` says it |
 //! | `detach NAME vif NUMBER`, `detach NAME disk VDEV` | takes a device away |
+//! | `console NAME TEXT` | types a line on the guest's console |
+//! | `log NAME` | shows again what is kept of the guest's console |
 //! | `list` | says where each VM is |
+//! | `nodes` | says how many nodes XenStore has |
 
 use crate::layout::{Kind, vbd_number};
 use crate::phase::Wish;
@@ -43,6 +46,8 @@ pub enum Command {
     },
     /// Say where each VM is.
     List,
+    /// Say how many nodes XenStore has.
+    Nodes,
 }
 
 /// What is to be done with a VM.
@@ -71,6 +76,10 @@ pub enum Order {
     AttachDisk(Disk),
     /// It loses a device.
     Detach(Kind, u32),
+    /// It is to read this line from its console.
+    Type(String),
+    /// What is kept of its console is to be shown again.
+    Recall,
 }
 
 /// Why words are no command.
@@ -78,7 +87,7 @@ pub enum Order {
 pub enum NoCommand {
     /// The first word is none that is known, or a word is missing or too many.
     #[error(
-        "no command: create, shutdown, reboot, destroy, pause, unpause, balloon, vcpus, attach, detach and list are, with their words"
+        "no command: create, shutdown, reboot, destroy, pause, unpause, balloon, vcpus, attach, detach, console, log, list and nodes are, with their words"
     )]
     Words,
     /// What should be a number is none.
@@ -98,12 +107,15 @@ impl FromStr for Command {
     fn from_str(text: &str) -> Result<Self, NoCommand> {
         let mut words = text.split_ascii_whitespace();
         let words = [(); 5].map(|()| words.next());
+        // All from this word on, with its spaces.
+        let rest = |first: &str| &text[first.as_ptr() as usize - text.as_ptr() as usize..];
         let stop = |wish, seconds: Option<&str>| {
             let seconds = seconds.map_or(Ok(PATIENCE_S), number)?;
             Ok::<_, NoCommand>(Order::Stop { wish, patience_us: seconds.saturating_mul(1_000_000) })
         };
         let (name, order) = match words {
             [Some("list"), None, ..] => return Ok(Self::List),
+            [Some("nodes"), None, ..] => return Ok(Self::Nodes),
             [Some("create"), Some(guest), name, None, _] => {
                 return Ok(Self::Create { guest: guest.into(), name: name.map(Into::into) });
             }
@@ -116,9 +128,10 @@ impl FromStr for Command {
             [Some("vcpus"), Some(name), Some(count), None, _] => {
                 (name, Order::Vcpus(number(count)?.try_into().unwrap_or(u32::MAX)))
             }
+            [Some("console"), Some(name), Some(first), ..] => (name, Order::Type(rest(first).into())),
+            [Some("log"), Some(name), None, ..] => (name, Order::Recall),
             [Some("attach"), Some(name), Some(kind), Some(first), _] => {
-                // The value is all the rest, with its spaces.
-                let value = &text[first.as_ptr() as usize - text.as_ptr() as usize..];
+                let value = rest(first);
                 match kind {
                     "vif" => (name, Order::AttachVif(value.parse()?)),
                     "disk" => (name, Order::AttachDisk(value.parse()?)),

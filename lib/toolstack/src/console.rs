@@ -14,11 +14,17 @@
 //!
 //! A line that was just shown is the one thing that is in two places: in the log, and in that word. The log's position is noted
 //! before the line goes there, so that a new life sees whether it has arrived.
+//!
+//! In the other direction a line for the guest has a number of its own. Where the line ends in the ring is noted with the number
+//! before the ring is told: who comes with the same number again sees whether it was. What was shown stays until its room is needed,
+//! and can be shown again.
 
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering::Relaxed;
 use ring::console::Console as Ring;
+use thiserror::Error;
 use uk_abi::Words;
 
 /// Whose console it is.
@@ -29,14 +35,42 @@ const POSITIONS: usize = 1;
 /// being shown.
 const LOG: usize = 2;
 const SHOWING: usize = 3;
+/// The number of the line that the guest was given last, 0 if there was none.
+const TYPED: usize = 4;
+/// Where the stream began to be kept (high half), and where that line ends in the ring to the guest (low half).
+const BEGUN: usize = 5;
 /// The first word of the bytes.
-const BYTES: usize = 4;
+const BYTES: usize = 6;
+
+/// Words of one console besides its bytes.
+pub const HEADER: usize = BYTES;
 
 /// The longest line; what is longer goes on in another.
 pub const LINE: usize = 200;
 
 /// Bytes that are taken from a guest in one turn, so that none keeps the others waiting.
 const AT_ONCE: usize = 512;
+
+/// Why a guest cannot be given a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotTyped {
+    /// It has not read yet what it was given before.
+    #[error(
+        "the guest has not read yet what was typed before: there is room for {room} bytes, and {asked} are asked for"
+    )]
+    NoRoom {
+        /// Bytes for which there is room.
+        room: usize,
+        /// Bytes of the line.
+        asked: usize,
+    },
+    /// It has broken its ring.
+    #[error("the guest has broken its console")]
+    Broken,
+    /// Nobody has its console open.
+    #[error("its console is not open")]
+    Closed,
+}
 
 /// What is kept of one console, in memory that outlives every life of the toolstack.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +100,8 @@ impl<W: Words> Kept<W> {
     pub fn begin(&self, owner: u64, position: u32) {
         self.words.store(OWNER, 0, Relaxed);
         self.words.store(SHOWING, 0, Relaxed);
+        self.words.store(TYPED, 0, Relaxed);
+        self.words.store(BEGUN, u64::from(position) << 32, Relaxed);
         self.set(Positions { taken: position, shown: position });
         self.words.store(OWNER, owner, Relaxed);
     }
@@ -123,27 +159,14 @@ impl<W: Words> Kept<W> {
     pub fn show(&self, all: bool, log: u64, show: impl FnOnce(&str) -> bool) -> bool {
         let positions = self.positions();
         let unshown = (positions.taken.wrapping_sub(positions.shown) as usize).min(self.capacity());
-        let mut line = Vec::new();
-        let mut is_whole = false;
-        for offset in 0..unshown {
-            let byte = self.get(positions.shown.wrapping_add(offset as u32));
-            line.push(byte);
-            if byte == b'\n' || line.len() == LINE {
-                is_whole = true;
-                break;
-            }
-        }
+        let (line, is_whole) = self.line(positions.shown, unshown);
         if !is_whole && (!all || line.is_empty()) {
             return false;
         }
         let length = line.len() as u32;
-        // What a terminal would obey is not shown.
-        let plain = |byte: &u8| if matches!(byte, b' '..=b'~' | b'\t') { char::from(*byte) } else { '.' };
-        let text = line.iter().filter(|byte| !matches!(byte, b'\r' | b'\n')).map(plain);
-        let text: alloc::string::String = text.collect();
         self.words.store(LOG, log, Relaxed);
         self.words.store(SHOWING, length.into(), Relaxed);
-        let was_shown = show(&text);
+        let was_shown = show(&plain(&line));
         if was_shown {
             self.set(Positions { shown: positions.shown.wrapping_add(length), ..positions });
         }
@@ -151,10 +174,76 @@ impl<W: Words> Kept<W> {
         was_shown
     }
 
+    /// Gives the guest a line, and the end of a line behind it. To do so again with the same `number`, which is not 0, changes nothing.
+    ///
+    /// # Errors
+    /// [`NotTyped`].
+    pub fn give(&self, ring: Ring<'_>, number: u64, line: &str) -> Result<(), NotTyped> {
+        let writer = ring.input().writer();
+        let room = writer.free().map_err(|_| NotTyped::Broken)? as usize;
+        let begun = self.words.load(BEGUN, Relaxed) & !0xffff_ffff;
+        let end = if self.words.load(TYPED, Relaxed) == number {
+            self.words.load(BEGUN, Relaxed) as u32
+        } else {
+            let asked = line.len() + 1;
+            if asked > room {
+                return Err(NotTyped::NoRoom { room, asked });
+            }
+            let end = writer.position().wrapping_add(asked as u32);
+            self.words.store(BEGUN, begun | u64::from(end), Relaxed);
+            self.words.store(TYPED, number, Relaxed);
+            end
+        };
+        if writer.position() != end {
+            writer.write(writer.position(), line.as_bytes());
+            writer.write(end.wrapping_sub(1), b"\n");
+            writer.publish(end);
+        }
+        Ok(())
+    }
+
+    /// Forgets the number of the line that was given last: numbers begin anew.
+    pub fn forget_numbers(&self) {
+        self.words.store(TYPED, 0, Relaxed);
+    }
+
+    /// Where the oldest byte is that is still kept.
+    pub fn oldest(&self) -> u32 {
+        let Positions { taken, .. } = self.positions();
+        let begun = (self.words.load(BEGUN, Relaxed) >> 32) as u32;
+        let kept = (taken.wrapping_sub(begun) as usize).min(self.capacity());
+        taken.wrapping_sub(kept as u32)
+    }
+
+    /// The line from `position` on, and where the next one begins; none if nothing behind that has been shown yet.
+    pub fn recall(&self, position: u32) -> Option<(String, u32)> {
+        let Positions { taken, shown } = self.positions();
+        let kept = taken.wrapping_sub(position);
+        let count = kept.checked_sub(taken.wrapping_sub(shown))? as usize;
+        if count == 0 || kept as usize > self.capacity() {
+            return None;
+        }
+        let line = self.line(position, count).0;
+        Some((plain(&line), position.wrapping_add(line.len() as u32)))
+    }
+
     /// Whether everything that was taken has been shown.
     pub fn is_shown(&self) -> bool {
         let Positions { taken, shown } = self.positions();
         taken == shown
+    }
+
+    /// The bytes from `position` on, `count` at most, to the end of a line; and whether the line is whole.
+    fn line(&self, position: u32, count: usize) -> (Vec<u8>, bool) {
+        let mut line = Vec::new();
+        for offset in 0..count {
+            let byte = self.get(position.wrapping_add(offset as u32));
+            line.push(byte);
+            if byte == b'\n' || line.len() == LINE {
+                return (line, true);
+            }
+        }
+        (line, false)
     }
 
     fn positions(&self) -> Positions {
@@ -187,4 +276,10 @@ impl<W: Words> Kept<W> {
         let (index, shift) = self.place(position);
         (self.words.load(index, Relaxed) >> shift) as u8
     }
+}
+
+/// A line without what a terminal would obey.
+fn plain(line: &[u8]) -> String {
+    let plain = |byte: &u8| if matches!(byte, b' '..=b'~' | b'\t') { char::from(*byte) } else { '.' };
+    line.iter().filter(|byte| !matches!(byte, b'\r' | b'\n')).map(plain).collect()
 }

@@ -9,6 +9,7 @@
 //! /tool/UUID/domain            its domain: number, frame and port of the ring to XenStore, frame and port of the console
 //! /tool/UUID/device/KIND/ID    a device, as xl.cfg would say it
 //! /tool/UUID/leaving/KIND/ID   a device that is being taken away
+//! /tool/UUID/crashes           how often in a row its guest has crashed soon after its start, and when it was started last
 //! /tool/started/GUEST          this guest of the description was started with the host; its dots are written as @
 //! ```
 
@@ -69,6 +70,17 @@ pub struct Record {
     pub devices: BTreeMap<DeviceId, DeviceRecord>,
     /// Devices that are being taken away.
     pub leaving: Vec<DeviceId>,
+    /// How its last starts have ended.
+    pub starts: Starts,
+}
+
+/// How the last starts of a guest have ended: what it takes to see that it will not do better the next time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Starts {
+    /// How often in a row it has crashed soon after its start.
+    pub crashes: u32,
+    /// When its domain was started last, in microseconds since Xen has booted.
+    pub last_us: u64,
 }
 
 impl Record {
@@ -80,7 +92,14 @@ impl Record {
         for (id, device) in &self.devices {
             self.enter_device(*id, device, changes);
         }
+        self.enter_starts(changes);
         self.enter_phase(changes);
+    }
+
+    /// Enters how its last starts have ended.
+    pub fn enter_starts(&self, changes: &mut Changes) {
+        let Starts { crashes, last_us } = self.starts;
+        changes.write(format!("{}/crashes", self.path()), format_args!("{crashes} {last_us}"));
     }
 
     /// Enters where it is in its life, or that there is nothing of it any more.
@@ -178,8 +197,10 @@ async fn read_record<D: Doorbell>(session: &mut Session<'_, D>, uuid: Uuid) -> R
     }
     let Ok::<[String; 3], _>([name, guest, phase]) = texts.try_into() else { return Ok(None) };
     let Ok(phase) = phase.parse() else { return Ok(None) };
+    let starts = text(session, &format!("{path}/crashes")).await?;
+    let Some(starts) = starts.and_then(|text| text.parse().ok()) else { return Ok(None) };
     let (domain, devices, leaving) = (None, BTreeMap::new(), Vec::new());
-    let mut record = Record { uuid, name, guest, phase, domain, devices, leaving };
+    let mut record = Record { uuid, name, guest, phase, domain, devices, leaving, starts };
     if let Some(text) = text(session, &format!("{path}/domain")).await? {
         let Ok(domain) = text.parse() else { return Ok(None) };
         record.domain = Some(domain);
@@ -235,6 +256,22 @@ impl fmt::Display for DomainRecord {
         let Self { domid, store, console } = self;
         let ends = [store, console].map(|end| format!(" {} {}", end.frame.0, end.port.0)).concat();
         write!(f, "{}{ends}", domid.0)
+    }
+}
+
+/// Not what is written of the last starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoStarts;
+
+impl FromStr for Starts {
+    type Err = NoStarts;
+
+    fn from_str(text: &str) -> Result<Self, NoStarts> {
+        let (crashes, last_us) = text.split_once(' ').ok_or(NoStarts)?;
+        Ok(Self {
+            crashes: crashes.parse().map_err(|_| NoStarts)?,
+            last_us: last_us.parse().map_err(|_| NoStarts)?,
+        })
     }
 }
 

@@ -22,6 +22,12 @@ use xen_abi::Domid;
 use xenstore_session::{Error, Session};
 use xlcfg::{Config, OnEvent};
 
+/// How soon after its start a guest crashes that will crash again.
+const SOON_US: u64 = 60_000_000;
+
+/// How often in a row a guest may crash so soon and is started anew.
+const MAX_CRASHES: u32 = 3;
+
 /// The toolstack of a host.
 pub struct Toolstack<'a, W: World> {
     world: &'a W,
@@ -137,8 +143,9 @@ impl<'a, W: World> Toolstack<'a, W> {
 
     /// A guest has stopped: its configuration says what comes next.
     async fn has_stopped(&mut self, index: usize, reason: StopReason) -> Result<(), Error> {
-        let vm = &self.vms[index];
-        let action = match reason {
+        let now_us = self.world.now_us();
+        let vm = &mut self.vms[index];
+        let mut action = match reason {
             StopReason::PowerOff => vm.config.on_poweroff,
             StopReason::Reboot => vm.config.on_reboot,
             StopReason::Suspend => OnEvent::Preserve,
@@ -149,7 +156,17 @@ impl<'a, W: World> Toolstack<'a, W> {
             return Ok(());
         }
         log::info!("{} has stopped: {reason}", vm.record.name);
+        let starts = &mut vm.record.starts;
+        let has_failed = matches!(reason, StopReason::Crash | StopReason::Watchdog);
+        let is_soon = now_us < starts.last_us.saturating_add(SOON_US);
+        starts.crashes = if has_failed && is_soon { starts.crashes + 1 } else { has_failed.into() };
+        let starts_again = matches!(action, OnEvent::Restart | OnEvent::RenameRestart);
+        if starts_again && starts.crashes > MAX_CRASHES {
+            log::error!("{} crashes again and again: it is kept, and not started anew", vm.record.name);
+            action = OnEvent::Preserve;
+        }
         let mut changes = Changes::new();
+        vm.record.enter_starts(&mut changes);
         let mut successor = None;
         if action == OnEvent::RenameRestart {
             let name = vm.record.name.clone();
@@ -209,7 +226,8 @@ impl<'a, W: World> Toolstack<'a, W> {
         let Some(phase) = vm.record.phase.after(event) else { return Ok(()) };
         vm.record.phase = phase;
         vm.record.enter_phase(&mut changes);
-        changes.commit(&mut self.session).await?;
+        self.make(changes).await?;
+        let vm = &mut self.vms[index];
         // What was under way for the phase before has no meaning any more.
         (vm.job, vm.done, vm.clearing) = (None, None, Clearing::Begin);
         self.has_moved = true;
@@ -217,6 +235,14 @@ impl<'a, W: World> Toolstack<'a, W> {
             Some(domid) => log::info!("{}: {phase}, {domid}", vm.record.name),
             None => log::info!("{}: {phase}", vm.record.name),
         }
+        Ok(())
+    }
+
+    /// Makes changes of XenStore, which is a step of the journal.
+    async fn make(&mut self, changes: Changes) -> Result<(), Error> {
+        self.world.step();
+        changes.commit(&mut self.session).await?;
+        self.world.step();
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! What the toolstack needs besides XenStore and root.
 
+use crate::console::NotTyped;
 use crate::layout::End;
 use alloc::string::String;
 use core::future::Future;
@@ -52,6 +53,18 @@ pub trait World {
 
     /// Shows a guest's console from now on, or goes on to show it.
     fn open_console(&self, domid: Domid, console: End);
+
+    /// Shows again what is kept of what a domain has written to its console and was shown. Answers whether anything is kept of it.
+    fn recall_console(&self, domid: Domid) -> bool;
+
+    /// Has a guest read a line from its console. `number` is the line's own: to ask again for the same does nothing more.
+    ///
+    /// # Errors
+    /// [`NotTyped`].
+    fn type_into(&self, domid: Domid, number: u64, line: &str) -> Result<(), NotTyped>;
+
+    /// A step of the journal begins or ends: where a life that is to end at one of them does so.
+    fn step(&self) {}
 
     /// Takes what a guest that runs no more has still written, and lets go of its console.
     fn close_console(&self, domid: Domid);

@@ -86,6 +86,8 @@ faults! {
     BackendCrash = 22, "backend-crash";
     /// The backend that serves guests takes nothing from their rings any more.
     BackendHang = 23, "backend-hang";
+    /// The toolstack crashes at a step of its journal: after as many beginnings and ends of steps from now on as the argument says.
+    StepCrash = 24, "step-crash";
     /// Flips a bit of a node of XenStore: of its path, permissions, value, or times. Which one the argument decides, as it
     /// does for all that flip bits.
     FlipNode = 32, "flip-node";

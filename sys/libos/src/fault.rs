@@ -88,7 +88,8 @@ pub(crate) fn carry_out(health: &HealthPage<'_>, command: FaultCommand) {
         | Fault::DriverCrash
         | Fault::DriverHang
         | Fault::BackendCrash
-        | Fault::BackendHang => {
+        | Fault::BackendHang
+        | Fault::StepCrash => {
             FOR_PROGRAM.signal((fault, command.argument));
         }
         Fault::FlipNode

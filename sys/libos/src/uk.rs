@@ -47,9 +47,15 @@ impl Uk {
         start::health()
     }
 
-    /// A line that the operator has for this unikernel, once. Root rings the doorbell when there is one.
-    pub fn told(&self) -> Option<heapless::String<{ uk_abi::health::TOLD_MAX }>> {
-        self.health().take_told()
+    /// A line that the operator has for this unikernel and that was not taken yet, and its number. Root rings the doorbell when there is
+    /// one.
+    pub fn told(&self) -> Option<(u64, heapless::String<{ uk_abi::health::TOLD_MAX }>)> {
+        self.health().told()
+    }
+
+    /// Takes the line of this number: no life sees it again.
+    pub fn take_told(&self, number: u64) {
+        self.health().take_told(number);
     }
 
     /// The event channel to root.

@@ -10,15 +10,16 @@ use libos::futures::select::select;
 use libos::futures::yield_now;
 use libos::grant::{self, Access, MapError, MappedPage};
 use libos::time::{Duration, Timer};
+use libos::uk_abi::boot_info::BootReason;
 use libos::xen_abi::Domid;
 use libos::xen_abi::grant_table::RESERVED_CONSOLE;
 use libos::{Uk, log_ring};
 use ring::console::Console as Ring;
-use toolstack::console::Kept;
+use toolstack::console::{HEADER, Kept, NotTyped};
 use toolstack::layout::End;
 
 /// Words that are kept of one console: positions, and 8 KiB of what was written last.
-const KEPT_WORDS: usize = 4 + 1024;
+const KEPT_WORDS: usize = HEADER + 1024;
 
 /// Lines of one console that are printed before another's turn.
 const LINES: usize = 4;
@@ -46,6 +47,8 @@ struct Console {
     guest: Option<(MappedPage, Event)>,
     /// There may be something to be taken.
     has_news: bool,
+    /// From where on what was shown is to be shown again.
+    recalled: Option<u32>,
 }
 
 /// Why a console cannot be shown.
@@ -69,6 +72,10 @@ impl Consoles {
     /// Finds what the last life has left, and how far it had come. Nothing may have been logged before.
     pub fn find(uk: &Uk) -> Self {
         let memory: Vec<Memory> = uk.recovery_words().chunks_exact(KEPT_WORDS).map(Kept::new).collect();
+        if uk.boot_reason() != BootReason::MicroReboot {
+            // The page is new in which root numbers what the operator says.
+            memory.iter().for_each(Kept::forget_numbers);
+        }
         let log = log_ring::position();
         memory.iter().for_each(|kept| kept.resume(log));
         Self(RefCell::new(All {
@@ -87,6 +94,25 @@ impl Consoles {
         if let Err(error) = all.open(domid, console) {
             log::error!("the console of {domid} is not shown: {error}");
         }
+    }
+
+    /// Shows again what is kept of a guest's console and was shown. Answers whether there is such a console.
+    pub fn recall(&self, domid: Domid) -> bool {
+        let mut all = self.0.borrow_mut();
+        let console = all.consoles.iter_mut().find(|console| console.domid == domid);
+        console.map(|console| console.recalled = Some(console.memory.oldest())).is_some()
+    }
+
+    /// Gives a guest the line of this number.
+    pub fn give(&self, domid: Domid, number: u64, line: &str) -> Result<(), NotTyped> {
+        let all = self.0.borrow();
+        let open = |console: &&Console| console.domid == domid && console.guest.is_some();
+        let console = all.consoles.iter().find(open).ok_or(NotTyped::Closed)?;
+        let (page, event) = console.guest.as_ref().ok_or(NotTyped::Closed)?;
+        console.memory.give(Ring::new(grant::halves(page)), number, line)?;
+        // One that does not listen reads it when it looks.
+        let _ = event.notify();
+        Ok(())
     }
 
     /// Takes the rest of what a guest has written that runs no more, and lets go of its console.
@@ -121,7 +147,7 @@ impl Consoles {
         for kept in memory.iter().filter(|kept| kept.owner() != 0) {
             if consoles.iter().all(|console| console.memory.owner() != kept.owner()) {
                 let domid = Domid((kept.owner() >> 48) as u16);
-                consoles.push(Console { domid, memory: *kept, guest: None, has_news: false });
+                consoles.push(Console { domid, memory: *kept, guest: None, has_news: false, recalled: None });
             }
         }
     }
@@ -145,7 +171,7 @@ impl Consoles {
         let mut all = self.0.borrow_mut();
         let mut has_more = false;
         for console in &mut all.consoles {
-            has_more |= console.take() | console.show() | console.has_news;
+            has_more |= console.take() | console.show() | console.show_again() | console.has_news;
         }
         all.consoles.retain(|console| console.guest.is_some() || !console.is_over());
         has_more
@@ -154,6 +180,9 @@ impl Consoles {
     fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut ready = Poll::Pending;
         for console in &mut self.0.borrow_mut().consoles {
+            if console.recalled.is_some() {
+                ready = Poll::Ready(());
+            }
             if let Some((_, event)) = &console.guest
                 && event.poll(context).is_ready()
             {
@@ -187,7 +216,8 @@ impl All {
                 *free
             }
         };
-        self.consoles.push(Console { domid, memory, guest: Some((page, event)), has_news: true });
+        let guest = Some((page, event));
+        self.consoles.push(Console { domid, memory, guest, has_news: true, recalled: None });
         Ok(())
     }
 }
@@ -220,6 +250,23 @@ impl Console {
             shown += 1;
         }
         shown > 0
+    }
+
+    /// Prints some lines again. Answers whether there may be more.
+    fn show_again(&mut self) -> bool {
+        for _ in 0..LINES {
+            let Some(position) = self.recalled else { return false };
+            self.recalled = match self.memory.recall(position) {
+                Some((line, next)) => {
+                    if !log_ring::write_if_room(format_args!("(d{} again) {line}", self.domid.0)) {
+                        return true;
+                    }
+                    Some(next)
+                }
+                None => None,
+            };
+        }
+        true
     }
 
     /// Whether a guest that is gone has nothing more to be shown; its memory is another's then.

@@ -34,8 +34,11 @@ use crate::consoles::Consoles;
 use crate::files::Files;
 use crate::host::ThisHost;
 use broker::Client;
-use libos::futures::join::join;
-use libos::{Spawner, Uk, store};
+use core::cell::Cell;
+use libos::futures::join::join3;
+use libos::uk_abi::fault::Fault;
+use libos::{Spawner, Uk, fault, store};
+use toolstack::command::Order;
 use toolstack::{Broker, Command, Host, Toolstack};
 
 libos::main!(main);
@@ -49,8 +52,21 @@ async fn main(_spawner: Spawner, uk: Uk) {
         Ok(files) => files,
         Err(error) => panic!("{error}"),
     };
-    let world = ThisHost { files, consoles };
-    join(control(&uk, &arguments, &world), world.consoles.run()).await;
+    let world = ThisHost { files, consoles, steps_left: Cell::new(None) };
+    join3(control(&uk, &arguments, &world), world.consoles.run(), faults(&world)).await;
+}
+
+/// Has this life end at the step that somebody wants it to end at.
+async fn faults(world: &ThisHost) {
+    loop {
+        match fault::for_program().await {
+            (Fault::StepCrash, steps) => {
+                world.steps_left.set(Some(steps));
+                log::info!("{steps} beginnings and ends of steps are left");
+            }
+            (fault, _) => log::error!("a toolstack cannot have the fault {fault}"),
+        }
+    }
 }
 
 /// Drives the VMs for ever. An error of XenStore ends this life; the next goes on from the journal.
@@ -80,10 +96,19 @@ async fn control(uk: &Uk, arguments: &Arguments, world: &ThisHost) {
     log::info!("the toolstack is up, with {} VMs", toolstack.list().count());
     loop {
         done(toolstack.turn().await);
-        while let Some(line) = uk.told() {
-            match line.parse::<Command>() {
-                Ok(command) => done(toolstack.operate(command).await),
+        while let Some((number, line)) = uk.told() {
+            let command = line.parse::<Command>();
+            // Most commands mean something else when they are given a second time. A line for a guest is known by its number.
+            let is_typed = matches!(&command, Ok(Command::On { order: Order::Type(_), .. }));
+            if !is_typed {
+                uk.take_told(number);
+            }
+            match command {
+                Ok(command) => done(toolstack.operate(command, number).await),
                 Err(error) => log::error!("refused: {error}"),
+            }
+            if is_typed {
+                uk.take_told(number);
             }
         }
         done(toolstack.wait().await);

@@ -54,14 +54,14 @@ fn there_is_room_for_so_many() {
     let memory = Mortal::zeroed(WORDS);
     let (mut client, server) = ends(&memory);
     let mut tickets: Vec<_> = (0..SLOTS).map(|_| client.ask(&Request::Host, &[]).unwrap()).collect();
-    assert!(!client.has_room());
+    assert_eq!(client.room(), 0);
     assert_eq!(client.ask(&Request::Host, &[]), Err(AskError::Busy));
     let asked = server.take(&mut [0; DATA_WORDS]).unwrap();
     server.answer(&asked, &Ok(Answer::Done));
-    assert!(!client.has_room(), "its answer was not taken");
+    assert_eq!(client.room(), 0, "its answer was not taken");
     let ticket = tickets.remove(tickets.iter().position(|ticket| client.is_ready(ticket)).unwrap());
     client.take(ticket).unwrap().unwrap();
-    assert!(client.has_room());
+    assert_eq!(client.room(), 1);
 }
 
 #[test]

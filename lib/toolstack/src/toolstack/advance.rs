@@ -112,6 +112,8 @@ impl<W: World> Toolstack<'_, W> {
                 add_device(&device, record, vm.record.uuid.mac(id.1), &mut changes);
             }
         }
+        vm.record.starts.last_us = self.world.now_us();
+        vm.record.enter_starts(&mut changes);
         vm.record.enter_domain(&mut changes);
         self.enter_with(index, Event::Built, changes).await
     }
@@ -185,8 +187,8 @@ impl<W: World> Toolstack<'_, W> {
             let mut changes = Changes::new();
             device.remove(is_last, &mut changes);
             vm.record.enter_left(id, &mut changes);
-            changes.commit(&mut self.session).await?;
-            log::info!("{}: {} {} is gone", vm.record.name, id.0, id.1);
+            self.make(changes).await?;
+            log::info!("{}: {} {} is gone", self.vms[index].record.name, id.0, id.1);
         }
         Ok(())
     }
@@ -247,7 +249,7 @@ impl<W: World> Toolstack<'_, W> {
                 device.close(&mut changes);
             }
         }
-        changes.commit(&mut self.session).await?;
+        self.make(changes).await?;
         let deadline_us = self.world.now_us() + DEVICE_PATIENCE_US;
         self.vms[index].clearing = Clearing::Devices { deadline_us };
         Box::pin(self.go_on_clearing(index)).await
@@ -269,7 +271,7 @@ impl<W: World> Toolstack<'_, W> {
             vm.leaving.clear();
             vm.record.domain = None;
             vm.record.enter_domain(&mut changes);
-            changes.commit(&mut self.session).await?;
+            self.make(changes).await?;
         }
         self.destroy_domain(index);
         Ok(())
@@ -289,8 +291,8 @@ pub(super) async fn destroy<W: Words, B: Doorbell>(
     broker: &crate::Broker<W, B>,
     handle: DomainHandle,
 ) -> Result<(), Refusal> {
-    while let Some(domain) = broker.find(handle).await? {
-        while let Answer::Again = broker.ask(&Request::Destroy { domain }).await? {}
+    while let Answer::Domain(Some((domain, _))) = broker.ask_aside(&Request::Find { handle }).await? {
+        while let Answer::Again = broker.ask_aside(&Request::Destroy { domain }).await? {}
     }
     Ok(())
 }

@@ -5,15 +5,17 @@ use super::advance::{DEVICE_PATIENCE_US, add_device, device_name};
 use crate::Uuid;
 use crate::changes::Changes;
 use crate::command::{Command, Order};
-use crate::journal::{self, DeviceId, DeviceRecord, Record};
+use crate::console::NotTyped;
+use crate::journal::{self, DeviceId, DeviceRecord, Record, Starts};
 use crate::layout::{self, Kind};
 use crate::phase::{Event, Phase, Wish};
 use crate::vm::{Vm, devices_of};
 use crate::world::World;
 use alloc::string::String;
 use alloc::vec::Vec;
+use alloc::{format, vec};
 use thiserror::Error;
-use xenstore_session::Error;
+use xenstore_session::{Error, Transaction};
 
 /// Why something that the operator wants is not done.
 #[derive(Debug, Error)]
@@ -54,31 +56,47 @@ pub enum Refused {
     /// The configuration cannot be used.
     #[error("{0} has no configuration that can be used")]
     Config(String),
+    /// Nothing is kept of a console.
+    #[error("nothing is kept of the console of {0}")]
+    NoConsole(String),
+    /// A guest cannot be given a line.
+    #[error("{name}: {why}")]
+    NotTyped {
+        /// Which.
+        name: String,
+        /// Why.
+        why: NotTyped,
+    },
     /// XenStore's.
     #[error(transparent)]
     Store(#[from] Error),
 }
 
 impl<W: World> Toolstack<'_, W> {
-    /// Does what the operator wants, or begins to. What is refused, and why, is said in the log.
+    /// Does what the operator wants, or begins to. What is refused, and why, is said in the log. `number` is the command's own, and not
+    /// 0: by it a line for a guest is known that a life has been asked for which has ended meanwhile.
     ///
     /// # Errors
     /// XenStore's.
-    pub async fn operate(&mut self, command: Command) -> Result<(), Error> {
+    pub async fn operate(&mut self, command: Command, number: u64) -> Result<(), Error> {
         let done = match command {
             Command::List => {
                 for (name, phase, domid) in self.list() {
                     log::info!(
                         "{name}: {phase}{}",
-                        domid.map_or(String::new(), |domid| alloc::format!(", {domid}"))
+                        domid.map_or(String::new(), |domid| format!(", {domid}"))
                     );
                 }
                 log::info!("{} VMs", self.vms.len());
                 Ok(())
             }
+            Command::Nodes => {
+                log::info!("XenStore has {} nodes", self.count_nodes().await?);
+                Ok(())
+            }
             Command::Create { guest, name } => return self.create(&guest, name, false).await,
             Command::On { name, order } => match self.find(&name) {
-                Some(index) => self.order(index, order).await,
+                Some(index) => self.order(index, order, number).await,
                 None => Err(Refused::NoVm(name)),
             },
         };
@@ -90,6 +108,22 @@ impl<W: World> Toolstack<'_, W> {
                 Ok(())
             }
         }
+    }
+
+    /// How many nodes XenStore has. What comes or goes meanwhile is counted or not.
+    async fn count_nodes(&mut self) -> Result<usize, Error> {
+        let mut left = vec![String::from("/")];
+        let mut count = 0;
+        while let Some(path) = left.pop() {
+            count += 1;
+            let names = match self.session.directory(Transaction::NONE, &path).await {
+                Err(error) if error.is_not_found() => continue,
+                names => names?,
+            };
+            let above = path.trim_end_matches('/');
+            left.extend(names.iter().map(|name| format!("{above}/{name}")));
+        }
+        Ok(count)
     }
 
     /// Makes a VM from a guest of the description. With `at_start`, it is noted that this was done.
@@ -106,7 +140,7 @@ impl<W: World> Toolstack<'_, W> {
         match self.new_vm(guest, name) {
             Ok(vm) => {
                 vm.record.enter(&mut changes);
-                changes.commit(&mut self.session).await?;
+                self.make(changes).await?;
                 log::info!("{}: {}", vm.record.name, vm.record.phase);
                 self.vms.push(vm);
                 self.has_moved = true;
@@ -114,7 +148,7 @@ impl<W: World> Toolstack<'_, W> {
             }
             Err(refused) => {
                 log::error!("refused: {refused}");
-                changes.commit(&mut self.session).await
+                self.make(changes).await
             }
         }
     }
@@ -136,8 +170,16 @@ impl<W: World> Toolstack<'_, W> {
             .map(Uuid)
             .filter(|uuid| !is_another && self.vms.iter().all(|vm| vm.record.uuid != *uuid));
         let uuid = configured.unwrap_or_else(|| self.make_up_uuid(&name));
-        let (phase, domain, leaving) = (Phase::Building, None, Vec::new());
-        let record = Record { uuid, name, guest: guest.into(), phase, domain, devices, leaving };
+        let record = Record {
+            uuid,
+            name,
+            guest: guest.into(),
+            phase: Phase::Building,
+            domain: None,
+            devices,
+            leaving: Vec::new(),
+            starts: Starts::default(),
+        };
         Ok(Vm::new(record, config))
     }
 
@@ -149,8 +191,20 @@ impl<W: World> Toolstack<'_, W> {
         backend.map(|_| ()).ok_or(Refused::NoBackend(kind))
     }
 
-    async fn order(&mut self, index: usize, order: Order) -> Result<(), Refused> {
+    async fn order(&mut self, index: usize, order: Order, number: u64) -> Result<(), Refused> {
         match order {
+            Order::Type(line) => {
+                let (domid, name) = (self.console_of(index)?, &self.vms[index].record.name);
+                let typed = self.world.type_into(domid, number, &line);
+                typed.map_err(|why| Refused::NotTyped { name: name.clone(), why })?;
+                log::info!("{name}: typed {line}");
+                Ok(())
+            }
+            Order::Recall => {
+                let domid = self.console_of(index)?;
+                let is_kept = self.world.recall_console(domid);
+                is_kept.then_some(()).ok_or_else(|| Refused::NoConsole(self.vms[index].record.name.clone()))
+            }
             Order::Destroy => self.asked(index, Event::Destroy, Changes::new()).await,
             Order::Stop { wish, patience_us } => {
                 let mut changes = Changes::new();
@@ -200,6 +254,13 @@ impl<W: World> Toolstack<'_, W> {
         Ok(())
     }
 
+    /// The domain of a VM that has, or has had, something to say.
+    fn console_of(&self, index: usize) -> Result<xen_abi::Domid, Refused> {
+        let vm = &self.vms[index];
+        let domid = vm.domid().filter(|_| vm.record.phase.has_domain());
+        domid.ok_or_else(|| Refused::NoConsole(vm.record.name.clone()))
+    }
+
     /// The VM's domain, if it is one that can be asked for something.
     fn live_domain(&self, index: usize) -> Result<xen_abi::Domid, Refused> {
         let vm = &self.vms[index];
@@ -217,7 +278,7 @@ impl<W: World> Toolstack<'_, W> {
         }
         let mut changes = Changes::new();
         layout::balloon(domid, mib << 10, &mut changes);
-        Ok(changes.commit(&mut self.session).await?)
+        Ok(self.make(changes).await?)
     }
 
     async fn set_vcpus(&mut self, index: usize, count: u32) -> Result<(), Refused> {
@@ -228,7 +289,7 @@ impl<W: World> Toolstack<'_, W> {
         }
         let mut changes = Changes::new();
         layout::vcpus(domid, count, most, &mut changes);
-        Ok(changes.commit(&mut self.session).await?)
+        Ok(self.make(changes).await?)
     }
 
     async fn attach(&mut self, index: usize, id: DeviceId, device: DeviceRecord) -> Result<(), Refused> {
@@ -244,8 +305,8 @@ impl<W: World> Toolstack<'_, W> {
         }
         vm.record.enter_device(id, &device, &mut changes);
         vm.record.devices.insert(id, device);
-        changes.commit(&mut self.session).await?;
-        log::info!("{}: has {}", vm.record.name, device_name(id));
+        self.make(changes).await?;
+        log::info!("{}: has {}", self.vms[index].record.name, device_name(id));
         Ok(())
     }
 
@@ -262,6 +323,6 @@ impl<W: World> Toolstack<'_, W> {
         vm.record.enter_leaving(id, &mut changes);
         vm.record.leaving.push(id);
         vm.leaving.insert(id, self.world.now_us() + DEVICE_PATIENCE_US);
-        Ok(changes.commit(&mut self.session).await?)
+        Ok(self.make(changes).await?)
     }
 }

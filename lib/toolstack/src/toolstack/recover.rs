@@ -69,7 +69,7 @@ impl<'a, W: World> Toolstack<'a, W> {
             layout::backend_home(domid, name, kind, &mut changes);
             self.session.watch(&format!("{}/backend/{kind}", layout::home(domid)), TOKEN).await?;
         }
-        changes.commit(&mut self.session).await
+        self.make(changes).await
     }
 
     /// Goes on with a VM that the last life has had.
@@ -109,13 +109,13 @@ impl<'a, W: World> Toolstack<'a, W> {
         if let Some(domid) = domid {
             layout::remove_domain(domid, uuid, &mut changes);
         }
-        changes.commit(&mut self.session).await?;
+        self.make(changes).await?;
         if let Err(refusal) = advance::destroy(self.broker, uuid.0).await {
             log::error!("{uuid}: its domain cannot be destroyed: {refusal}");
         }
         let mut changes = Changes::new();
         journal::remove(uuid, &mut changes);
-        changes.commit(&mut self.session).await
+        self.make(changes).await
     }
 
     /// Destroys domains of which the journal knows nothing.

@@ -4,7 +4,7 @@ use ring::Page;
 use ring::console::Console as Ring;
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, Ordering};
-use toolstack::console::{Kept, LINE};
+use toolstack::console::{HEADER, Kept, LINE, NotTyped};
 use uk_abi::Words;
 
 const OWNER: u64 = 7;
@@ -42,7 +42,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let words = RefCell::new(vec![0; 4 + 64]);
+        let words = RefCell::new(vec![0; HEADER + 64]);
         let world = Self {
             page: [const { AtomicU32::new(0) }; 1024],
             words,
@@ -68,6 +68,26 @@ impl World {
         writer.write(writer.position(), &bytes[..count]);
         writer.publish(writer.position().wrapping_add(count as u32));
         count
+    }
+
+    /// The guest reads all that it was given.
+    fn read(&self) -> String {
+        let reader = self.ring().input().reader();
+        let mut bytes = vec![0; reader.available().unwrap() as usize];
+        reader.peek(reader.position(), &mut bytes);
+        reader.consume_to(reader.position().wrapping_add(bytes.len() as u32));
+        String::from_utf8(bytes).unwrap()
+    }
+
+    /// What was shown, from the oldest byte on that is still there.
+    fn recalled(&self) -> Vec<String> {
+        let kept = self.kept();
+        let (mut lines, mut position) = (Vec::new(), kept.oldest());
+        while let Some((line, next)) = kept.recall(position) {
+            lines.push(line);
+            position = next;
+        }
+        lines
     }
 
     fn position(&self) -> u64 {
@@ -137,6 +157,61 @@ fn no_line_is_lost_and_none_comes_twice() {
         world.live(u64::MAX, false);
         assert_eq!(*world.log.borrow(), expected, "{stores} stores in a life");
     }
+}
+
+#[test]
+fn a_line_is_given_once_wherever_a_life_ends() {
+    for stores in 0..4 {
+        let world = World::new();
+        let give = |number, line| world.kept().give(world.ring(), number, line).unwrap();
+        give(1, "the first");
+        let before = world.ring().input().writer().position();
+        world.stores_left.set(stores);
+        give(2, "the second");
+        if world.stores_left.get() == 0 {
+            // The ring was told by a life that had ended.
+            world.ring().input().writer().publish(before);
+        }
+        world.stores_left.set(u64::MAX);
+        give(2, "the second");
+        let early = if stores % 2 == 0 { world.read() } else { String::new() };
+        give(2, "the second");
+        give(3, "the second");
+        assert_eq!(early + &world.read(), "the first\nthe second\nthe second\n", "{stores} stores");
+    }
+}
+
+#[test]
+fn a_guest_that_does_not_read_is_given_no_more_than_there_is_room_for() {
+    let world = World::new();
+    let line = "x".repeat(99);
+    for number in 1..=10 {
+        assert_eq!(world.kept().give(world.ring(), number, &line), Ok(()));
+    }
+    let refused = Err(NotTyped::NoRoom { room: 24, asked: 100 });
+    assert_eq!(world.kept().give(world.ring(), 11, &line), refused);
+    assert_eq!(world.read().len(), 1000);
+    assert_eq!(world.kept().give(world.ring(), 11, &line), Ok(()));
+    world.ring().input().writer().publish(5000);
+    assert_eq!(world.kept().give(world.ring(), 12, &line), Err(NotTyped::Broken));
+}
+
+#[test]
+fn what_was_shown_is_shown_again_as_long_as_there_is_room() {
+    let world = World::new();
+    assert_eq!(world.recalled(), [""; 0]);
+    world.write(b"one\ntwo\nhalf");
+    world.live(u64::MAX, false);
+    assert_eq!(world.recalled(), ["one", "two"]);
+    for number in 0..60 {
+        world.write(format!(" of a line {number:02}\n").as_bytes());
+        world.live(u64::MAX, false);
+    }
+    // The oldest is cut where its room was needed.
+    let recalled = world.recalled();
+    assert_eq!(recalled.last().map(String::as_str), Some(" of a line 59"));
+    assert_eq!(recalled.len(), 512usize.div_ceil(14));
+    assert!(" of a line 23".ends_with(&recalled[0]), "{recalled:?}");
 }
 
 #[test]

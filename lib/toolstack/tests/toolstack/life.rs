@@ -1,6 +1,6 @@
 //! What becomes of VMs while the toolstack lives.
 
-use crate::model::{CONFIG, DISK, FIRST_GUEST, Machine, NET, command, is, no_operator, nobody};
+use crate::model::{BARE, CONFIG, DISK, FIRST_GUEST, GUEST, Machine, NET, command, is, no_operator, nobody};
 use std::cell::Cell;
 use toolstack::phase::{Phase, StopReason};
 use toolstack::{Command, Toolstack};
@@ -70,17 +70,17 @@ fn a_guest_starts_with_the_host_once() {
     assert_eq!(machine.root().domains.len(), 2);
 }
 
-/// All of them want more of root at once than it has room for.
+/// All of them want more of root at once than it has room for, also when the first has only to be started.
 #[test]
 fn several_guests_are_built_at_a_time() {
-    let machine = Machine::without_guests().power_on();
+    let machine = Machine::without_guests().with_ramdisk(vec![7; 2 << 20]).power_on();
     machine.busy_root.set(true);
     let names = ["a", "b", "c", "d"];
     let asked = Cell::new(0);
     let operator = |_: Tool<'_, '_>| {
         let name = names.get(asked.get())?;
         asked.set(asked.get() + 1);
-        Some(command(&format!("create web {name}")))
+        Some(command(&format!("create {} {name}", if *name == "a" { BARE } else { GUEST })))
     };
     let running = |(index, name)| (name, Phase::Running, Some(Domid(FIRST_GUEST + index as u16)));
     let goal: Vec<_> = names.into_iter().enumerate().map(running).collect();
@@ -140,6 +140,33 @@ fn a_guest_that_stops_gets_what_its_configuration_says() {
         assert_eq!(machine.root().domains.len(), 2);
         assert_eq!(machine.read("/local/domain/7/name").as_deref(), Some("web-1"));
         assert_eq!(machine.read("/local/domain/8/name").as_deref(), Some("web"));
+    }
+}
+
+/// A guest that crashes soon after each of its starts is started anew three times, whoever counts; one that has run for a while in
+/// between, again.
+#[test]
+fn a_guest_that_crashes_again_and_again_is_kept() {
+    let reason = StopReason::Crash;
+    for action in ["restart", "rename-restart"] {
+        let machine = started(&format!("{CONFIG}on_crash = '{action}'\n"));
+        let kept = |tool: Tool<'_, '_>| tool.list().filter(|vm| vm.1 == Phase::Preserved { reason }).count();
+        let runs = |tool: Tool<'_, '_>| tool.list().any(|vm| vm.1 == Phase::Running);
+        for crash in 1..=3 {
+            machine.guests_stop.set(Some(3));
+            machine.live(None, no_operator, |tool| machine.guests_stop.get().is_none() && runs(tool));
+            let ended = if action == "restart" { crash } else { 0 };
+            assert_eq!(machine.root().ended, ended, "{action}");
+        }
+        machine.guests_stop.set(Some(3));
+        machine.live(None, no_operator, |tool| !runs(tool) && kept(tool) > 0);
+        assert_eq!(machine.root_mut().running().count(), 0);
+    }
+    let machine = started(&format!("{CONFIG}on_crash = 'restart'\n"));
+    for crash in 1..=5 {
+        machine.pass_time(61_000_000);
+        machine.guests_stop.set(Some(3));
+        machine.live(None, no_operator, |tool| machine.root().ended == crash && is(Phase::Running)(tool));
     }
 }
 

@@ -20,8 +20,9 @@ impl HealthPage<'_> {
         self.set(word::TOLD, number << 32 | bytes.len() as u64);
     }
 
-    /// Takes the line that was not taken yet, once, if it is text. The unikernel's.
-    pub fn take_told(&self) -> Option<heapless::String<TOLD_MAX>> {
+    /// The line that was not taken yet, if it is text, and its number, which is not 0 and another for each line as long as this page
+    /// lives. The unikernel's.
+    pub fn told(&self) -> Option<(u64, heapless::String<TOLD_MAX>)> {
         let told = self.get(word::TOLD);
         if told == self.get(word::TOLD_TAKEN) {
             return None;
@@ -30,7 +31,11 @@ impl HealthPage<'_> {
         let words = (0..TOLD_MAX / 8).map(|index| self.words[word::TOLD_TEXT + index].load(Relaxed));
         // There is room for as many.
         bytes.extend(words.flat_map(u64::to_le_bytes).take(told as u32 as usize));
-        self.set(word::TOLD_TAKEN, told);
-        heapless::String::from_utf8(bytes).ok()
+        Some((told, heapless::String::from_utf8(bytes).ok()?))
+    }
+
+    /// Takes the line of this number. The unikernel's.
+    pub fn take_told(&self, number: u64) {
+        self.set(word::TOLD_TAKEN, number);
     }
 }

@@ -18,6 +18,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use store::Store;
+use toolstack::console::NotTyped;
 use toolstack::layout::End;
 use toolstack::{Broker, Command, Host, Phase, Toolstack, World};
 use uk_abi::register::{self, Register, State};
@@ -34,6 +35,9 @@ pub const FIRST_GUEST: u16 = 7;
 
 /// The guest that starts with the host, and its VM.
 pub const GUEST: &str = "web";
+
+/// Another guest, which has no ramdisk.
+pub const BARE: &str = "bare";
 
 pub const CONFIG: &str = r#"
 name = "web"
@@ -80,7 +84,7 @@ pub struct Machine {
     kernel: Vec<u8>,
     configs: BTreeMap<&'static str, String>,
     starts: Vec<&'static str>,
-    has_ramdisk: bool,
+    ramdisk: Option<Vec<u8>>,
     now_us: Cell<u64>,
     /// The earliest time that somebody waits for.
     timer: Cell<u64>,
@@ -88,6 +92,8 @@ pub struct Machine {
     dies: Cell<Option<Death>>,
     is_dead: Cell<bool>,
     consoles: RefCell<Vec<Domid>>,
+    /// What guests were given to read.
+    pub typed: RefCell<Vec<String>>,
     /// Backends that do not let go of anything.
     pub stubborn_backends: Cell<bool>,
     /// Guests that do not do what they are asked for.
@@ -111,15 +117,16 @@ impl Default for Machine {
             slots: SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| words(broker::layout::WORDS)),
             register: words(register::WORDS),
             kernel: kernel(),
-            configs: [(GUEST, CONFIG.to_owned())].into(),
+            configs: [(GUEST, CONFIG.to_owned()), (BARE, CONFIG.replace("ramdisk = \"initrd\"", ""))].into(),
             starts: vec![GUEST],
-            has_ramdisk: true,
+            ramdisk: Some(vec![7; 5000]),
             now_us: Cell::new(1_000_000),
             timer: Cell::new(u64::MAX),
             effects: Cell::new(0),
             dies: Cell::new(None),
             is_dead: Cell::new(false),
             consoles: RefCell::default(),
+            typed: RefCell::default(),
             stubborn_backends: Cell::new(false),
             stubborn_guests: Cell::new(false),
             busy_root: Cell::new(false),
@@ -148,8 +155,12 @@ impl Machine {
         Self { kernel, ..self }
     }
 
+    pub fn with_ramdisk(self, ramdisk: Vec<u8>) -> Self {
+        Self { ramdisk: Some(ramdisk), ..self }
+    }
+
     pub fn without_ramdisk(self) -> Self {
-        Self { has_ramdisk: false, ..self }
+        Self { ramdisk: None, ..self }
     }
 
     /// A host lives as long as the test.
@@ -190,7 +201,7 @@ impl Machine {
                     break;
                 }
                 match operator(&tool) {
-                    Some(command) => tool.operate(command).await.expect("XenStore works"),
+                    Some(command) => tool.operate(command, 1).await.expect("XenStore works"),
                     None => tool.wait().await.expect("XenStore works"),
                 }
             }
@@ -274,6 +285,11 @@ impl Machine {
         }
     }
 
+    /// Time passes in which nothing happens.
+    pub fn pass_time(&self, microseconds: u64) {
+        self.now_us.set(self.now_us.get() + microseconds);
+    }
+
     pub fn root(&self) -> std::cell::Ref<'_, Root> {
         self.root.borrow()
     }
@@ -295,10 +311,14 @@ impl Machine {
     pub fn dump(&self) -> String {
         let consoles = self.consoles.borrow();
         let nodes = self.nodes();
-        // When a VM was started is another time in each run.
-        let nodes: Vec<_> = nodes.iter().filter(|node| !node.contains("/start_time")).cloned().collect();
+        let nodes: Vec<_> = nodes.iter().filter(|node| !has_time(node)).cloned().collect();
         format!("{}consoles {consoles:?}\n{}\n", self.root(), nodes.join("\n"))
     }
+}
+
+/// Whether a node says when a VM was started, which is another time in each run.
+pub fn has_time(node: &str) -> bool {
+    node.contains("/start_time") || node.contains("/crashes")
 }
 
 /// A kernel for PV guests.
@@ -389,8 +409,8 @@ impl World for Machine {
         Some(&self.kernel).filter(|kernel| !kernel.is_empty()).map(Vec::as_slice)
     }
 
-    fn ramdisk(&self, _guest: &str) -> Option<&[u8]> {
-        self.has_ramdisk.then_some(&[7; 5000])
+    fn ramdisk(&self, guest: &str) -> Option<&[u8]> {
+        self.ramdisk.as_deref().filter(|_| guest != BARE)
     }
 
     fn place(&self, _bytes: &[u8]) -> Option<u64> {
@@ -401,6 +421,18 @@ impl World for Machine {
         let mut consoles = self.consoles.borrow_mut();
         consoles.retain(|open| *open != domid);
         consoles.push(domid);
+    }
+
+    fn recall_console(&self, domid: Domid) -> bool {
+        self.consoles.borrow().contains(&domid)
+    }
+
+    fn type_into(&self, domid: Domid, _number: u64, line: &str) -> Result<(), NotTyped> {
+        if !self.consoles.borrow().contains(&domid) {
+            return Err(NotTyped::Closed);
+        }
+        self.typed.borrow_mut().push(line.to_owned());
+        Ok(())
     }
 
     fn close_console(&self, domid: Domid) {
