@@ -96,6 +96,8 @@ pub struct Blkback<'a, M, const SLOTS: usize> {
     pub(crate) turn: usize,
     /// What was started and waits for pages or for room in the device's queue.
     pub(crate) stalled: VecDeque<Token>,
+    /// Whether there may be more room for it than when it was tried last: a command has ended, or pages were released.
+    pub(crate) room_was_made: bool,
     /// What has come to its end and has not been answered.
     pub(crate) ended: Vec<(Token, End)>,
     // For the length of a run, kept for their memory.
@@ -126,6 +128,7 @@ impl<'a, M: Words, const SLOTS: usize> Blkback<'a, M, SLOTS> {
             vbds: Vec::new(),
             turn: 0,
             stalled: VecDeque::new(),
+            room_was_made: false,
             ended: Vec::new(),
             starting: Vec::new(),
             copies: Vec::new(),
@@ -341,6 +344,7 @@ impl<'a, M: Words, const SLOTS: usize> Blkback<'a, M, SLOTS> {
             }
         }
         flight.pieces.clear();
+        self.room_was_made = true;
     }
 
     /// Forgets a request: it was answered, or nobody waits for the answer.

@@ -17,6 +17,7 @@ impl<M: Words, const SLOTS: usize> Blkback<'_, M, SLOTS> {
         while self.shadow.driver_is_up()
             && let Some(completion) = device.completion()
         {
+            self.room_was_made = true;
             let (generation, first, token) = parts(completion.command);
             let known = self.shadow.is_running(token)
                 && self.flights[usize::from(token.0)].finish(generation, first, completion.outcome);

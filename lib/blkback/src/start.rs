@@ -36,7 +36,9 @@ impl<M: Words, const SLOTS: usize> Blkback<'_, M, SLOTS> {
         report: &mut impl FnMut(Report),
     ) {
         self.starting.clear();
-        self.starting.extend(self.stalled.drain(..));
+        if core::mem::take(&mut self.room_was_made) {
+            self.starting.extend(self.stalled.drain(..));
+        }
         while let Some(next) = self.shadow.next(now_us) {
             match next {
                 Next::Start { token, retries } => {
