@@ -2,7 +2,7 @@
 
 use builder::steps::MAX_EXTENTS;
 use core::fmt;
-use heapless::Vec;
+use heapless::{String, Vec};
 use serde::{Deserialize, Serialize};
 use xen_abi::domctl::DomainHandle;
 use xen_abi::errno::{Errno, XenError};
@@ -35,6 +35,39 @@ pub enum Answer {
     Info(DomainInfo),
     /// What the host has left.
     Host(HostInfo),
+    /// What a component is doing; none if there are not so many.
+    Component(Option<ComponentInfo>),
+    /// A line of the event log; none if there is none yet.
+    Event(Option<EventLine>),
+}
+
+/// The most bytes of a line of the event log: what an answer has room for.
+pub const EVENT_TEXT: usize = 224;
+
+/// A line of the event log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventLine {
+    /// Its number.
+    pub sequence: u64,
+    /// When it was noted, in microseconds since Xen has booted.
+    pub at_us: u64,
+    /// What it says.
+    pub text: String<EVENT_TEXT>,
+}
+
+/// What a component is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComponentInfo {
+    /// Its name.
+    pub name: String<{ uk_abi::boot_info::NAME_MAX }>,
+    /// How it is, in root's words: `healthy`, `starting`, `held` ...
+    pub state: String<16>,
+    /// The number of its domain.
+    pub domain: Domid,
+    /// Lives that it has had.
+    pub incarnation: u64,
+    /// Heartbeats of this one.
+    pub beats: u64,
 }
 
 /// What has become of a domain.
@@ -132,6 +165,18 @@ pub enum Refusal {
     /// Root was restarted while it was at this: it may be done or not.
     #[error("root was restarted meanwhile: it may be done or not")]
     Interrupted,
+    /// The asker has not the capability that this needs.
+    #[error("the system description does not let the asker do that")]
+    NotAllowed,
+    /// There is no component at this place.
+    #[error("no component is at place {index}")]
+    NoComponent {
+        /// The place.
+        index: u32,
+    },
+    /// It cannot be done to this component: it has no domain, or no device that it takes.
+    #[error("it cannot be done to this component as things stand")]
+    Unable,
     /// Xen refuses it.
     #[error("Xen: {}", XenAnswer(*.0))]
     Xen(i32),

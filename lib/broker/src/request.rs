@@ -154,6 +154,39 @@ pub enum Request {
         /// In KiB.
         kib: u64,
     },
+    /// What the component at a place in the description is doing. Needs the capability `inspect`. Answered by
+    /// [`Answer::Component`](crate::Answer::Component), with none behind the last.
+    Component {
+        /// The place, from 0.
+        index: u32,
+    },
+    /// A line of the event log. Needs the capability `inspect`. Answered by [`Answer::Event`](crate::Answer::Event), with
+    /// none where there is no such line yet.
+    Event {
+        /// The lowest number that it may have. The log keeps the last few hundred.
+        from: u64,
+    },
+    /// Restart a component. Needs the capability `operate`.
+    Restart {
+        /// Its place.
+        index: u32,
+        /// How: a rung of the ladder, from 0, the cheapest.
+        rung: u8,
+    },
+    /// Try a component again that was given up. Needs the capability `operate`.
+    Release {
+        /// Its place.
+        index: u32,
+    },
+    /// Make a component fail. Needs the capability `faults`.
+    Inject {
+        /// Its place.
+        index: u32,
+        /// The number of a [`Fault`](uk_abi::fault::Fault).
+        fault: u32,
+        /// What the fault needs to know.
+        argument: u64,
+    },
     /// Its share of the CPU against others.
     SetWeight {
         /// Which.
@@ -187,6 +220,11 @@ impl Request {
             Self::Pause { .. } => "pause",
             Self::Destroy { .. } => "destroy",
             Self::SetMaxMemory { .. } => "set-max-memory",
+            Self::Component { .. } => "component",
+            Self::Event { .. } => "event",
+            Self::Restart { .. } => "restart",
+            Self::Release { .. } => "release",
+            Self::Inject { .. } => "inject",
             Self::SetWeight { .. } => "set-weight",
         }
     }
@@ -194,7 +232,15 @@ impl Request {
     /// The domain that it is about, if it must be one of the asker's.
     pub const fn domain(&self) -> Option<Domid> {
         match *self {
-            Self::Host | Self::Find { .. } | Self::Next { .. } | Self::Create { .. } => None,
+            Self::Host
+            | Self::Find { .. }
+            | Self::Next { .. }
+            | Self::Create { .. }
+            | Self::Component { .. }
+            | Self::Event { .. }
+            | Self::Restart { .. }
+            | Self::Release { .. }
+            | Self::Inject { .. } => None,
             Self::Info { domain }
             | Self::MemoryMap { domain }
             | Self::Populate { domain, .. }
@@ -225,6 +271,9 @@ impl Request {
                 | Self::Pin { .. }
                 | Self::Unpause { .. }
                 | Self::Pause { .. }
+                | Self::Restart { .. }
+                | Self::Release { .. }
+                | Self::Inject { .. }
         )
     }
 }

@@ -60,7 +60,12 @@ impl Answer {
             Self::Created { shared_info, .. } => builder::Answer::Created { shared_info: *shared_info },
             Self::Frames(frames) => builder::Answer::Frames(frames),
             Self::Port(port) => builder::Answer::Port(*port),
-            Self::Again | Self::Domain(_) | Self::Info(_) | Self::Host(_) => return None,
+            Self::Again
+            | Self::Domain(_)
+            | Self::Info(_)
+            | Self::Host(_)
+            | Self::Component(_)
+            | Self::Event(_) => return None,
         })
     }
 }

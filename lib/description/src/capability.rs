@@ -20,17 +20,20 @@ bitflags! {
         const OPERATE = 1 << 4;
         /// Reboot the host or turn it off.
         const POWER = 1 << 5;
+        /// Make components fail.
+        const FAULTS = 1 << 6;
     }
 }
 
 impl Capabilities {
     /// Each capability by its name in `rvmm.toml`.
-    pub const NAMES: [(&'static str, Self); 6] = [
+    pub const NAMES: [(&'static str, Self); 7] = [
         ("guests", Self::GUESTS),
         ("xenstore", Self::XENSTORE),
         ("consoles", Self::CONSOLES),
         ("inspect", Self::INSPECT),
         ("operate", Self::OPERATE),
         ("power", Self::POWER),
+        ("faults", Self::FAULTS),
     ];
 }

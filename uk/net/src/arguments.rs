@@ -20,6 +20,8 @@ pub struct Arguments {
     pub bridge: BridgeName,
     /// The memory of the ring to XenStore, if guests are to be served.
     pub store: Option<&'static str>,
+    /// The memory of the cable to another unikernel, which is on the same bridge as the card, if there is one.
+    pub cable: Option<&'static str>,
     /// After how long a part that has work and does none hangs, in microseconds, if that is said.
     pub deadline_us: Option<u64>,
 }
@@ -33,7 +35,7 @@ impl fmt::Display for ArgumentError {
         let Self(word) = self;
         write!(
             f,
-            "args must be of words like address={DEFAULT_ADDRESS} bridge={DEFAULT_BRIDGE} store=MEMORY deadline=MS, not \
+            "args must be of words like address={DEFAULT_ADDRESS} bridge={DEFAULT_BRIDGE} store=MEMORY cable=MEMORY deadline=MS, not \
              \"{word}\""
         )
     }
@@ -47,7 +49,7 @@ impl Arguments {
     pub fn read(text: &'static str) -> Result<Self, ArgumentError> {
         let address = Ipv4Cidr::from_str(DEFAULT_ADDRESS).map_err(|()| ArgumentError(DEFAULT_ADDRESS))?;
         let bridge = BridgeName::try_from(DEFAULT_BRIDGE).map_err(|_| ArgumentError(DEFAULT_BRIDGE))?;
-        let mut arguments = Self { address, bridge, store: None, deadline_us: None };
+        let mut arguments = Self { address, bridge, store: None, cable: None, deadline_us: None };
         for word in text.split_ascii_whitespace() {
             let unknown = || ArgumentError(word);
             let (name, value) = word.split_once('=').ok_or_else(unknown)?;
@@ -55,6 +57,7 @@ impl Arguments {
                 "address" => arguments.address = Ipv4Cidr::from_str(value).map_err(|()| unknown())?,
                 "bridge" => arguments.bridge = BridgeName::try_from(value).map_err(|_| unknown())?,
                 "store" => arguments.store = Some(value),
+                "cable" => arguments.cable = Some(value),
                 "deadline" => {
                     let ms: u64 = value.parse().map_err(|_| unknown())?;
                     arguments.deadline_us = Some(ms.saturating_mul(1000)).filter(|us| *us > 0);

@@ -5,6 +5,7 @@
 //!   guests' rings --- wiring --- [ netback ]
 //!                                    |            service: one turn of everything
 //!                     own ------ [ switch ]       repair:  parts that fail
+//!         another uk -- cable ---    |
 //!                                    |            keeper:  what outlives this life
 //!   card ----- card (driver) --- [ shadow ]       machine: where frames lie
 //!
@@ -12,7 +13,8 @@
 //! ```
 //!
 //! What is in brackets is `lib/network`. Arguments are words: `address=10.0.2.15/24`, `bridge=xenbr0` (the card's),
-//! `store=MEMORY` (of the ring to XenStore; without it there are no guests), `deadline=MS` (of a part that hangs).
+//! `store=MEMORY` (of the ring to XenStore; without it there are no guests), `cable=MEMORY` (to another unikernel that is on
+//! the card's bridge), `deadline=MS` (of a part that hangs).
 
 #![no_std]
 #![no_main]
@@ -20,6 +22,7 @@
 extern crate alloc;
 
 mod arguments;
+mod cable;
 mod card;
 mod keeper;
 mod machine;
@@ -30,6 +33,7 @@ mod service;
 mod wiring;
 mod xenstore;
 
+use crate::cable::Cable;
 use alloc::vec::Vec;
 use arguments::Arguments;
 use card::Driver;
@@ -39,7 +43,7 @@ use core::task::Poll;
 use keeper::Keeper;
 use libos::event::close_leftovers;
 use libos::futures::join::join;
-use libos::futures::select::{Either3, select3};
+use libos::futures::select::{Either3, select3, select4};
 use libos::grant::inherited_mappings;
 use libos::interrupt::Interrupt;
 use libos::time::{Instant, Timer};
@@ -97,9 +101,11 @@ fn set_up(uk: &Uk, arguments: &Arguments) -> (Service, Option<Interrupt>) {
     if let Some(deadline_us) = arguments.deadline_us {
         (policy.driver_deadline_us, policy.netback_deadline_us) = (deadline_us, deadline_us);
     }
+    let cable = arguments.cable.map(|name| Cable::connect(uk, name, &mut plane, arguments.bridge.clone()));
     let keeper = arguments.store.map(|_| Keeper::open(uk));
     let mac = driver.as_ref().map(Driver::mac);
     let mut service = Service::new(plane, machine, driver, keeper, Watch::new(policy), uk.health());
+    service.cable = cable;
     if let Some(mac) = mac {
         service.set_own(clock::now_us(), |line| Own::new(line, mac, arguments.address));
     }
@@ -153,6 +159,7 @@ fn go_on(service: &mut Service, interrupt: Option<&Interrupt>) {
 
 /// Works for ever.
 async fn work(service: &RefCell<Service>, interrupt: Option<&Interrupt>) {
+    let peer = service.borrow().cable.as_ref().map(Cable::peer);
     loop {
         let until_us = service.borrow_mut().turn(clock::now_us());
         let card = async {
@@ -161,11 +168,18 @@ async fn work(service: &RefCell<Service>, interrupt: Option<&Interrupt>) {
                 None => core::future::pending().await,
             }
         };
+        let cable = async {
+            match peer {
+                Some(peer) => peer.wait().await,
+                None => core::future::pending().await,
+            }
+        };
         let guests = poll_fn(|context| match service.borrow_mut().poll_guests(context) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         });
-        let others = select3(guests, xenstore::CHANGED.wait(), Timer::at(Instant::from_micros(until_us)));
+        let others =
+            select4(guests, cable, xenstore::CHANGED.wait(), Timer::at(Instant::from_micros(until_us)));
         match select3(card, fault::for_program(), others).await {
             Either3::First(()) => acknowledge(service, interrupt),
             Either3::Second((Fault::RogueDma, address)) => {

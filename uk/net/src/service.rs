@@ -1,5 +1,6 @@
 //! All that this program has, and one turn of what it does.
 
+use crate::cable::Cable;
 use crate::card::Driver;
 use crate::keeper::{Interface, Keeper};
 use crate::machine::Machine;
@@ -33,6 +34,12 @@ pub const OWN: PortId = port(1);
 
 /// The port of the first guest.
 pub const FIRST_GUEST: usize = 2;
+
+/// The port of the unikernel at the other end of the cable, behind those of guests.
+pub const CABLE: PortId = port(LAST_PORT);
+
+/// Its number.
+pub const LAST_PORT: usize = network::switch::MAX_PORTS - 1;
 
 /// Batches of one queue in one turn.
 const ROUNDS: usize = 4;
@@ -127,6 +134,8 @@ pub struct Service {
     /// The card's driver, if there is a card.
     pub driver: Option<Driver>,
     own: Option<Own>,
+    /// The cable to another unikernel, if there is one.
+    pub cable: Option<Cable>,
     /// Where guests' interfaces outlive this life, if there are to be any.
     pub keeper: Option<Keeper>,
     /// By port.
@@ -160,6 +169,7 @@ impl Service {
             machine,
             driver,
             own: None,
+            cable: None,
             keeper,
             guests,
             watch,
@@ -312,12 +322,16 @@ impl Service {
         }
         let mut is_busy = self.drive(now_us);
         self.turn_own(now_us);
+        is_busy |= self.take_from_cable(now_us);
         if !self.backend_hangs {
             is_busy |= self.serve(now_us);
         }
         is_busy |= self.drive(now_us);
         if !self.backend_hangs {
             self.deliver(now_us);
+        }
+        if let Self { plane, machine, cable: Some(cable), .. } = self {
+            cable.give(plane, machine);
         }
         self.look_after(now_us);
         self.note_drops(now_us);
@@ -328,6 +342,12 @@ impl Service {
     fn turn_own(&mut self, now_us: u64) {
         let Self { plane, machine, own: Some(own), .. } = self else { return };
         own.turn(&mut Line { plane, machine, port: OWN, now_us });
+    }
+
+    /// Takes what another unikernel sends. Whether there is more.
+    fn take_from_cable(&mut self, now_us: u64) -> bool {
+        let Self { plane, machine, cable: Some(cable), .. } = self else { return false };
+        cable.take(plane, now_us, machine)
     }
 
     /// Does what there is to do with the card. Whether there is more.

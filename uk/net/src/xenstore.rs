@@ -4,7 +4,7 @@
 //! follows another one has served its guests again before it gets here, and finds what it has missed.
 
 use crate::keeper::Interface;
-use crate::service::{FIRST_GUEST, Service};
+use crate::service::{FIRST_GUEST, LAST_PORT, Service};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -312,7 +312,7 @@ impl Interfaces<'_> {
             }
         };
         let mut service = self.service.borrow_mut();
-        let Some(vif) = (FIRST_GUEST..service.guests.len()).find(|vif| service.guests[*vif].is_none()) else {
+        let Some(vif) = (FIRST_GUEST..LAST_PORT).find(|vif| service.guests[*vif].is_none()) else {
             log::warn!("{name}: the bridge has no port for it");
             return Ok(false);
         };

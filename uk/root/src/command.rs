@@ -59,6 +59,19 @@ fn answer(line: Arguments<'_>) {
     console::write_line(&text);
 }
 
+/// What an operator is told of a phase.
+pub const fn phase_name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Unstarted => "unstarted",
+        Phase::Down => "down",
+        Phase::Waiting { .. } => "waiting",
+        Phase::Repairing { .. } => "repairing",
+        Phase::Starting { .. } => "starting",
+        Phase::Healthy => "healthy",
+        Phase::Held { .. } => "held",
+    }
+}
+
 impl Host {
     /// Reads what was typed and obeys complete lines.
     pub fn obey(&mut self) {
@@ -166,7 +179,11 @@ impl Host {
         ComponentId::new(index).ok_or("no such component")
     }
 
-    fn inject(&mut self, index: usize, fault: Fault, argument: u64) -> Result<(), &'static str> {
+    /// Makes the component at `index` fail.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub fn inject(&mut self, index: usize, fault: Fault, argument: u64) -> Result<(), &'static str> {
         let component = &self.components[index];
         if fault == Fault::RogueDma && component.devices.is_empty() {
             return Err("it has no device that could do that");
@@ -185,15 +202,7 @@ impl Host {
     fn status(&self) {
         for component in &self.components {
             let Some(id) = ComponentId::new(component.index) else { continue };
-            let state = match self.monitor.phase(id) {
-                Phase::Unstarted => "unstarted",
-                Phase::Down => "down",
-                Phase::Waiting { .. } => "waiting",
-                Phase::Repairing { .. } => "repairing",
-                Phase::Starting { .. } => "starting",
-                Phase::Healthy => "healthy",
-                Phase::Held { .. } => "held",
-            };
+            let state = phase_name(self.monitor.phase(id));
             let beats = component.health().map_or(0, |health| health.beats_since_start());
             let cpu_us = self.control.vcpu_info(component.domid()).map_or(0, |info| info.cpu_time / 1000);
             answer(format_args!(

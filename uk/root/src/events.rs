@@ -72,6 +72,15 @@ impl EventLog {
         }
     }
 
+    /// The first line that is kept and has this number or a higher one: its number, its time, its text.
+    pub fn line(&self, from: u64) -> Option<(u64, u64, String<LINE>)> {
+        let oldest = self.next.saturating_sub(LINES as u64);
+        (from.max(oldest)..self.next).find_map(|sequence| {
+            let event = self.lines.get::<Event>((sequence % LINES as u64) as u32).ok().flatten()?;
+            Some((event.sequence, event.at_us, event.text))
+        })
+    }
+
     /// Prints the next line; answers whether there was one.
     pub fn print_one(&mut self) -> bool {
         if !self.print || self.printed >= self.next {

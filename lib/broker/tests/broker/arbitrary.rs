@@ -1,7 +1,9 @@
 //! Any request, any answer.
 
-use broker::answer::What;
-use broker::{Answer, DomainInfo, DomainState, HostInfo, Outcome, Refusal, Request};
+use broker::answer::{EVENT_TEXT, What};
+use broker::{
+    Answer, ComponentInfo, DomainInfo, DomainState, EventLine, HostInfo, Outcome, Refusal, Request,
+};
 use builder::steps::{Create, MAX_EXTENTS, TableSizes};
 use proptest::prelude::*;
 use xen_abi::domctl::TscMode;
@@ -19,7 +21,7 @@ fn create() -> impl Strategy<Value = Create> {
 
 pub fn request() -> impl Strategy<Value = Request> {
     let about = any::<(u16, u64, u64, u32)>();
-    (0..21, about, any::<[u8; 16]>(), create()).prop_map(|(kind, (domain, a, b, c), handle, create)| {
+    (0..26, about, any::<[u8; 16]>(), create()).prop_map(|(kind, (domain, a, b, c), handle, create)| {
         let domain = Domid(domain);
         let at = MachineAddr(a);
         match kind {
@@ -43,6 +45,11 @@ pub fn request() -> impl Strategy<Value = Request> {
             17 => Request::Pause { domain },
             18 => Request::Destroy { domain },
             19 => Request::SetMaxMemory { domain, kib: a },
+            20 => Request::Component { index: c },
+            21 => Request::Event { from: a },
+            22 => Request::Restart { index: c, rung: b as u8 },
+            23 => Request::Release { index: c },
+            24 => Request::Inject { index: c, fault: b as u32, argument: a },
             _ => Request::SetWeight { domain, weight: b as u16 },
         }
     })
@@ -50,7 +57,7 @@ pub fn request() -> impl Strategy<Value = Request> {
 
 pub fn outcome() -> impl Strategy<Value = Outcome> {
     let frames = prop::collection::vec(any::<u64>().prop_map(Mfn), 0..=MAX_EXTENTS);
-    (0..16, any::<(u16, u64, u64, u64, u32)>(), any::<[u8; 16]>(), frames).prop_map(
+    (0..20, any::<(u16, u64, u64, u64, u32)>(), any::<[u8; 16]>(), frames).prop_map(
         |(kind, (domain, a, b, c, d), handle, frames)| {
             let domain = Domid(domain);
             Ok(match kind {
@@ -76,6 +83,19 @@ pub fn outcome() -> impl Strategy<Value = Outcome> {
                     guest_memory_kib: c,
                     promised_kib: a ^ c,
                 }),
+                16 => Answer::Component((d % 2 == 0).then(|| ComponentInfo {
+                    name: "a".repeat(c as usize % 17).as_str().try_into().unwrap(),
+                    state: "repairing".try_into().unwrap(),
+                    domain,
+                    incarnation: a,
+                    beats: b,
+                })),
+                17 => Answer::Event(Some(EventLine {
+                    sequence: a,
+                    at_us: b,
+                    text: "x".repeat(c as usize % (EVENT_TEXT + 1)).as_str().try_into().unwrap(),
+                })),
+                18 => return Err(Refusal::NoComponent { index: d }),
                 8 => return Err(Refusal::Malformed),
                 9 => return Err(Refusal::NotYours { domain }),
                 10 => return Err(Refusal::TooMuch { what: What::ArchiveOffset, asked: a, most: b }),

@@ -1,8 +1,9 @@
 //! What is said arrives as it was said.
 
 use crate::arbitrary::{outcome, request};
+use broker::answer::EVENT_TEXT;
 use broker::layout::{DATA_WORDS, WORDS};
-use broker::{Answer, AskError, Client, MAX_DATA, Refusal, Request, SLOTS, Server};
+use broker::{Answer, AskError, Client, EventLine, MAX_DATA, Refusal, Request, SLOTS, Server};
 use proptest::prelude::*;
 use uk_abi::testing::Mortal;
 use xen_abi::errno::{Errno, XenError};
@@ -43,6 +44,12 @@ fn the_longest_fit() {
     let asked = server.take(&mut room).unwrap();
     assert_eq!(room.as_bytes(), data);
     let longest = Ok(Answer::Frames([Mfn(u64::MAX); 8].into_iter().collect()));
+    server.answer(&asked, &longest);
+    assert_eq!(client.take(ticket), Ok(longest));
+    let ticket = client.ask(&Request::Event { from: u64::MAX }, &[]).unwrap();
+    let asked = server.take(&mut room).unwrap();
+    let text = "x".repeat(EVENT_TEXT).as_str().try_into().unwrap();
+    let longest = Ok(Answer::Event(Some(EventLine { sequence: u64::MAX, at_us: u64::MAX, text })));
     server.answer(&asked, &longest);
     assert_eq!(client.take(ticket), Ok(longest));
     let length = MAX_DATA + 1;

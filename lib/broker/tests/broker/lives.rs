@@ -95,6 +95,8 @@ fn what_cannot_be_repeated_is_known() {
         WRITE,
         Request::Destroy { domain },
         Request::SetWeight { domain, weight: 1 },
+        Request::Component { index: 0 },
+        Request::Event { from: 1 },
     ];
     let create = builder::steps::Create {
         handle: [1; 16],
@@ -109,6 +111,8 @@ fn what_cannot_be_repeated_is_known() {
         Request::AllocatePort { domain, remote: Domid(0) },
         Request::Pause { domain },
         Request::Unpause { domain },
+        Request::Restart { index: 0, rung: 1 },
+        Request::Inject { index: 0, fault: 1, argument: 0 },
     ];
     assert!(repeatable.iter().all(Request::is_repeatable));
     assert!(!once.iter().any(Request::is_repeatable));

@@ -17,17 +17,20 @@ pub enum Kind {
     Ramdisk,
     /// The configuration of a guest, in the form of `xl.cfg(5)`.
     Config,
+    /// What the keys of a component's interface come from.
+    Secret,
 }
 
 impl Kind {
     /// The number that stands for each kind in the directory.
-    pub(super) const CODES: [(u32, Self); 6] = [
+    pub(super) const CODES: [(u32, Self); 7] = [
         (0, Self::Description),
         (1, Self::Image),
         (2, Self::Symbols),
         (3, Self::Kernel),
         (4, Self::Ramdisk),
         (5, Self::Config),
+        (6, Self::Secret),
     ];
 
     /// The kind that a number stands for.
@@ -45,6 +48,7 @@ impl fmt::Display for Kind {
             Self::Kernel => "kernel",
             Self::Ramdisk => "ramdisk",
             Self::Config => "configuration",
+            Self::Secret => "secret",
         })
     }
 }

@@ -50,6 +50,13 @@ impl ArchiveWriter {
         self
     }
 
+    /// Adds the secret of the component of this name: 32 bytes that nobody can guess. Components with the capability `guests`
+    /// can read it, and nobody else.
+    pub fn secret(&mut self, component: &Name, secret: [u8; 32]) -> &mut Self {
+        self.blobs.push((Kind::Secret, component.padded(), secret.to_vec()));
+        self
+    }
+
     /// The archive's bytes. Of blobs that are the same there is one, which many entries name: twenty guests with one
     /// kernel take the room of one.
     pub fn finish(&self) -> Vec<u8> {

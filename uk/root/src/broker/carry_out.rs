@@ -83,6 +83,11 @@ impl Hands<'_> {
             | Request::Next { .. }
             | Request::Info { .. }
             | Request::Create { .. }
+            | Request::Component { .. }
+            | Request::Event { .. }
+            | Request::Restart { .. }
+            | Request::Release { .. }
+            | Request::Inject { .. }
             | Request::Introduce { .. }
             | Request::Destroy { .. }
             | Request::SetMaxMemory { .. } => return Err(Refusal::Malformed),

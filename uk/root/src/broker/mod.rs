@@ -12,12 +12,14 @@
 //! ```text
 //! carry_out   the steps that concern one domain alone: hypercalls, and pages that are mapped for a moment
 //! guests      the requests that change which domains there are, or ask about them
+//! operator    what concerns components: looking at them, restarting them, making them fail
 //! domains     whose each domain is
 //! ```
 
 mod carry_out;
 mod domains;
 mod guests;
+mod operator;
 
 pub use domains::Records;
 
@@ -192,6 +194,11 @@ impl Host {
         }
         match request {
             Request::Host => self.host_info(index, memory_kib),
+            Request::Component { index: of } => self.component_info(index, of),
+            Request::Event { from } => self.event_line(index, from),
+            Request::Restart { index: of, rung } => self.restart_for(index, of, rung),
+            Request::Release { index: of } => self.release_for(index, of),
+            Request::Inject { index: of, fault, argument } => self.inject_for(index, of, fault, argument),
             Request::Find { handle } => {
                 let found = self.broker.domains.of(index).find(|guest| guest.handle == handle);
                 Ok(Answer::Domain(found.map(|guest| (guest.domid, guest.handle))))

@@ -1,0 +1,124 @@
+//! What is said in bodies.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// Types with documentation, serde and, where it is asked for, a schema.
+macro_rules! bodies {
+    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* })*) => {$(
+        $(#[$meta])*
+        #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "openapi", derive(schemars::JsonSchema))]
+        pub struct $name { $($(#[$field_meta])* pub $field: $type,)* }
+    )*};
+}
+
+bodies! {
+    /// The host as a whole.
+    pub struct Host {
+        /// The version of Xen, such as `4.17`.
+        pub xen: String,
+        /// Processors of the machine.
+        pub processors: u32,
+        /// Memory of the machine, in KiB.
+        pub total_kib: u64,
+        /// What of it nobody has, in KiB.
+        pub free_kib: u64,
+        /// Microseconds since Xen has booted.
+        pub uptime_us: u64,
+    }
+
+    /// A virtual machine.
+    pub struct Vm {
+        /// Its name.
+        pub name: String,
+        /// Its UUID.
+        pub uuid: String,
+        /// The number of its domain; none while it has no domain.
+        pub domid: Option<u16>,
+        /// Where it is in its life: `building`, `starting`, `running`, `paused`, `stopping`, `preserved`, `destroying`.
+        pub phase: String,
+        /// Memory that it has, in KiB.
+        pub memory_kib: u64,
+        /// vCPUs that are up.
+        pub vcpus: u32,
+        /// CPU time that all of them have used, in microseconds.
+        pub cpu_us: u64,
+    }
+
+    /// All virtual machines.
+    pub struct Vms {
+        /// In the order in which they were made.
+        pub vms: Vec<Vm>,
+    }
+
+    /// Something that is done, or begun.
+    pub struct Done {
+        /// What comes of it.
+        pub message: String,
+    }
+
+    /// What a guest has written to its console.
+    pub struct Console {
+        /// The position of the first byte in all that the guest has written. Later than what was asked from where the earlier
+        /// bytes are not kept any more.
+        pub from: u64,
+        /// The position behind the last byte: where to ask from next.
+        pub next: u64,
+        /// The bytes, in base64.
+        pub data: String,
+    }
+
+    /// A component: one unikernel that root watches.
+    pub struct Component {
+        /// Its name.
+        pub name: String,
+        /// How it is: `healthy`, `starting`, `repairing`, `waiting`, `down`, `held`, `unstarted`.
+        pub state: String,
+        /// The number of its domain.
+        pub domid: u16,
+        /// Which of its lives this is, from 1.
+        pub incarnation: u64,
+        /// Heartbeats of this life.
+        pub beats: u64,
+    }
+
+    /// All components.
+    pub struct Components {
+        /// In the order of the system description.
+        pub components: Vec<Component>,
+    }
+
+    /// A line of the event log.
+    pub struct Event {
+        /// Its number; the first is 1, and none is left out.
+        pub sequence: u64,
+        /// When it was noted, in microseconds since Xen has booted.
+        pub at_us: u64,
+        /// Whom it is about, what has happened, and `key=value` pairs.
+        pub text: String,
+    }
+
+    /// Lines of the event log.
+    pub struct Events {
+        /// In their order. The first may have a higher number than what was asked from: the log keeps the last 256.
+        pub events: Vec<Event>,
+        /// The number to ask from next.
+        pub next: u64,
+    }
+}
+
+impl Console {
+    /// The bytes from `from` on.
+    pub fn new(from: u64, bytes: &[u8]) -> Self {
+        use base64::prelude::{BASE64_STANDARD, Engine};
+        Self { from, next: from + bytes.len() as u64, data: BASE64_STANDARD.encode(bytes) }
+    }
+
+    /// The bytes; none if they are not written as they should be.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        use base64::prelude::{BASE64_STANDARD, Engine};
+        BASE64_STANDARD.decode(&self.data).ok()
+    }
+}
