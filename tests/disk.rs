@@ -15,6 +15,7 @@ use emulator::event::Rung;
 use emulator::fault::Fault;
 use guest_io::blocks::{BLOCK, difference};
 use rvmm_tests::disk::{GUESTS, guest_that, guest_with};
+use rvmm_tests::part::part_is_repaired;
 use rvmm_tests::setup::disk_path;
 use rvmm_tests::system;
 use rvmm_tests::{Host, Setup};
@@ -51,22 +52,23 @@ fn boot(test: &str, setup: Setup) -> Host {
 /// driver, backend, all of it.
 fn harm(host: &mut Host, round: usize) {
     host.begin_chapter();
-    let way = round % 8;
-    match way {
-        0 => host.inject(DISK, Fault::DriverCrash),
-        1 => host.inject(DISK, Fault::BackendCrash),
-        2 => host.inject(DISK, Fault::Ud2),
-        3 => host.inject(DISK, Fault::DriverHang),
-        4 => host.inject(DISK, Fault::BackendHang),
-        5 => host.inject(DISK, Fault::TightLoop),
-        6 => host.inject(DISK, Fault::WildData),
-        _ => host.restart(DISK, Rung::Rebuild),
+    const FAULTS: [Fault; 7] = [
+        Fault::DriverCrash,
+        Fault::BackendCrash,
+        Fault::Ud2,
+        Fault::DriverHang,
+        Fault::BackendHang,
+        Fault::TightLoop,
+        Fault::WildData,
+    ];
+    let way = round % (FAULTS.len() + 1);
+    let fault = FAULTS.get(way);
+    match fault {
+        Some(fault) => host.inject(DISK, *fault),
+        None => host.restart(DISK, Rung::Rebuild),
     }
-    host.wait_for(match way {
-        0 | 3 => component(DISK).logs("driver restarted"),
-        1 | 4 => component(DISK).logs("backend restarted"),
-        _ => component(DISK).is_repaired(),
-    });
+    let repaired = fault.and_then(|fault| part_is_repaired(DISK, *fault));
+    host.wait_for(repaired.unwrap_or_else(|| component(DISK).is_repaired()));
     if way == 0 || way == 1 {
         // A part that was repaired alone has not cost the others anything.
         host.has_not_seen(component(DISK).fails());

@@ -16,7 +16,8 @@ use emulator::condition::{component, everything_is_up};
 use emulator::event::Rung;
 use emulator::fault::Fault;
 use emulator::lan::OUR_ADDRESS;
-use rvmm_tests::network::{GUESTS, MOST_GUESTS, NET, Network, part_repair};
+use rvmm_tests::network::{GUESTS, MOST_GUESTS, NET, Network};
+use rvmm_tests::part::part_is_repaired;
 use rvmm_tests::{Host, Setup};
 
 /// The address of the first guest.
@@ -71,7 +72,7 @@ fn kill(host: &mut Host, round: usize) {
         Some(fault) => host.inject(NET, *fault),
         None => host.restart(NET, Rung::Rebuild),
     }
-    let repaired = fault.and_then(|fault| part_repair(*fault));
+    let repaired = fault.and_then(|fault| part_is_repaired(NET, *fault));
     host.wait_for(repaired.unwrap_or_else(|| component(NET).is_repaired()));
 }
 
@@ -123,7 +124,7 @@ fn interfaces_come_and_go() {
         host.tell("tool", "attach guest.0 vif bridge=xenbr0");
         host.wait_for(component(NET).logs("interface 1 of d6: connected"));
         host.inject(NET, fault);
-        host.wait_for(part_repair(fault).unwrap_or_else(|| component(NET).is_repaired()));
+        host.wait_for(part_is_repaired(NET, fault).unwrap_or_else(|| component(NET).is_repaired()));
         host.wait_for_guest_to_say(guest, "guest: lease eth1 10.0.2.");
         host.tell("tool", "detach guest.0 vif 1");
         host.wait_for_guest_to_say(guest, "guest: eth1 is gone");

@@ -16,6 +16,7 @@ pub mod flip;
 pub mod guest;
 pub mod host;
 pub mod network;
+pub mod part;
 pub mod seats;
 pub mod service;
 pub mod setup;

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use emulator::condition::{Condition, component};
-use emulator::fault::Fault;
-
 use crate::guest::Guest;
 use crate::system::System;
 
@@ -57,18 +54,6 @@ impl Network<'_> {
 
 fn guest((name, job): (&'static str, &&str)) -> Guest {
     Guest::new(name).memory_mib(96).does(format_args!("task=net {job}")).with("vif = ['bridge=xenbr0']")
-}
-
-/// A fault of a part, and how it shows that the part has been made anew.
-pub fn part_repair(fault: Fault) -> Option<Condition> {
-    let repaired = |text: &str| Some(component(NET).logs(text));
-    match fault {
-        Fault::DriverCrash => repaired("repaired part=driver kind=crash"),
-        Fault::DriverHang => repaired("repaired part=driver kind=hang"),
-        Fault::BackendCrash => repaired("repaired part=backend kind=crash"),
-        Fault::BackendHang => repaired("repaired part=backend kind=hang"),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -29,7 +29,8 @@ use rvmm_bench::network::{NETWORK, SERVED, Site};
 use rvmm_bench::options::HostOptions;
 use rvmm_bench::report::Report;
 use rvmm_tests::Setup;
-use rvmm_tests::network::{GUESTS, NET, Network, part_repair};
+use rvmm_tests::network::{GUESTS, NET, Network};
+use rvmm_tests::part::{PartRepair, part_is_repaired};
 use rvmm_tests::setup::log_directory;
 
 /// How long one host may run, whatever happens.
@@ -125,7 +126,7 @@ fn measure_all(
         let times = |time: fn(&Outcome) -> u64| outcomes.iter().map(time).collect::<Vec<_>>();
         let is_hang = matches!(fault, Fault::DriverHang | Fault::BackendHang | Fault::TightLoop);
         let detect_aim_us = if is_hang { DETECT_HANG_US } else { DETECT_CRASH_US };
-        let is_fine = policy == "fine" && part_repair(fault).is_some();
+        let is_fine = policy == "fine" && part_is_repaired(NET, fault).is_some();
         let recover_aim_us = if is_fine { RECOVER_FINE_US } else { RECOVER_COARSE_US };
         report.add(format!("{id}/detect"), &times(|outcome| outcome.detect_us), Some(detect_aim_us));
         report.add(format!("{id}/recover"), &times(|outcome| outcome.recover_us), Some(recover_aim_us));
@@ -179,28 +180,18 @@ fn inject(host: &mut Host, policy: &str, fault: Fault) -> Result<Outcome> {
     thread::sleep(PACE);
     host.begin_chapter();
     host.command(&Command::Inject { component: NET.into(), fault, argument: None })?;
-    match part_repair(fault).filter(|_| policy == "fine") {
-        Some(repaired) => part_outcome(&host.wait_for(&repaired)?),
+    match part_is_repaired(NET, fault).filter(|_| policy == "fine") {
+        Some(repaired) => {
+            let event = host.wait_for(&repaired)?;
+            let repair = PartRepair::of(&event).with_context(|| format!("{event} has no times"))?;
+            Ok(Outcome { detect_us: repair.detect_us(), recover_us: repair.recover_us() })
+        }
         None => {
             let repaired = host.wait_for(&component(NET).is_repaired())?;
             host.wait_for(&all_is_settled())?;
             whole_outcome(&host.events(), &repaired)
         }
     }
-}
-
-/// The times in what the unikernel says of a repair.
-fn part_outcome(event: &Event) -> Result<Outcome> {
-    let What::Log { msg, .. } = &event.what else { return Err(anyhow!("{event} is no log line")) };
-    let time = |key: &str| -> Result<u64> {
-        let word = msg.split_whitespace().find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
-        Ok(word.with_context(|| format!("{key} is not in {msg:?}"))?.parse()?)
-    };
-    let detected_us = time("detected_us")?;
-    Ok(Outcome {
-        detect_us: detected_us.saturating_sub(time("injected_us")?),
-        recover_us: time("first_us")?.saturating_sub(detected_us),
-    })
 }
 
 /// The times in what root says of a repair.

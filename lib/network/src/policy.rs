@@ -1,6 +1,7 @@
 //! Decision: what is done about a part that fails. Policies are data, of the system description.
 
 use serde::{Deserialize, Serialize};
+use shadow::Attempts;
 
 /// What failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -67,14 +68,14 @@ impl Default for Policy {
 #[derive(Clone, Debug)]
 pub struct Decision {
     policy: Policy,
-    /// For each level, how often it was repaired in the window, and when that began.
-    recent: [(u8, u64); 2],
+    /// Of each level.
+    recent: [Attempts; 2],
 }
 
 impl Decision {
     /// None were made.
     pub const fn new(policy: Policy) -> Self {
-        Self { policy, recent: [(0, 0); 2] }
+        Self { policy, recent: [Attempts::NONE; 2] }
     }
 
     /// The policy.
@@ -87,13 +88,9 @@ impl Decision {
         if self.policy.granularity == Granularity::Coarse {
             return Repair::Unikernel;
         }
-        let (count, since_us) = &mut self.recent[failed as usize];
-        if now_us.saturating_sub(*since_us) >= self.policy.window_us {
-            (*count, *since_us) = (0, now_us);
-        }
-        *count = count.saturating_add(1);
+        let Policy { attempts, window_us, .. } = self.policy;
         match failed {
-            _ if *count > self.policy.attempts => Repair::Unikernel,
+            _ if !self.recent[failed as usize].another(now_us, attempts, window_us) => Repair::Unikernel,
             Level::Driver => Repair::Driver,
             Level::Netback => Repair::Netback,
         }

@@ -18,12 +18,18 @@
 //! |---|---|---|
 //! | `journal` | what was taken and is not answered | nothing: it is in a recovery box |
 //! | `supervisor` | what may start, what starts again, who is to blame | the uk; made anew from the journal |
+//! | `attempts` | how often a part was made anew of late | the uk |
+//! | `repaired` | what is said of it | |
 
 #![no_std]
 extern crate alloc;
 
+mod attempts;
 mod journal;
+mod repaired;
 mod supervisor;
 
+pub use attempts::Attempts;
 pub use journal::{Found, Journal, NotNoted, Open, Work};
+pub use repaired::{Part, Repaired};
 pub use supervisor::{Group, Limits, Next, Order, Outcome, Shadow, Token, Verdict};

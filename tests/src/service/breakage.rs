@@ -1,5 +1,6 @@
 //! What is broken, and what the host says of it.
 
+use crate::part::PartRepair;
 use crate::trial::{FOREIGN_ADDRESS, LONG_ENOUGH};
 use anyhow::Result;
 use emulator::command::Command;
@@ -140,7 +141,7 @@ impl Breaker {
                 let injected_us = injected_us.filter(|injected_us| *injected_us > self.last_us)?;
                 Some(Noticed::ByRoot { injected_us, detected_us: (*detected_us)? })
             }
-            What::Log { msg, .. } => mended(msg).or_else(|| part_repaired(msg)),
+            What::Log { msg, .. } => mended(msg).or_else(|| part_repaired(event)),
             _ => None,
         }
     }
@@ -162,15 +163,12 @@ fn mended(msg: &str) -> Option<Noticed> {
     })
 }
 
-/// Reads what a backend says of a part: `repaired part=driver kind=hang injected_us=N detected_us=N repaired_us=N first_us=N`.
-fn part_repaired(msg: &str) -> Option<Noticed> {
-    let fields: Fields = msg.strip_prefix("repaired ")?.parse().ok()?;
-    let injected_us: u64 = fields.get_as("injected_us")?;
-    let since = |key| Some(fields.get_as::<u64>(key)?.saturating_sub(injected_us));
+fn part_repaired(event: &Event) -> Option<Noticed> {
+    let repair = PartRepair::of(event)?;
     Some(Noticed::ByItself {
-        part: format!("{} anew", fields.get("part")?),
-        detected_us: since("detected_us")?,
-        recovered_us: since("first_us")?,
+        part: format!("{} anew", repair.part),
+        detected_us: repair.detect_us(),
+        recovered_us: repair.detect_us() + repair.recover_us(),
     })
 }
 

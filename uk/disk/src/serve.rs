@@ -18,7 +18,7 @@ use libos::sync::signal::Signal;
 use libos::time::{Duration, Timer};
 use libos::uk_abi::fault::Fault;
 use libos::xen_abi::MachineAddr;
-use libos::{Uk, clock, fault, store, virtio};
+use libos::{Uk, fault, store, virtio};
 
 /// From one look of the probe to the next: a period of the heart.
 const PROBE_PERIOD: Duration = Duration::from_millis(5);
@@ -101,7 +101,7 @@ async fn obey(uk: &Uk, service: &RefCell<Service>) -> Infallible {
         let Some(ticket) = health.part_request() else { continue };
         match ticket.what() as usize {
             service::part::DRIVER => service.borrow_mut().restart_driver(),
-            _ => service.borrow_mut().replace_backend(format_args!("root says that it stalls")),
+            _ => service.borrow_mut().replace_backend(true, format_args!("root says that it stalls")),
         }
         health.part_restarted(ticket);
         wake();
@@ -113,7 +113,6 @@ async fn have_faults(service: &RefCell<Service>) -> Infallible {
     loop {
         let (fault, argument) = fault::for_program().await;
         let mut service = service.borrow_mut();
-        service.injected_us = Some(clock::now_us());
         match fault {
             Fault::RogueDma => virtio::go_rogue(MachineAddr(argument)),
             Fault::DriverCrash => service.storage.harm = Harm::Crash,

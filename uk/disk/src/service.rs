@@ -19,7 +19,6 @@ use alloc::vec::Vec;
 use blkback::device::Volume;
 use blkback::keys::Offer;
 use blkback::{Blkback, Disk, Limits, Reason, Report, VbdId};
-use core::fmt;
 use core::sync::atomic::AtomicU64;
 use core::task::{Context, Poll};
 use libos::contain::contain;
@@ -28,6 +27,7 @@ use libos::recovery_box::TooSmall;
 use libos::uk_abi::boot_info::BootReason;
 use libos::uk_abi::health::HealthPage;
 use libos::{Uk, clock, fault};
+use shadow::{Attempts, Part, Repaired};
 use volume::{Extent, Holder};
 
 /// Requests that can be under way, and queues that can be connected, together.
@@ -42,6 +42,12 @@ pub const OFFER: Offer =
 /// When requests have waited in a ring at so many looks, nothing of that disk's is under way, and nothing is answered, its backend
 /// hangs. At the first the backend is told to run.
 const PATIENCE: u32 = 3;
+
+/// A part that fails more often than this within a second is not what is broken: everything is made anew then. A driver that dies each
+/// time that it is started does so in milliseconds; and work that kills it in every life is given up before it can do so twice as often
+/// ([`Limits::give_up_after`]).
+const ATTEMPTS: u8 = 5;
+const WINDOW_US: u64 = 1_000_000;
 
 /// Parts whose progress root watches, by their pairs of counters: commands that the devices have, and requests of guests.
 pub mod part {
@@ -87,8 +93,11 @@ pub struct Service {
     /// What root was told of the backend's requests.
     requests: Requests,
     repairs_parts: bool,
-    /// When a fault was injected that has not been repaired yet, and when the backend's was noticed: for tests.
-    pub injected_us: Option<u64>,
+    /// How often drivers and backends were made anew of late.
+    drivers: Attempts,
+    backends: Attempts,
+    /// Whether the backend that is to be replaced hangs, and when that was noticed.
+    hangs: bool,
     noticed_us: u64,
 }
 
@@ -145,7 +154,9 @@ impl Service {
             health: uk.health(),
             requests: Requests::default(),
             repairs_parts: uk.info().repairs_parts(),
-            injected_us: None,
+            drivers: Attempts::NONE,
+            backends: Attempts::NONE,
+            hangs: false,
             noticed_us: 0,
         };
         service.frontends.resize_with(crate::records::FRONTENDS, || None);
@@ -262,7 +273,7 @@ impl Service {
         let again = match ran {
             Ok(again) => again,
             Err(crashed) => {
-                self.replace_backend(format_args!("{crashed}"));
+                self.replace_backend(false, format_args!("{crashed}"));
                 true
             }
         };
@@ -357,7 +368,7 @@ impl Service {
             }
         }
         if !silent.is_empty() && !has_run && !self.reopening {
-            self.replace_backend(format_args!("it does not run"));
+            self.replace_backend(true, format_args!("it does not run"));
             return true;
         }
         let has_room = self.backend.shadow().running() + self.backend.shadow().waiting() < SLOTS - QUEUES;
@@ -382,13 +393,14 @@ impl Service {
     /// Resets the devices and has new drivers do what the last ones had not finished.
     ///
     /// # Panics
-    /// If that fails, or the description wants no part repaired alone: root repairs the uk then.
+    /// If that fails or was in vain too often, or the description wants no part repaired alone: root repairs the uk then.
     pub fn repair_driver(&mut self) {
         let Some(why) = self.storage.fault() else { return };
-        if !self.repairs_parts {
+        let detected_us = clock::now_us();
+        if !self.repairs_parts || !self.drivers.another(detected_us, ATTEMPTS, WINDOW_US) {
             panic!("the driver has failed: {why}");
         }
-        let started_us = clock::now_us();
+        log::warn!("the driver has failed: {why}");
         self.backend.driver_failed();
         if let Err(error) = self.storage.restart() {
             panic!("the driver has failed: {why}; it cannot be restarted: {error}");
@@ -396,26 +408,29 @@ impl Service {
         self.backend.driver_ready(&mut self.memory);
         let count = self.health.service(word::DRIVERS) + 1;
         self.health.set_service(word::DRIVERS, count);
-        log::warn!("driver restarted: {why}{}", self.times(started_us));
+        self.tell_repaired(Part::Driver, why.is_hang(), detected_us);
     }
 
-    /// How long a repair took that began at `noticed_us` and ends now; and how long after the injection of the fault it began, if
-    /// one was injected.
-    fn times(&mut self, noticed_us: u64) -> Times {
-        let unnoticed_us = self.injected_us.take().map(|injected_us| noticed_us.saturating_sub(injected_us));
-        Times { unnoticed_us, repair_us: clock::now_us() - noticed_us }
+    /// Says in the log that a part was made anew, and forgets the fault that was injected.
+    fn tell_repaired(&self, part: Part, is_hang: bool, detected_us: u64) {
+        let injected_us = self.health.injected_at_us();
+        let repaired = Repaired { part, is_hang, injected_us, detected_us, repaired_us: clock::now_us() };
+        log::warn!("{repaired}");
+        self.health.set_injected_at_us(0);
     }
 
-    /// Gives the backend up. Its place is taken by a new one when the devices have finished what they have.
+    /// Gives the backend up, which has crashed or hangs. Its place is taken by a new one when the devices have finished what they
+    /// have.
     ///
     /// # Panics
-    /// If the description wants no part repaired alone, or what is left of the old one cannot be taken away.
-    pub fn replace_backend(&mut self, why: core::fmt::Arguments<'_>) {
-        if !self.repairs_parts {
+    /// If that was in vain too often, the description wants no part repaired alone, or what is left of the old one cannot be taken
+    /// away: root repairs the uk then.
+    pub fn replace_backend(&mut self, hangs: bool, why: core::fmt::Arguments<'_>) {
+        (self.hangs, self.noticed_us) = (hangs, clock::now_us());
+        if !self.repairs_parts || !self.backends.another(self.noticed_us, ATTEMPTS, WINDOW_US) {
             panic!("the backend has failed: {why}");
         }
         log::warn!("the backend has failed: {why}");
-        self.noticed_us = clock::now_us();
         (self.reopening, self.backend_hangs) = (true, false);
     }
 
@@ -442,7 +457,7 @@ impl Service {
         self.backend.driver_ready(&mut self.memory);
         self.reopening = false;
         self.health.set_service(word::BACKENDS, self.health.service(word::BACKENDS) + 1);
-        log::warn!("backend restarted{}", self.times(self.noticed_us));
+        self.tell_repaired(Part::Backend, self.hangs, self.noticed_us);
     }
 
     /// Restarts the drivers because root says that they stall.
@@ -454,21 +469,6 @@ impl Service {
     /// Whether there is a notice.
     pub fn has_notice(&self) -> bool {
         !self.notices.is_empty()
-    }
-}
-
-/// How long a repair took, for the log.
-struct Times {
-    unnoticed_us: Option<u64>,
-    repair_us: u64,
-}
-
-impl fmt::Display for Times {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(unnoticed_us) = self.unnoticed_us {
-            write!(f, " detect_us={unnoticed_us}")?;
-        }
-        write!(f, " repair_us={}", self.repair_us)
     }
 }
 

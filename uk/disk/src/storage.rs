@@ -36,6 +36,13 @@ pub enum DriverFault {
     },
 }
 
+impl DriverFault {
+    /// Whether it did nothing any more, rather than something wrong.
+    pub fn is_hang(self) -> bool {
+        matches!(self, Self::Stalls | Self::Hangs { .. })
+    }
+}
+
 impl fmt::Display for DriverFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -4,12 +4,12 @@
 use crate::card::{Doom, Failure};
 use crate::service::{CARD, FIRST_GUEST, Service, part, port};
 use alloc::vec::Vec;
-use core::fmt;
 use libos::clock;
 use libos::contain::Crashed;
 use libos::uk_abi::fault::Fault;
 use network::netback::Device;
 use network::{Book, Decision, Level, Look, Policy, Repair, open_requests};
+use shadow::{Part, Repaired};
 
 /// How often a card is asked whether it works.
 const ASK_EVERY_US: u64 = 20_000;
@@ -28,31 +28,12 @@ pub struct Watch {
     pending: Option<Report>,
 }
 
-/// What the log tells of a repair. Times are microseconds since Xen booted.
+/// What the log tells of a repair.
 struct Report {
     level: Level,
-    is_hang: bool,
-    injected_us: u64,
-    detected_us: u64,
-    repaired_us: u64,
+    repaired: Repaired,
     /// How far the part was.
     done: u64,
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { level, is_hang, injected_us, detected_us, repaired_us, .. } = self;
-        let part = match level {
-            Level::Driver => "driver",
-            Level::Netback => "backend",
-        };
-        let kind = if *is_hang { "hang" } else { "crash" };
-        write!(
-            f,
-            "repaired part={part} kind={kind} injected_us={injected_us} detected_us={detected_us} \
-             repaired_us={repaired_us}"
-        )
-    }
 }
 
 impl Watch {
@@ -233,9 +214,13 @@ impl Service {
     }
 
     fn repaired(&mut self, level: Level, is_hang: bool, detected_us: u64, done: u64) {
-        let injected_us = self.injected_us();
-        let repaired_us = clock::now_us();
-        self.watch.pending = Some(Report { level, is_hang, injected_us, detected_us, repaired_us, done });
+        let part = match level {
+            Level::Driver => Part::Driver,
+            Level::Netback => Part::Backend,
+        };
+        let injected_us = self.take_injected_us();
+        let repaired = Repaired { part, is_hang, injected_us, detected_us, repaired_us: clock::now_us() };
+        self.watch.pending = Some(Report { level, repaired, done });
     }
 
     /// Tells of a repair, once its part has done something.
@@ -246,7 +231,7 @@ impl Service {
             Level::Netback => self.backend_look(0, 0),
         };
         if look.done != report.done {
-            log::warn!("{report} first_us={}", clock::now_us());
+            log::warn!("{} first_us={}", report.repaired, clock::now_us());
             self.watch.pending = None;
         }
     }

@@ -540,8 +540,10 @@ impl Guest {
 }
 
 impl Service {
-    /// When the last fault that was asked for began; 0 if none was.
-    pub fn injected_us(&self) -> u64 {
-        self.health.injected_at_us().unwrap_or(0)
+    /// When the fault was injected that has now been repaired, if it was; root does not take the next one for it then.
+    pub fn take_injected_us(&self) -> Option<u64> {
+        let injected_us = self.health.injected_at_us();
+        self.health.set_injected_at_us(0);
+        injected_us
     }
 }

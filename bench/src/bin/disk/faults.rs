@@ -12,6 +12,7 @@ use emulator::host::Host;
 use emulator::line::Line;
 use rvmm_bench::report::Report;
 use rvmm_tests::Setup;
+use rvmm_tests::part::{PartRepair, part_is_repaired};
 use rvmm_tests::setup::log_directory;
 
 use crate::{DISK, GUEST, LIFETIME, figure};
@@ -27,35 +28,25 @@ struct Way {
 }
 
 enum How {
-    /// A part that is repaired alone, and says so in these words.
-    Part(Fault, &'static str),
-    /// All of it.
-    Whole(Fault),
+    /// By a fault, of a part that is repaired alone or of all of it.
+    Fault(Fault),
     /// It is built anew because somebody wants it.
     Rebuild,
 }
 
 const WAYS: [Way; 7] = [
-    Way {
-        name: "driver/crash",
-        how: How::Part(Fault::DriverCrash, "driver restarted"),
-        aim: Some(REPAIR_US),
-    },
-    Way { name: "driver/hang", how: How::Part(Fault::DriverHang, "driver restarted"), aim: Some(REPAIR_US) },
-    Way {
-        name: "backend/crash",
-        how: How::Part(Fault::BackendCrash, "backend restarted"),
-        aim: Some(REPAIR_US),
-    },
-    Way {
-        name: "backend/hang",
-        how: How::Part(Fault::BackendHang, "backend restarted"),
-        aim: Some(REPAIR_US),
-    },
-    Way { name: "uk/crash", how: How::Whole(Fault::Ud2), aim: Some(REPAIR_US) },
-    Way { name: "uk/hang", how: How::Whole(Fault::TightLoop), aim: Some(REPAIR_US) },
-    Way { name: "uk/rebuild", how: How::Rebuild, aim: None },
+    way("driver/crash", How::Fault(Fault::DriverCrash), Some(REPAIR_US)),
+    way("driver/hang", How::Fault(Fault::DriverHang), Some(REPAIR_US)),
+    way("backend/crash", How::Fault(Fault::BackendCrash), Some(REPAIR_US)),
+    way("backend/hang", How::Fault(Fault::BackendHang), Some(REPAIR_US)),
+    way("uk/crash", How::Fault(Fault::Ud2), Some(REPAIR_US)),
+    way("uk/hang", How::Fault(Fault::TightLoop), Some(REPAIR_US)),
+    way("uk/rebuild", How::Rebuild, None),
 ];
+
+const fn way(name: &'static str, how: How, aim: Option<u64>) -> Way {
+    Way { name, how, aim }
+}
 
 /// What one way to fail came to, once.
 struct Outcome {
@@ -93,16 +84,19 @@ fn fail(host: &mut Host, how: &How) -> Result<Outcome> {
     host.begin_chapter();
     let inject = |fault| Command::Inject { component: DISK.into(), fault, argument: None };
     let (detect_us, repair_us) = match how {
-        How::Part(fault, says) => {
+        How::Fault(fault) => {
             host.command(&inject(*fault))?;
-            let event = host.wait_for(&component(DISK).logs(says))?;
-            let What::Log { msg, .. } = &event.what else { bail!("{event} is no line of a log") };
-            (figure(msg, "detect_us")?, figure(msg, "repair_us")?)
-        }
-        How::Whole(fault) => {
-            host.command(&inject(*fault))?;
-            let repaired = host.wait_for(&component(DISK).is_repaired())?;
-            times(&host.events(), &repaired)?
+            match part_is_repaired(DISK, *fault) {
+                Some(repaired) => {
+                    let event = host.wait_for(&repaired)?;
+                    let repair = PartRepair::of(&event).with_context(|| format!("{event} has no times"))?;
+                    (repair.detect_us(), repair.recover_us())
+                }
+                None => {
+                    let repaired = host.wait_for(&component(DISK).is_repaired())?;
+                    times(&host.events(), &repaired)?
+                }
+            }
         }
         How::Rebuild => {
             host.command(&Command::Restart { component: DISK.into(), rung: Rung::Rebuild })?;
