@@ -42,7 +42,7 @@ fn a_guest_outlives_root() {
 #[test]
 fn guests_crash() {
     let crashes = |name, action: &str| {
-        let guest = Guest::new(name).memory_mib(64).does("quiet task=crash");
+        let guest = Guest::new(name).memory_mib(80).does("quiet task=crash");
         guest.with(format_args!("on_crash = {action:?}"))
     };
     let guests = [
@@ -165,7 +165,7 @@ macro_rules! boots {
 boots! {
     debian_12_cloud: "bookworm-guest", 128 MiB, 1 vCPUs, V4_17;
     debian_12_cloud_with_two_vcpus: "bookworm-guest", 128 MiB, 2 vCPUs, V4_17;
-    debian_12_cloud_in_64_mib: "bookworm-guest", 64 MiB, 1 vCPUs, V4_20;
+    debian_12_cloud_in_80_mib: "bookworm-guest", 80 MiB, 1 vCPUs, V4_20;
     debian_12: "bookworm-kernel", 128 MiB, 1 vCPUs, V4_17;
     debian_12_with_two_vcpus: "bookworm-kernel", 128 MiB, 2 vCPUs, V4_20;
     debian_13_cloud: "trixie-guest", 128 MiB, 1 vCPUs, V4_20;

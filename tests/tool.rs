@@ -94,7 +94,7 @@ fn dies_at_step(host: &mut Host, steps: u64, command: &str, state: &str) -> bool
 fn the_toolstack_dies_at_every_step() {
     const RUNNING: &str = "guest: running, d5";
     const NONE: &str = "0 VMs";
-    let mut host = boot("tool-dies", Guest::new("guest").memory_mib(64));
+    let mut host = boot("tool-dies", Guest::new("guest").memory_mib(80));
     without_guests(&mut host);
     let (before, nodes) = (host.free(), host.count_nodes());
     let mut deaths = [0; 3];
