@@ -158,8 +158,8 @@ fn a_console_is_complete_whoever_dies() {
 fn guests_come_and_go() {
     let names: Vec<String> =
         (0..number("RVMM_GUESTS", GUESTS)).map(|number| format!("guest-{number}")).collect();
-    let system = host_with(&[Guest::new("guest").memory_mib(64)]);
-    let memory_mib = Some(512 + 80 * names.len() as u32);
+    let system = host_with(&[Guest::new("guest").memory_mib(80)]);
+    let memory_mib = Some(512 + 96 * names.len() as u32);
     let mut host = Host::boot("tool-many", Setup { system, memory_mib, ..Setup::default() });
     without_guests(&mut host);
     let (before, nodes) = (host.free(), host.count_nodes());
