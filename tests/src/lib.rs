@@ -11,6 +11,7 @@
 //! host.wait_for(component("probe.0").is_repaired_by(Rung::MicroReboot));
 //! ```
 
+pub mod api;
 pub mod disk;
 pub mod flip;
 pub mod guest;

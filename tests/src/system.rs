@@ -11,10 +11,14 @@ use emulator::artifacts::Artifacts;
 use guest_files::{Folders, GuestFiles};
 use xlcfg::Config;
 
+use crate::api::SECRET;
 use crate::guest::{Guest, Packed};
 
 /// Bytes of a page, the unit of memory sizes in a description.
 const PAGE_BYTES: u32 = 4096;
+
+/// What stands in the arguments of a component that serves the API, whose keys come from a secret.
+const SERVES_API: &str = "ip=";
 
 /// A system description, with the configurations of its guests.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -91,6 +95,9 @@ pub const DISK: System = system!("disk.toml");
 
 /// XenStore with two replicas, the unikernels of network and disks, and the toolstack.
 pub const WHOLE: System = system!("whole.toml");
+
+/// XenStore, a network card, and the toolstack with the management API on the network.
+pub const API: System = system!("api.toml");
 
 /// Two probes that ask root's broker, one of them for what it may not have, and one apart.
 pub const BROKER: System = system!("broker.toml");
@@ -189,6 +196,9 @@ impl System {
             writer.image(name, read(&artifacts.image(name.as_str()))?);
             writer.symbols(name, read(&artifacts.symbols(name.as_str()))?);
         }
+        for component in description.components.iter().filter(|one| one.args.contains(SERVES_API)) {
+            writer.secret(&component.name, SECRET);
+        }
         let files = artifacts.target().join("guests");
         let configs = path.parent().unwrap_or(path);
         let folders = Folders { configs, files: &files };
@@ -231,7 +241,7 @@ mod tests {
     fn every_description_keeps_the_rules_on_every_host() {
         let store = [STORE, STORE_ALONE, STORE_OF_10_000, STORE_OF_100_000];
         let others = [PROBES, LADDER, SOAK, DEVICES, SHARING, BROKER, MEASURED];
-        let with_guests = [TOOL, DISK, WHOLE].map(|system| system.starting(&[Guest::new("guest")]));
+        let with_guests = [TOOL, DISK, WHOLE, API].map(|system| system.starting(&[Guest::new("guest")]));
         for system in store.into_iter().chain(others).chain(with_guests).chain([*IN_SERVICE]) {
             for processors in [1, 2] {
                 let setup = Setup { system, processors, ..Setup::default() };

@@ -10,6 +10,9 @@ use crate::workspace::{Crate, Workspace};
 /// The only target: Xen runs ordinary x86-64 code, and this one comes with every toolchain.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// The program that is dom0's kernel: Xen loads it, so it is a file of its own and not in the archive.
+pub(crate) const ROOT: &str = "root";
+
 /// How a unikernel is compiled and linked.
 const UK_FLAGS: [&str; 8] = [
     // It is loaded where it was linked for, so nothing has to be relocated at run time.
@@ -133,6 +136,13 @@ pub(crate) fn fetch(workspace: &Workspace) -> Command {
 /// The arguments that select `crates`.
 pub(crate) fn packages(crates: &[Crate]) -> impl Iterator<Item = &str> {
     crates.iter().flat_map(|one| ["--package", one.name.as_str()])
+}
+
+/// Crates for Xen, in the groups that [`unikernel`] is to be called for one by one: root, and the others. In one call root would get
+/// what the others want of the crates that they share, and one of them wants a heap: root has none, and does not link with it.
+pub(crate) fn apart(crates: &[Crate]) -> [Vec<Crate>; 2] {
+    let (root, others) = crates.iter().cloned().partition(|one| one.name == ROOT);
+    [root, others]
 }
 
 /// Where [`unikernel`]'s `build` leaves the program `name`.

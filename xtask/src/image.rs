@@ -1,22 +1,24 @@
 //! What a host boots: root's kernel, and the archive with the system description and the unikernels in it.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use description::{ArchiveWriter, Description, Name, encode_symbols};
 use guest_files::{Folders, GuestFileError};
 
-use crate::cargo;
+use crate::cargo::{self, ROOT};
 use crate::elf::{self, ElfError};
 use crate::process::{self, ProcessError};
 use crate::workspace::{Workspace, WorkspaceError};
 
 /// The system description, at the top of the checkout.
 const DESCRIPTION: &str = "rvmm.toml";
-/// The program that is dom0's kernel; Xen loads it, so it is a file of its own and not in the archive.
-const ROOT: &str = "root";
-
+/// What the keys of the management API come from, in hexadecimal: made once, and beside the archive that holds it too.
+const SECRET: &str = "rvmm.secret";
+/// What stands in the arguments of a component that serves the API.
+const SERVES_API: &str = "ip=";
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ImageError {
@@ -89,7 +91,8 @@ pub(crate) fn build(workspace: &Workspace) -> Result<Description, ImageError> {
         replace(&folder.join(format!("{}.symbols", program.name.as_str())), &program.symbols)?;
     }
     let files = Folders { configs: workspace.root(), files: &workspace.guests() };
-    replace(&folder.join("rvmm.archive"), &archive(&description, &programs, files)?)?;
+    let secret = secret(&folder.join(SECRET))?;
+    replace(&folder.join("rvmm.archive"), &archive(&description, &programs, files, secret)?)?;
     Ok(description)
 }
 
@@ -102,7 +105,9 @@ fn read_description(workspace: &Workspace) -> Result<Description, ImageError> {
 /// Compiles every crate under `uk/`.
 fn programs(workspace: &Workspace) -> Result<Vec<Program>, ImageError> {
     let crates = workspace.crates("uk")?;
-    process::run(cargo::unikernel(workspace, "build").args(cargo::packages(&crates)))?;
+    for group in cargo::apart(&crates) {
+        process::run(cargo::unikernel(workspace, "build").args(cargo::packages(&group)))?;
+    }
     crates.iter().map(|one| read_program(&one.name, &cargo::unikernel_output(workspace, &one.name))).collect()
 }
 
@@ -123,6 +128,7 @@ fn archive(
     description: &Description,
     programs: &[Program],
     folders: Folders<'_>,
+    secret: [u8; 32],
 ) -> Result<Vec<u8>, ImageError> {
     let mut writer = ArchiveWriter::new(description);
     for component in &description.components {
@@ -144,8 +150,43 @@ fn archive(
             writer.symbols(&program.name, program.symbols.clone());
         }
     }
+    for component in description.components.iter().filter(|one| one.args.contains(SERVES_API)) {
+        writer.secret(&component.name, secret);
+    }
     guest_files::add(description, folders, &mut writer)?;
     Ok(writer.finish())
+}
+
+/// The secret in a file, which is made if there is none, for its owner alone.
+fn secret(path: &Path) -> Result<[u8; 32], ImageError> {
+    let error = |source| ImageError::File { path: path.to_path_buf(), source };
+    match fs::read_to_string(path) {
+        Ok(text) => {
+            return from_hex(text.trim()).ok_or_else(|| error(io::ErrorKind::InvalidData.into()));
+        }
+        Err(source) if source.kind() != io::ErrorKind::NotFound => return Err(error(source)),
+        Err(_) => {}
+    }
+    let mut secret = [0; 32];
+    let mut make = || {
+        File::open("/dev/urandom")?.read_exact(&mut secret)?;
+        let text: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+    };
+    make().map_err(error)?;
+    Ok(secret)
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != bytes.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 /// Writes a file as a whole: who reads it at the same time sees the old content or the new.
@@ -182,7 +223,7 @@ mod tests {
     #[test]
     fn the_archive_holds_what_the_description_names_and_roots_symbols() {
         let programs = ["net", "probe", "root"].map(program);
-        let bytes = archive(&described(&["probe", "probe"]), &programs, nowhere()).unwrap();
+        let bytes = archive(&described(&["probe", "probe"]), &programs, nowhere(), [0; 32]).unwrap();
         let archive = Archive::parse(&bytes).unwrap();
         assert_eq!(archive.image("probe"), Some(&b"probe"[..]));
         assert_eq!(archive.image("net"), None);
@@ -195,10 +236,23 @@ mod tests {
 
     #[test]
     fn an_image_that_nothing_makes_is_reported_with_what_there_is() {
-        let error =
-            archive(&described(&["xenstore"]), &["probe", "root"].map(program), nowhere()).unwrap_err();
+        let error = archive(&described(&["xenstore"]), &["probe", "root"].map(program), nowhere(), [0; 32])
+            .unwrap_err();
         let text = error.to_string();
         assert!(text.contains("`xenstore`") && text.contains("probe, root"), "{text}");
+    }
+
+    #[test]
+    fn a_secret_is_made_once_and_for_its_owner() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(SECRET);
+        let made = secret(&path).unwrap();
+        assert_ne!(made, [0; 32]);
+        assert_eq!(secret(&path).unwrap(), made);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        fs::write(&path, "no secret").unwrap();
+        assert!(secret(&path).is_err());
     }
 
     #[test]

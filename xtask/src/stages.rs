@@ -121,10 +121,10 @@ fn clippy(workspace: &Workspace) -> Result<(), Error> {
         "--deny",
         "warnings",
     ]))?;
-    let uks = workspace.crates_in(&workspace::UK_FOLDERS)?;
-    process::run(
-        cargo::unikernel(workspace, "clippy").args(cargo::packages(&uks)).args(["--", "--deny", "warnings"]),
-    )?;
+    for group in cargo::apart(&workspace.crates_in(&workspace::UK_FOLDERS)?) {
+        let mut command = cargo::unikernel(workspace, "clippy");
+        process::run(command.args(cargo::packages(&group)).args(["--", "--deny", "warnings"]))?;
+    }
     Ok(())
 }
 

@@ -181,7 +181,7 @@ routes! {
         [number("from", "The position of the first byte. 0, the earliest that is kept, if nothing is said."), WAIT]
         "What the guest has written to its console, as far as it is kept.";
     WriteConsole "writeConsole" Post "/v1/vms/{name}/console" Operator, Body::Bytes => Ok Body::Json("Done"), []
-        "Writes to the guest's console.";
+        "Types a line into the guest's console: the body is the line, without its end.";
     ListComponents "listComponents" Get "/v1/components" Viewer, Body::None => Ok Body::Json("Components"), []
         "All components: state, incarnation, heartbeats.";
     RestartComponent "restartComponent" Post "/v1/components/{name}/restart" Admin, Body::None => Accepted Body::Json("Done"),

@@ -227,6 +227,16 @@ impl<W: Words> Kept<W> {
         Some((plain(&line), position.wrapping_add(line.len() as u32)))
     }
 
+    /// At most `most` of the bytes that are still kept, shown or not, from `from` on, or from the oldest where that is not kept; and the
+    /// position of the first.
+    pub fn bytes(&self, from: u32, most: usize) -> (u32, Vec<u8>) {
+        let (oldest, taken) = (self.oldest(), self.positions().taken);
+        let is_kept = from.wrapping_sub(oldest) <= taken.wrapping_sub(oldest);
+        let first = if is_kept { from } else { oldest };
+        let count = (taken.wrapping_sub(first) as usize).min(most) as u32;
+        (first, (0..count).map(|offset| self.get(first.wrapping_add(offset))).collect())
+    }
+
     /// Whether everything that was taken has been shown.
     pub fn is_shown(&self) -> bool {
         let Positions { taken, shown } = self.positions();

@@ -5,6 +5,7 @@
 //! ```text
 //! /tool/UUID/name              what the operator calls the VM
 //! /tool/UUID/guest             which guest of the system description it is made from
+//! /tool/UUID/config            its configuration, if that is not the guest's own
 //! /tool/UUID/phase             where it is in its life
 //! /tool/UUID/domain            its domain: number, frame and port of the ring to XenStore, frame and port of the console
 //! /tool/UUID/device/KIND/ID    a device, as xl.cfg would say it
@@ -62,6 +63,8 @@ pub struct Record {
     pub name: String,
     /// Which guest of the system description it is made from.
     pub guest: String,
+    /// Its configuration, as `xl.cfg` has it; none if it is that of the guest.
+    pub config: Option<String>,
     /// Where it is in its life.
     pub phase: Phase,
     /// Its domain, as long as XenStore has nodes of it.
@@ -89,6 +92,9 @@ impl Record {
         let path = self.path();
         changes.write(format!("{path}/name"), &self.name);
         changes.write(format!("{path}/guest"), &self.guest);
+        if let Some(config) = &self.config {
+            changes.write(format!("{path}/config"), config);
+        }
         for (id, device) in &self.devices {
             self.enter_device(*id, device, changes);
         }
@@ -200,7 +206,8 @@ async fn read_record<D: Doorbell>(session: &mut Session<'_, D>, uuid: Uuid) -> R
     let starts = text(session, &format!("{path}/crashes")).await?;
     let Some(starts) = starts.and_then(|text| text.parse().ok()) else { return Ok(None) };
     let (domain, devices, leaving) = (None, BTreeMap::new(), Vec::new());
-    let mut record = Record { uuid, name, guest, phase, domain, devices, leaving, starts };
+    let config = text(session, &format!("{path}/config")).await?;
+    let mut record = Record { uuid, name, guest, config, phase, domain, devices, leaving, starts };
     if let Some(text) = text(session, &format!("{path}/domain")).await? {
         let Ok(domain) = text.parse() else { return Ok(None) };
         record.domain = Some(domain);

@@ -1,8 +1,12 @@
 //! All VMs of a host, and what drives them.
 
 mod advance;
+mod inform;
 mod operate;
 mod recover;
+
+pub use inform::VmInfo;
+pub use operate::Refused;
 
 use crate::broker::Broker;
 use crate::changes::Changes;
@@ -252,6 +256,11 @@ impl<'a, W: World> Toolstack<'a, W> {
             log::error!("{guest}: the system description has no such guest");
             return None;
         };
-        Config::read(&text).inspect_err(|mistake| log::error!("{guest}: its configuration: {mistake}")).ok()
+        self.read_config(guest, &text)
+    }
+
+    /// The configuration that a text is, if it is one.
+    fn read_config(&self, whose: &str, text: &str) -> Option<Config> {
+        Config::read(text).inspect_err(|mistake| log::error!("{whose}: its configuration: {mistake}")).ok()
     }
 }

@@ -1,5 +1,28 @@
 //! What the system description tells the toolstack, by its `args`.
 
+use core::net::Ipv4Addr;
+
+/// The port of the API, where nothing is said.
+const PORT: u16 = 7800;
+
+/// The memory of the cable to the network, where nothing is said.
+const CABLE: &str = "cable";
+
+/// Where the API is served.
+#[derive(Clone, Copy, Debug)]
+pub struct Listen {
+    /// The memory of the cable to the network.
+    pub cable: &'static str,
+    /// This program's address.
+    pub address: Ipv4Addr,
+    /// How many bits of it are the network's.
+    pub prefix: u8,
+    /// Who leads to other networks.
+    pub gateway: Option<Ipv4Addr>,
+    /// The TCP port.
+    pub port: u16,
+}
+
 /// The arguments.
 #[derive(Debug)]
 pub struct Arguments {
@@ -9,20 +32,46 @@ pub struct Arguments {
     pub net: Option<&'static str>,
     /// The component that serves disks.
     pub disk: Option<&'static str>,
+    /// Where the API is served, if it is to be.
+    pub listen: Option<Listen>,
 }
 
 impl Arguments {
     /// Reads the words of `text`; one that is not known is reported and passed over.
     pub fn parse(text: &'static str) -> Self {
-        let mut arguments = Self { store: "store.tool", net: None, disk: None };
+        let mut arguments = Self { store: "store.tool", net: None, disk: None, listen: None };
+        let (mut address, mut gateway, mut port, mut cable) = (None, None, PORT, CABLE);
         for word in text.split_ascii_whitespace() {
-            match word.split_once('=').filter(|(_, value)| !value.is_empty()) {
-                Some(("store", name)) => arguments.store = name,
-                Some(("net", name)) => arguments.net = Some(name),
-                Some(("disk", name)) => arguments.disk = Some(name),
-                _ => log::warn!("`{word}` among the arguments means nothing to the toolstack"),
+            let is_known = match word.split_once('=').filter(|(_, value)| !value.is_empty()) {
+                Some(("store", name)) => set(&mut arguments.store, Some(name)),
+                Some(("net", name)) => set(&mut arguments.net, Some(Some(name))),
+                Some(("disk", name)) => set(&mut arguments.disk, Some(Some(name))),
+                Some(("ip", text)) => set(&mut address, network(text).map(Some)),
+                Some(("gw", text)) => set(&mut gateway, text.parse().ok().map(Some)),
+                Some(("port", text)) => set(&mut port, text.parse().ok()),
+                Some(("cable", name)) => set(&mut cable, Some(name)),
+                _ => false,
+            };
+            if !is_known {
+                log::warn!("`{word}` among the arguments means nothing to the toolstack");
             }
         }
+        arguments.listen = address.map(|(address, prefix)| Listen { cable, address, prefix, gateway, port });
         arguments
     }
+}
+
+/// Sets what could be read. Answers whether it could.
+fn set<T>(place: &mut T, value: Option<T>) -> bool {
+    let is_known = value.is_some();
+    if let Some(value) = value {
+        *place = value;
+    }
+    is_known
+}
+
+/// An address with its prefix, such as `10.0.2.16/24`.
+fn network(text: &str) -> Option<(Ipv4Addr, u8)> {
+    let (address, prefix) = text.split_once('/')?;
+    Some((address.parse().ok()?, prefix.parse().ok().filter(|prefix| *prefix <= 32)?))
 }

@@ -152,6 +152,14 @@ impl Consoles {
         }
     }
 
+    /// At most `most` bytes of a console that are still kept, from `from` on or from the oldest, and the position of the first; none
+    /// if the console is not shown.
+    pub fn bytes(&self, domid: Domid, from: u32, most: usize) -> Option<(u32, Vec<u8>)> {
+        let all = self.0.borrow();
+        let console = all.consoles.iter().find(|console| console.domid == domid)?;
+        Some(console.memory.bytes(from, most))
+    }
+
     /// Takes and shows, for ever.
     pub async fn run(&self) {
         loop {

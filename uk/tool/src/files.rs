@@ -20,6 +20,8 @@ pub struct Files {
     guests: Vec<Guest>,
     /// The names of the components, in the order of their domains, from 1.
     components: Vec<String>,
+    /// What the keys of this component's interface come from.
+    secret: Option<[u8; 32]>,
 }
 
 /// A guest of the description.
@@ -59,7 +61,7 @@ impl Files {
     /// Finds all of it. Kernels and ramdisks are mapped, not copied.
     pub async fn read(uk: &Uk) -> Result<Self, FilesError> {
         let Some(archive) = uk.boot_archive() else {
-            return Ok(Self { archive: None, guests: Vec::new(), components: Vec::new() });
+            return Ok(Self { archive: None, guests: Vec::new(), components: Vec::new(), secret: None });
         };
         let first =
             archive.bytes(0..Directory::MAX_BYTES.min(archive.len())).await.ok_or(FilesError::Short)?;
@@ -86,7 +88,12 @@ impl Files {
             });
         }
         let components = description.components.iter().map(|component| component.name.as_str().to_string());
-        Ok(Self { archive: Some(archive), guests, components: components.collect() })
+        let components = components.collect();
+        let secret = match directory.find(Kind::Secret, uk.info().name()) {
+            Some(range) => archive.bytes(range).await.and_then(|bytes| bytes.try_into().ok()),
+            None => None,
+        };
+        Ok(Self { archive: Some(archive), guests, components, secret })
     }
 
     /// The domain of a component.
@@ -97,6 +104,11 @@ impl Files {
             log::error!("the system description has no component {name}");
         }
         index.map(|index| Domid(index as u16 + 1))
+    }
+
+    /// What the keys of this component's interface come from, if the archive has it.
+    pub const fn secret(&self) -> Option<[u8; 32]> {
+        self.secret
     }
 
     /// The guests.

@@ -7,6 +7,7 @@
 //!   archive ---- files: kernels, ... ------+
 //!
 //!   guests' rings --- consoles --- root's console, line by line
+//!   network -------- api ----------+-- what operators ask for
 //! ```
 //!
 //! What is in brackets is `lib/toolstack`. Arguments are words:
@@ -16,6 +17,10 @@
 //! | `store=MEMORY` | the memory of the ring to XenStore; `store.tool` if nothing is said |
 //! | `net=COMPONENT` | who serves network interfaces; guests have none if nothing is said |
 //! | `disk=COMPONENT` | who serves disks; guests have none if nothing is said |
+//! | `ip=ADDRESS/PREFIX` | where the management API is served; nowhere if nothing is said |
+//! | `gw=ADDRESS` | who leads from there to other networks |
+//! | `port=NUMBER` | the API's TCP port; 7800 if nothing is said |
+//! | `cable=MEMORY` | the memory of the cable to `net`; `cable` if nothing is said |
 //!
 //! The operator's commands (`toolstack::command`) come over root's console: `tell tool create web`.
 
@@ -24,22 +29,37 @@
 
 extern crate alloc;
 
+mod api;
 mod arguments;
 mod consoles;
 mod files;
 mod host;
 
+use crate::api::{Ask, Desk, Reply};
 use crate::arguments::Arguments;
 use crate::consoles::Consoles;
 use crate::files::Files;
 use crate::host::ThisHost;
-use broker::Client;
+use ::broker::Client;
+use alloc::string::String;
+use alloc::vec;
+use alloc::vec::Vec;
 use core::cell::Cell;
-use libos::futures::join::join3;
+use core::sync::atomic::AtomicU64;
+use libos::event::Event;
+use libos::futures::join::join4;
+use libos::futures::select::{Either, select};
 use libos::uk_abi::fault::Fault;
 use libos::{Spawner, Uk, fault, store};
 use toolstack::command::Order;
-use toolstack::{Broker, Command, Host, Toolstack};
+use toolstack::{Broker, Command, Host, Refused, Toolstack};
+
+/// The way to root.
+type RootBroker = Broker<&'static [AtomicU64], Event>;
+
+/// From where on what the API asks for is numbered. Root's numbers have the count of its lines in their upper half, and do not come so
+/// far.
+const API_NUMBERS: u64 = 1 << 63;
 
 libos::main!(main);
 
@@ -53,7 +73,10 @@ async fn main(_spawner: Spawner, uk: Uk) {
         Err(error) => panic!("{error}"),
     };
     let world = ThisHost { files, consoles, steps_left: Cell::new(None) };
-    join3(control(&uk, &arguments, &world), world.consoles.run(), faults(&world)).await;
+    let desk = Desk::new();
+    let api = api::run(&uk, arguments.listen, world.files.secret(), &desk, &world.consoles);
+    let control = control(&uk, &arguments, &world, &desk);
+    join4(control, world.consoles.run(), faults(&world), api).await;
 }
 
 /// Has this life end at the step that somebody wants it to end at.
@@ -70,7 +93,7 @@ async fn faults(world: &ThisHost) {
 }
 
 /// Drives the VMs for ever. An error of XenStore ends this life; the next goes on from the journal.
-async fn control(uk: &Uk, arguments: &Arguments, world: &ThisHost) {
+async fn control(uk: &Uk, arguments: &Arguments, world: &ThisHost, desk: &Desk) {
     let Some(session) = store::connect(uk, arguments.store).await else {
         panic!("nobody shares {}", arguments.store)
     };
@@ -94,6 +117,8 @@ async fn control(uk: &Uk, arguments: &Arguments, world: &ThisHost) {
     world.consoles.drop_leftovers();
     let mut toolstack = done(toolstack);
     log::info!("the toolstack is up, with {} VMs", toolstack.list().count());
+    // No two lives of this program have the same numbers.
+    let mut number = API_NUMBERS | uk.info().incarnation << 32;
     loop {
         done(toolstack.turn().await);
         while let Some((number, line)) = uk.told() {
@@ -111,8 +136,55 @@ async fn control(uk: &Uk, arguments: &Arguments, world: &ThisHost) {
                 uk.take_told(number);
             }
         }
-        done(toolstack.wait().await);
+        match select(toolstack.wait(), desk.next()).await {
+            Either::First(waited) => done(waited),
+            Either::Second((connection, ask)) => {
+                number += 1;
+                let reply = carry_out(&mut toolstack, &broker, ask, number).await;
+                desk.reply(connection, done(reply));
+            }
+        }
     }
+}
+
+/// Does what somebody asks for at the API's desk. What is asked for has a number of its own.
+async fn carry_out(
+    toolstack: &mut Toolstack<'_, ThisHost>,
+    broker: &RootBroker,
+    ask: Ask,
+    number: u64,
+) -> Result<Reply, store::Error> {
+    let done = match ask {
+        Ask::List => {
+            let mut vms = Vec::new();
+            for index in 0..toolstack.count() {
+                vms.extend(toolstack.inform(index).await);
+            }
+            Ok(Reply::Vms(vms))
+        }
+        Ask::Vm(name) => vm(toolstack, name).await,
+        Ask::Create(config) => match toolstack.create_from(&config).await {
+            Ok(name) => vm(toolstack, name).await,
+            Err(refused) => Err(refused),
+        },
+        Ask::Do(command) => toolstack.carry_out(command, number).await.map(|()| Reply::Done),
+        Ask::Root(request) => Ok(Reply::Root(broker.ask(&request).await)),
+    };
+    match done {
+        Err(Refused::Store(error)) => Err(error),
+        Err(refused) => Ok(Reply::Refused(refused)),
+        Ok(reply) => Ok(reply),
+    }
+}
+
+/// What there is to say of a VM.
+async fn vm(toolstack: &Toolstack<'_, ThisHost>, name: String) -> Result<Reply, Refused> {
+    let index = toolstack.index_of(&name);
+    let info = match index {
+        Some(index) => toolstack.inform(index).await,
+        None => None,
+    };
+    info.map(|info| Reply::Vms(vec![info])).ok_or(Refused::NoVm(name))
 }
 
 fn done<T>(result: Result<T, store::Error>) -> T {

@@ -16,6 +16,10 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 use thiserror::Error;
 use xenstore_session::{Error, Transaction};
+use xlcfg::Config;
+
+/// Bytes of a configuration: XenStore, where it is journalled, takes 4 KiB in a node.
+const MAX_CONFIG: usize = 3072;
 
 /// Why something that the operator wants is not done.
 #[derive(Debug, Error)]
@@ -67,19 +71,33 @@ pub enum Refused {
         /// Why.
         why: NotTyped,
     },
+    /// A configuration has a mistake.
+    #[error("the configuration: {0}")]
+    Mistake(String),
+    /// No guest of the description has such a kernel, with that ramdisk.
+    #[error("no guest of the system description has the kernel {0}, with that ramdisk")]
+    NoKernel(String),
     /// XenStore's.
     #[error(transparent)]
     Store(#[from] Error),
 }
 
-impl<W: World> Toolstack<'_, W> {
+impl<'a, W: World> Toolstack<'a, W> {
     /// Does what the operator wants, or begins to. What is refused, and why, is said in the log. `number` is the command's own, and not
     /// 0: by it a line for a guest is known that a life has been asked for which has ended meanwhile.
     ///
     /// # Errors
     /// XenStore's.
     pub async fn operate(&mut self, command: Command, number: u64) -> Result<(), Error> {
-        let done = match command {
+        said(self.carry_out(command, number).await)
+    }
+
+    /// The same for whoever wants to know why something is refused.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn carry_out(&mut self, command: Command, number: u64) -> Result<(), Refused> {
+        match command {
             Command::List => {
                 for (name, phase, domid) in self.list() {
                     log::info!(
@@ -94,19 +112,14 @@ impl<W: World> Toolstack<'_, W> {
                 log::info!("XenStore has {} nodes", self.count_nodes().await?);
                 Ok(())
             }
-            Command::Create { guest, name } => return self.create(&guest, name, false).await,
+            Command::Create { guest, name } => {
+                let vm = self.new_vm(&guest, name)?;
+                self.begin(vm, Changes::new()).await
+            }
             Command::On { name, order } => match self.find(&name) {
                 Some(index) => self.order(index, order, number).await,
                 None => Err(Refused::NoVm(name)),
             },
-        };
-        match done {
-            Ok(()) => Ok(()),
-            Err(Refused::Store(error)) => Err(error),
-            Err(refused) => {
-                log::error!("refused: {refused}");
-                Ok(())
-            }
         }
     }
 
@@ -126,26 +139,46 @@ impl<W: World> Toolstack<'_, W> {
         Ok(count)
     }
 
-    /// Makes a VM from a guest of the description. With `at_start`, it is noted that this was done.
-    pub(super) async fn create(
-        &mut self,
-        guest: &str,
-        name: Option<String>,
-        at_start: bool,
-    ) -> Result<(), Error> {
-        let mut changes = Changes::new();
-        if at_start {
-            journal::enter_started(guest, &mut changes);
+    /// Makes a VM from a configuration, as `xl.cfg` has it. Its kernel and ramdisk are those of the guest of the description which
+    /// it names as its kernel, or which has the same. Answers its name.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub async fn create_from(&mut self, text: &str) -> Result<String, Refused> {
+        if text.len() > MAX_CONFIG {
+            return Err(Refused::TooMuch {
+                what: "bytes of a configuration",
+                asked: text.len() as u64,
+                most: MAX_CONFIG as u64,
+            });
         }
-        match self.new_vm(guest, name) {
-            Ok(vm) => {
-                vm.record.enter(&mut changes);
-                self.make(changes).await?;
-                log::info!("{}: {}", vm.record.name, vm.record.phase);
-                self.vms.push(vm);
-                self.has_moved = true;
-                Ok(())
-            }
+        let config = Config::read(text).map_err(|mistake| Refused::Mistake(format!("{mistake}")))?;
+        let Some(guest) = self.guest_with(&config) else {
+            return Err(Refused::NoKernel(config.kernel));
+        };
+        let mut vm = self.vm_of(&guest, config, None)?;
+        vm.record.config = Some(text.into());
+        let name = vm.record.name.clone();
+        self.begin(vm, Changes::new()).await?;
+        Ok(name)
+    }
+
+    /// The guest of the description whose kernel and ramdisk a configuration means.
+    fn guest_with(&self, config: &Config) -> Option<String> {
+        let has_same = |guest: &&str| {
+            let own = self.world.config(guest).and_then(|text| Config::read(&text).ok());
+            *guest == config.kernel
+                || own.is_some_and(|own| own.kernel == config.kernel && own.ramdisk == config.ramdisk)
+        };
+        self.world.guests().find(has_same).map(String::from)
+    }
+
+    /// Makes a VM from a guest of the description when the host starts, and notes that this was done.
+    pub(super) async fn create_at_start(&mut self, guest: &str) -> Result<(), Error> {
+        let mut changes = Changes::new();
+        journal::enter_started(guest, &mut changes);
+        match self.new_vm(guest, None) {
+            Ok(vm) => said(self.begin(vm, changes).await),
             Err(refused) => {
                 log::error!("refused: {refused}");
                 self.make(changes).await
@@ -153,8 +186,22 @@ impl<W: World> Toolstack<'_, W> {
         }
     }
 
+    /// Begins a VM's life.
+    async fn begin(&mut self, vm: Vm<'a>, mut changes: Changes) -> Result<(), Refused> {
+        vm.record.enter(&mut changes);
+        self.make(changes).await?;
+        log::info!("{}: {}", vm.record.name, vm.record.phase);
+        self.vms.push(vm);
+        self.has_moved = true;
+        Ok(())
+    }
+
     fn new_vm<'v>(&mut self, guest: &str, name: Option<String>) -> Result<Vm<'v>, Refused> {
         let config = self.config(guest).ok_or_else(|| Refused::Config(guest.into()))?;
+        self.vm_of(guest, config, name)
+    }
+
+    fn vm_of<'v>(&mut self, guest: &str, config: Config, name: Option<String>) -> Result<Vm<'v>, Refused> {
         let is_another = name.is_some();
         let name = name.unwrap_or_else(|| config.name.clone());
         if self.find(&name).is_some() {
@@ -174,6 +221,7 @@ impl<W: World> Toolstack<'_, W> {
             uuid,
             name,
             guest: guest.into(),
+            config: None,
             phase: Phase::Building,
             domain: None,
             devices,
@@ -197,7 +245,8 @@ impl<W: World> Toolstack<'_, W> {
                 let (domid, name) = (self.console_of(index)?, &self.vms[index].record.name);
                 let typed = self.world.type_into(domid, number, &line);
                 typed.map_err(|why| Refused::NotTyped { name: name.clone(), why })?;
-                log::info!("{name}: typed {line}");
+                // Not what: it may be a password, and the event log is everybody's who may look.
+                log::info!("{name}: a line is typed");
                 Ok(())
             }
             Order::Recall => {
@@ -325,4 +374,14 @@ impl<W: World> Toolstack<'_, W> {
         vm.leaving.insert(id, self.world.now_us() + DEVICE_PATIENCE_US);
         Ok(self.make(changes).await?)
     }
+}
+
+/// Says in the log what is refused, and why. Only an error of XenStore is one.
+fn said(done: Result<(), Refused>) -> Result<(), Error> {
+    match done {
+        Err(Refused::Store(error)) => return Err(error),
+        Err(refused) => log::error!("refused: {refused}"),
+        Ok(()) => {}
+    }
+    Ok(())
 }

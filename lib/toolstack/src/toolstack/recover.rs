@@ -54,7 +54,7 @@ impl<'a, W: World> Toolstack<'a, W> {
         }
         toolstack.drop_strangers().await?;
         for guest in world.guests().filter(|guest| !started.iter().any(|name| name == guest)) {
-            toolstack.create(guest, None, true).await?;
+            toolstack.create_at_start(guest).await?;
         }
         Ok(toolstack)
     }
@@ -74,7 +74,11 @@ impl<'a, W: World> Toolstack<'a, W> {
 
     /// Goes on with a VM that the last life has had.
     async fn take_over(&mut self, record: journal::Record) -> Result<(), Error> {
-        let Some(config) = self.config(&record.guest) else {
+        let config = match &record.config {
+            Some(text) => self.read_config(&record.name, text),
+            None => self.config(&record.guest),
+        };
+        let Some(config) = config else {
             log::error!("{}: what there is of it is taken away", record.name);
             return self.drop_unknown(record.uuid, record.domain.map(|domain| domain.domid)).await;
         };

@@ -223,6 +223,31 @@ fn a_guest_that_breaks_its_ring_is_told_from_one_that_is_silent() {
 }
 
 #[test]
+fn bytes_are_there_from_the_oldest_on_wherever_the_stream_began() {
+    for begin in [0, 1000, u32::MAX - 100] {
+        let world = World::new();
+        world.ring().output().writer().publish(begin);
+        world.ring().output().reader().consume_to(begin);
+        let kept = world.kept();
+        kept.begin(OWNER, begin);
+        let after = |count| begin.wrapping_add(count);
+        assert_eq!(kept.bytes(begin, 10), (begin, Vec::new()));
+        // A prompt is no line, and is there all the same.
+        world.write(b"login: ");
+        world.live(u64::MAX, false);
+        assert_eq!(kept.bytes(begin, 100), (begin, b"login: ".to_vec()));
+        assert_eq!(kept.bytes(after(3), 2), (after(3), b"in".to_vec()));
+        assert_eq!(kept.bytes(after(7), 2), (after(7), Vec::new()));
+        assert_eq!(kept.bytes(after(8), 2), (begin, b"lo".to_vec()));
+        // 512 bytes have room: the first 8 are gone then, of those that were shown.
+        world.write(&[b"root\n".as_slice(), &[b'x'; 507], b"\n"].concat());
+        world.live(u64::MAX, false);
+        assert_eq!(kept.bytes(begin, 4), (after(8), b"oot\n".to_vec()));
+        assert_eq!(kept.bytes(after(519), 4), (after(519), b"\n".to_vec()));
+    }
+}
+
+#[test]
 fn memory_of_one_console_is_another_s_afterwards() {
     let world = World::new();
     world.write(b"of the first");

@@ -1,0 +1,239 @@
+//! What can be typed.
+
+use api::Role;
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use std::path::PathBuf;
+
+/// What is said at the end of the help, and in the manual page.
+const AFTER: &str = "\
+Exit status: 0 if it is done; 1 if the host says no; 2 if the words make no sense; 3 if the host cannot be reached, is not the one \
+that is meant, or does not let you; 4 if this verb of xl's is not there yet.";
+
+/// Runs an R-VMM host, and is to it what xl is to Xen.
+#[derive(Debug, Parser)]
+#[command(name = "rvmm", version, after_help = AFTER, after_long_help = AFTER)]
+pub struct Cli {
+    /// The file that says where the host is and lets you in; the host of `rvmm host up` if nothing is said
+    #[arg(long, env = "RVMM_ACCESS", global = true)]
+    pub access: Option<PathBuf>,
+    /// Print JSON, as the API has it
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// A host in QEMU on this machine
+    #[command(subcommand)]
+    Host(HostVerb),
+    /// List virtual machines
+    #[command(alias = "ls")]
+    List {
+        /// Only this one, by name or domain
+        domain: Option<String>,
+    },
+    /// Show what the host has
+    Info,
+    /// Show the domain's number
+    Domid {
+        /// Its name
+        domain: String,
+    },
+    /// Show the domain's name
+    Domname {
+        /// Its number
+        domid: u16,
+    },
+    /// Make a virtual machine from a configuration
+    Create {
+        /// The file, as in xl.cfg(5); its kernel is a guest of the system description
+        config: PathBuf,
+        /// Settings that come behind those of the file, such as 'memory = 256'
+        settings: Vec<String>,
+        /// Show its console then
+        #[arg(short = 'c')]
+        console: bool,
+    },
+    /// Show what a guest writes to its console
+    Console {
+        /// Its name or domain
+        domain: String,
+        /// Show what is kept, and end
+        #[arg(long)]
+        once: bool,
+        /// Type this line first
+        #[arg(long = "type", value_name = "LINE")]
+        line: Option<String>,
+    },
+    /// Stop a guest's vCPUs
+    Pause {
+        /// Its name or domain
+        domain: String,
+    },
+    /// Let them go on
+    Unpause {
+        /// Its name or domain
+        domain: String,
+    },
+    /// Ask a guest to shut down
+    Shutdown(Stop),
+    /// Ask a guest to reboot
+    Reboot(Stop),
+    /// Take a virtual machine away at once
+    Destroy {
+        /// Its name or domain
+        domain: String,
+    },
+    /// Show the host's messages: the lines of the event log, tagged SD
+    Dmesg,
+    /// The unikernels that the host runs on
+    #[command(subcommand)]
+    Component(ComponentVerb),
+    /// Show the event log
+    Events {
+        /// The number of the first line
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+        /// Go on with what happens from now on
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Show figures, in Prometheus' text format
+    Metrics,
+    /// Print a script that completes these commands
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+    /// Not there yet
+    #[command(hide = true)]
+    VcpuList(Rest),
+    /// Not there yet
+    #[command(hide = true)]
+    NetworkList(Rest),
+    /// Not there yet
+    #[command(hide = true)]
+    NetworkAttach(Rest),
+    /// Not there yet
+    #[command(hide = true)]
+    NetworkDetach(Rest),
+    /// Not there yet
+    #[command(hide = true)]
+    BlockList(Rest),
+    /// Not there yet
+    #[command(hide = true)]
+    BlockAttach(Rest),
+    /// Not there yet
+    #[command(hide = true)]
+    BlockDetach(Rest),
+    /// Not there yet
+    #[command(hide = true)]
+    Sysrq(Rest),
+}
+
+/// Whatever is said to a verb that is not there yet.
+#[derive(Args, Debug)]
+pub struct Rest {
+    /// Whatever
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    words: Vec<String>,
+}
+
+/// How a guest is asked to stop.
+#[derive(Args, Debug)]
+pub struct Stop {
+    /// Its name or domain
+    pub domain: String,
+    /// Wait until it has
+    #[arg(short)]
+    pub wait: bool,
+    /// Seconds that it has; then it is destroyed
+    #[arg(long, default_value_t = 60)]
+    pub seconds: u64,
+}
+
+/// A host in QEMU.
+#[derive(Debug, Subcommand)]
+pub enum HostVerb {
+    /// Boot it, from what ./x build has built
+    Up(Up),
+    /// Switch it off
+    Down,
+    /// Show whether it runs
+    Status,
+    /// Print what lets somebody else in
+    Access {
+        /// As what
+        #[arg(long, default_value = "viewer")]
+        role: Role,
+    },
+    /// Run it until it is ended
+    #[command(hide = true)]
+    Run(Run),
+}
+
+/// The host to boot.
+#[derive(Args, Debug, Clone)]
+pub struct Up {
+    /// The directory that ./x build builds in
+    #[arg(long, env = "RVMM_TARGET", default_value = "target")]
+    pub target: PathBuf,
+    /// Version of Xen: 4.17 or 4.20
+    #[arg(long, default_value = "4.17")]
+    pub xen: String,
+    /// Memory in MiB
+    #[arg(long, default_value_t = 1024)]
+    pub memory: u32,
+    /// The API's port on this machine; any that is free if nothing is said
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Use KVM, if a trial shows that Xen boots with it
+    #[arg(long)]
+    pub kvm: bool,
+}
+
+/// A host that is run.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// What it is
+    #[command(flatten)]
+    pub up: Up,
+}
+
+/// Components.
+#[derive(Debug, Subcommand)]
+pub enum ComponentVerb {
+    /// Show all of them
+    List,
+    /// Restart one
+    Restart {
+        /// Which
+        name: String,
+        /// How: micro-reboot, rebuild, cascade, control-plane
+        #[arg(default_value = "micro-reboot")]
+        rung: String,
+    },
+    /// Try one again that was given up
+    Release {
+        /// Which
+        name: String,
+    },
+    /// Make one fail, where the system description allows it
+    Crash {
+        /// Which
+        name: String,
+        /// How: ud2, null-store, tight-loop ...
+        #[arg(default_value = "ud2")]
+        fault: String,
+        /// What the fault needs to know
+        #[arg(default_value_t = 0)]
+        argument: u64,
+    },
+}

@@ -1,0 +1,17 @@
+//! The operator's command, and the client that it speaks to a host with.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `access` | where a host is, by which key it is known, and which token is shown |
+//! | `client` | requests over the encrypted channel |
+//! | `cli` | what can be typed |
+//! | `verbs` | `xl`'s verbs, and ours |
+//! | `show` | what is printed, in `xl`'s form |
+//! | `host` | a host in QEMU on this machine |
+
+pub mod access;
+pub mod cli;
+pub mod client;
+pub mod host;
+pub mod show;
+pub mod verbs;

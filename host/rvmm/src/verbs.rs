@@ -1,0 +1,236 @@
+//! `xl`'s verbs, and ours, over the API.
+
+use crate::cli::{ComponentVerb, Stop, Verb};
+use crate::client::{Client, ClientError, part};
+use crate::show;
+use anyhow::{Context, Result};
+use api::Problem;
+use api::Status;
+use api::http::Method;
+use api::limits::MAX_WAIT_S;
+use api::types::{Components, Console, Done, Events, Host, Vm, Vms};
+use serde::Serialize;
+use std::fs;
+use std::io::{self, Write};
+use std::thread::sleep;
+use std::time::Duration;
+
+/// From one look to the next while something is waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// A verb of `xl`'s that is not there yet.
+#[derive(Debug, thiserror::Error)]
+#[error("this verb of xl's is not there yet; the manual's page on the rvmm command says what is")]
+pub struct NotYet;
+
+/// An operator at work.
+pub struct Operator<'o> {
+    /// The way to the host.
+    pub client: Client,
+    /// Whether JSON is to be printed.
+    pub json: bool,
+    /// Where to print.
+    pub out: &'o mut dyn Write,
+}
+
+impl Operator<'_> {
+    /// Does what a verb says.
+    ///
+    /// # Errors
+    /// A [`ClientError`], [`NotYet`], or the system's.
+    pub fn carry_out(&mut self, verb: &Verb) -> Result<()> {
+        match verb {
+            Verb::List { domain } => self.list(domain.as_deref()),
+            Verb::Info => {
+                let host: Host = self.client.get("/v1/host")?;
+                self.print(&host, show::info)
+            }
+            Verb::Domid { domain } => {
+                let vm = self.vm(domain)?;
+                let domid = vm.domid.ok_or_else(|| none(format!("{domain} has no domain just now")))?;
+                self.print(&vm, |_| format!("{domid}\n"))
+            }
+            Verb::Domname { domid } => {
+                let vm = self.vm(&domid.to_string())?;
+                self.print(&vm, |vm| format!("{}\n", vm.name))
+            }
+            Verb::Create { config, settings, console } => {
+                let text = fs::read_to_string(config).with_context(|| config.display().to_string())?;
+                self.create(&with_settings(text, settings), *console)
+            }
+            Verb::Console { domain, once, line } => {
+                if let Some(line) = line {
+                    let path = format!("/v1/vms/{}/console", part(&self.vm(domain)?.name));
+                    let Done { .. } = self.client.post(&path, line.as_bytes())?;
+                }
+                self.console(domain, *once)
+            }
+            Verb::Pause { domain } => self.order(domain, "pause"),
+            Verb::Unpause { domain } => self.order(domain, "unpause"),
+            Verb::Shutdown(stop) => self.stop(stop, "shutdown"),
+            Verb::Reboot(stop) => self.stop(stop, "reboot"),
+            Verb::Destroy { domain } => {
+                let name = self.vm(domain)?.name;
+                let done: Done = self.client.delete(&format!("/v1/vms/{}", part(&name)))?;
+                self.done(&done)
+            }
+            Verb::Dmesg => self.events(1, false),
+            Verb::Component(verb) => self.component(verb),
+            Verb::Events { from, follow } => self.events(*from, *follow),
+            Verb::Metrics => {
+                let text = self.client.ask(Method::Get, "/v1/metrics", &[])?;
+                Ok(self.out.write_all(&text)?)
+            }
+            Verb::VcpuList(_)
+            | Verb::NetworkList(_)
+            | Verb::NetworkAttach(_)
+            | Verb::NetworkDetach(_)
+            | Verb::BlockList(_)
+            | Verb::BlockAttach(_)
+            | Verb::BlockDetach(_)
+            | Verb::Sysrq(_) => Err(NotYet.into()),
+            // These need no host that runs; whoever calls this has done them.
+            Verb::Host(_) | Verb::Completions { .. } | Verb::Man => Ok(()),
+        }
+    }
+
+    fn print<T: Serialize>(&mut self, value: &T, show: impl FnOnce(&T) -> String) -> Result<()> {
+        let text = if self.json { serde_json::to_string(value)? + "\n" } else { show(value) };
+        Ok(self.out.write_all(text.as_bytes())?)
+    }
+
+    /// What is done is said where a program reads it; a person sees that nothing was refused.
+    fn done(&mut self, done: &Done) -> Result<()> {
+        self.print(done, |_| String::new())
+    }
+
+    fn vms(&mut self) -> Result<Vec<Vm>, ClientError> {
+        self.client.get("/v1/vms").map(|vms: Vms| vms.vms)
+    }
+
+    /// The VM that an operator means by a name or the number of its domain.
+    fn vm(&mut self, domain: &str) -> Result<Vm, ClientError> {
+        let is_it = |vm: &Vm| vm.name == domain || vm.domid.is_some_and(|domid| domid.to_string() == domain);
+        let unknown = || none(format!("{domain} is an invalid domain identifier"));
+        self.vms()?.into_iter().find(is_it).ok_or_else(unknown)
+    }
+
+    fn list(&mut self, domain: Option<&str>) -> Result<()> {
+        let vms = match domain {
+            Some(domain) => vec![self.vm(domain)?],
+            None => self.vms()?,
+        };
+        self.print(&Vms { vms }, |vms| show::list(&vms.vms))
+    }
+
+    fn create(&mut self, config: &str, console: bool) -> Result<()> {
+        let vm: Vm = self.client.post("/v1/vms", config.as_bytes())?;
+        self.print(&vm, |_| String::new())?;
+        if console { self.console(&vm.name, false) } else { Ok(()) }
+    }
+
+    fn order(&mut self, domain: &str, verb: &str) -> Result<()> {
+        let name = self.vm(domain)?.name;
+        let done: Done = self.client.post(&format!("/v1/vms/{}/{verb}", part(&name)), &[])?;
+        self.done(&done)
+    }
+
+    fn stop(&mut self, stop: &Stop, verb: &str) -> Result<()> {
+        let before = self.vm(&stop.domain)?;
+        self.order(&before.name, &format!("{verb}?seconds={}", stop.seconds))?;
+        // It has stopped when its domain is gone, or another has taken its place.
+        while stop.wait
+            && self
+                .vms()?
+                .iter()
+                .any(|vm| vm.name == before.name && vm.domid == before.domid && vm.domid.is_some())
+        {
+            sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    fn console(&mut self, domain: &str, once: bool) -> Result<()> {
+        let path = format!("/v1/vms/{}/console", part(&self.vm(domain)?.name));
+        let wait = if once { 0 } else { MAX_WAIT_S };
+        let mut from = 0;
+        loop {
+            let console: Console = self.client.get(&format!("{path}?from={from}&wait={wait}"))?;
+            let bytes = console.bytes().ok_or_else(|| ClientError::Strange("a console".into()))?;
+            match self.json {
+                true => writeln!(self.out, "{}", serde_json::to_string(&console)?)?,
+                false => self.out.write_all(&bytes)?,
+            }
+            self.out.flush()?;
+            if once && bytes.is_empty() {
+                return Ok(());
+            }
+            from = console.next;
+        }
+    }
+
+    fn component(&mut self, verb: &ComponentVerb) -> Result<()> {
+        match verb {
+            ComponentVerb::List => {
+                let components: Components = self.client.get("/v1/components")?;
+                self.print(&components, |all| show::components(&all.components))
+            }
+            ComponentVerb::Restart { name, rung } => self.on(name, &format!("restart?rung={}", part(rung))),
+            ComponentVerb::Release { name } => self.on(name, "release"),
+            ComponentVerb::Crash { name, fault, argument } => {
+                self.on(name, &format!("fault?kind={}&argument={argument}", part(fault)))
+            }
+        }
+    }
+
+    fn on(&mut self, component: &str, what: &str) -> Result<()> {
+        let done: Done = self.client.post(&format!("/v1/components/{}/{what}", part(component)), &[])?;
+        self.done(&done)
+    }
+
+    fn events(&mut self, mut from: u64, follow: bool) -> Result<()> {
+        let wait = if follow { MAX_WAIT_S } else { 0 };
+        loop {
+            let events: Events = self.client.get(&format!("/v1/events?from={from}&wait={wait}"))?;
+            for event in &events.events {
+                self.print(event, |event| show::event(event) + "\n")?;
+            }
+            self.out.flush()?;
+            if events.events.is_empty() && !follow {
+                return Ok(());
+            }
+            from = events.next;
+        }
+    }
+}
+
+fn none(message: String) -> ClientError {
+    ClientError::Refused(Problem::new(Status::NotFound, message))
+}
+
+/// A configuration with settings of the command line behind it, which win as with `xl`: of what is said twice, the first goes.
+fn with_settings(text: String, settings: &[String]) -> String {
+    let key = |line: &str| line.split_once('=').map(|(key, _)| key.trim().to_owned());
+    let keys: Vec<_> = settings.iter().filter_map(|setting| key(setting)).collect();
+    let is_kept = |line: &&str| key(line).is_none_or(|key| !keys.contains(&key));
+    let mut lines: Vec<&str> = text.lines().filter(is_kept).collect();
+    lines.extend(settings.iter().map(String::as_str));
+    lines.join("\n") + "\n"
+}
+
+/// Whether an error is only that nobody reads the output any more.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_the_command_line_win() {
+        let text = "name = 'web'\nmemory = 128\nkernel = 'guest'\n".to_owned();
+        let settings = ["memory=256".to_owned(), "vcpus = 2".to_owned()];
+        assert_eq!(with_settings(text, &settings), "name = 'web'\nkernel = 'guest'\nmemory=256\nvcpus = 2\n");
+    }
+}

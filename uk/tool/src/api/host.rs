@@ -1,0 +1,288 @@
+//! What is done for each operation of the API.
+
+use super::desk::{Ask, Desk, Reply};
+use super::metrics;
+use crate::consoles::Consoles;
+use ::api::limits::{CONSOLE_BYTES, EVENTS, MAX_WAIT_S};
+use ::api::types;
+use ::api::{Found, Operation, Problem, Status};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use broker::{Answer, Refusal, Request};
+use libos::clock;
+use libos::time::{Duration, Instant, Timer};
+use libos::uk_abi::fault::Fault;
+use libos::xen_abi::Domid;
+use serde::Serialize;
+use toolstack::command::Order;
+use toolstack::phase::Wish;
+use toolstack::{Command, Phase, Refused, VmInfo};
+
+/// KiB in a page.
+const PAGE_KIB: u64 = 4;
+
+/// How long a guest has to stop where nothing is said, in seconds.
+const PATIENCE_S: u64 = 60;
+
+/// From one look for news to the next.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The names of the ladder's rungs, from the cheapest.
+const RUNGS: [&str; 5] = ["part-restart", "micro-reboot", "rebuild", "cascade", "control-plane"];
+
+/// The host, as one connection sees it.
+pub struct Host<'a> {
+    /// Where the toolstack is asked.
+    pub desk: &'a Desk,
+    /// Guests' consoles.
+    pub consoles: &'a Consoles,
+    /// The connection's number.
+    pub connection: usize,
+}
+
+impl api::server::Host for Host<'_> {
+    fn now_us(&self) -> u64 {
+        clock::now_us()
+    }
+
+    async fn wait_until(&self, at_us: u64) {
+        Timer::at(Instant::from_micros(at_us)).await;
+    }
+
+    async fn carry_out(&self, found: &Found, body: &[u8]) -> Result<Vec<u8>, Problem> {
+        let name = &found.name;
+        match found.route.operation {
+            Operation::Host => json(&self.host().await?),
+            Operation::ListVms => json(&types::Vms { vms: self.vms().await? }),
+            Operation::CreateVm => json(&self.create(body).await?),
+            Operation::Vm => json(&self.vm(name).await?),
+            Operation::DestroyVm => self.order(name, Order::Destroy).await,
+            Operation::ShutdownVm => self.stop(found, Wish::PowerOff).await,
+            Operation::RebootVm => self.stop(found, Wish::Reboot).await,
+            Operation::PauseVm => self.order(name, Order::Pause).await,
+            Operation::UnpauseVm => self.order(name, Order::Unpause).await,
+            Operation::ReadConsole => self.console(found).await,
+            Operation::WriteConsole => self.give_line(name, body).await,
+            Operation::ListComponents => json(&types::Components { components: self.components().await? }),
+            Operation::RestartComponent => self.restart(found).await,
+            Operation::ReleaseComponent => {
+                let index = self.component(name).await?;
+                self.root(Request::Release { index }).await.and_then(|_| done("it is tried again"))
+            }
+            Operation::InjectFault => self.inject(found).await,
+            Operation::Events => self.events(found).await,
+            Operation::Metrics => {
+                let (host, vms) = (self.host().await?, self.vms().await?);
+                Ok(metrics::text(&host, &vms, &self.components().await?).into_bytes())
+            }
+        }
+    }
+}
+
+impl Host<'_> {
+    async fn ask(&self, ask: Ask) -> Result<Reply, Problem> {
+        match self.desk.ask(self.connection, ask).await {
+            Reply::Refused(refused) => Err(problem(&refused)),
+            reply => Ok(reply),
+        }
+    }
+
+    async fn root(&self, request: Request) -> Result<Answer, Problem> {
+        match self.ask(Ask::Root(request)).await? {
+            Reply::Root(answer) => answer.map_err(|refusal| refused_by_root(&refusal)),
+            _ => Err(strange()),
+        }
+    }
+
+    async fn host(&self) -> Result<types::Host, Problem> {
+        let Answer::Host(host) = self.root(Request::Host).await? else { return Err(strange()) };
+        Ok(types::Host {
+            xen: format!("{}.{}", host.xen.0, host.xen.1),
+            processors: host.processors,
+            total_kib: host.total_pages * PAGE_KIB,
+            free_kib: host.free_pages * PAGE_KIB,
+            uptime_us: clock::now_us(),
+        })
+    }
+
+    async fn infos(&self, ask: Ask) -> Result<Vec<VmInfo>, Problem> {
+        match self.ask(ask).await? {
+            Reply::Vms(vms) => Ok(vms),
+            _ => Err(strange()),
+        }
+    }
+
+    async fn vms(&self) -> Result<Vec<types::Vm>, Problem> {
+        Ok(self.infos(Ask::List).await?.into_iter().map(vm).collect())
+    }
+
+    async fn info(&self, name: &str) -> Result<VmInfo, Problem> {
+        self.infos(Ask::Vm(name.into())).await?.pop().ok_or_else(strange)
+    }
+
+    async fn vm(&self, name: &str) -> Result<types::Vm, Problem> {
+        self.info(name).await.map(vm)
+    }
+
+    async fn create(&self, body: &[u8]) -> Result<types::Vm, Problem> {
+        let text = core::str::from_utf8(body);
+        let text = text.map_err(|_| Problem::new(Status::BadRequest, "the configuration is not UTF-8"))?;
+        self.infos(Ask::Create(text.into())).await?.pop().map(vm).ok_or_else(strange)
+    }
+
+    async fn order(&self, name: &str, order: Order) -> Result<Vec<u8>, Problem> {
+        self.ask(Ask::Do(Command::On { name: name.into(), order })).await?;
+        done("the toolstack is at it")
+    }
+
+    async fn stop(&self, found: &Found, wish: Wish) -> Result<Vec<u8>, Problem> {
+        let seconds = found.number("seconds", PATIENCE_S)?;
+        self.order(&found.name, Order::Stop { wish, patience_us: seconds.saturating_mul(1_000_000) }).await
+    }
+
+    async fn console(&self, found: &Found) -> Result<Vec<u8>, Problem> {
+        let (from, until) = (found.number("from", 0)?, until(found)?);
+        let domid = self.info(&found.name).await?.domid;
+        let domid = domid.ok_or_else(|| Problem::new(Status::Conflict, "it has no domain just now"))?;
+        loop {
+            let kept = self.consoles.bytes(domid, from as u32, CONSOLE_BYTES);
+            let (first, bytes) =
+                kept.ok_or_else(|| Problem::new(Status::NotFound, "its console is not shown"))?;
+            if !bytes.is_empty() || Instant::now() >= until {
+                return json(&types::Console::new(first.into(), &bytes));
+            }
+            Timer::after(LOOK_EVERY).await;
+        }
+    }
+
+    async fn give_line(&self, name: &str, body: &[u8]) -> Result<Vec<u8>, Problem> {
+        let line = core::str::from_utf8(body).ok().filter(|line| !line.chars().any(char::is_control));
+        let line = line.ok_or_else(|| {
+            Problem::new(Status::BadRequest, "the body is not one line of UTF-8 without control characters")
+        })?;
+        self.order(name, Order::Type(line.into())).await
+    }
+
+    async fn components(&self) -> Result<Vec<types::Component>, Problem> {
+        let mut components = Vec::new();
+        for index in 0.. {
+            let Answer::Component(info) = self.root(Request::Component { index }).await? else {
+                return Err(strange());
+            };
+            let Some(info) = info else { break };
+            components.push(types::Component {
+                name: info.name.as_str().into(),
+                state: info.state.as_str().into(),
+                domid: info.domain.0,
+                incarnation: info.incarnation,
+                beats: info.beats,
+            });
+        }
+        Ok(components)
+    }
+
+    /// The place of a component.
+    async fn component(&self, name: &str) -> Result<u32, Problem> {
+        let place = self.components().await?.iter().position(|component| component.name == name);
+        let none = || Problem::new(Status::NotFound, format!("there is no component {name}"));
+        place.map(|place| place as u32).ok_or_else(none)
+    }
+
+    async fn restart(&self, found: &Found) -> Result<Vec<u8>, Problem> {
+        let word = found.word("rung").unwrap_or_else(|| RUNGS[1].into());
+        let rung = RUNGS.iter().position(|rung| *rung == word);
+        let none =
+            || Problem::new(Status::BadRequest, format!("{word} is no rung: there are {}", RUNGS.join(", ")));
+        let rung = rung.ok_or_else(none)? as u8;
+        let index = self.component(&found.name).await?;
+        self.root(Request::Restart { index, rung }).await?;
+        done("it is restarted")
+    }
+
+    async fn inject(&self, found: &Found) -> Result<Vec<u8>, Problem> {
+        let word = found.word("kind").unwrap_or_default();
+        let fault: Fault =
+            word.parse().map_err(|error| Problem::new(Status::BadRequest, format!("{error}")))?;
+        let argument = found.number("argument", 0)?;
+        let index = self.component(&found.name).await?;
+        self.root(Request::Inject { index, fault: fault as u32, argument }).await?;
+        done("it is told to fail")
+    }
+
+    async fn events(&self, found: &Found) -> Result<Vec<u8>, Problem> {
+        let (mut next, until) = (found.number("from", 1)?, until(found)?);
+        let mut events = Vec::new();
+        loop {
+            while events.len() < EVENTS {
+                let Answer::Event(line) = self.root(Request::Event { from: next }).await? else {
+                    return Err(strange());
+                };
+                let Some(line) = line else { break };
+                next = line.sequence + 1;
+                let text = line.text.as_str().into();
+                events.push(types::Event { sequence: line.sequence, at_us: line.at_us, text });
+            }
+            if !events.is_empty() || Instant::now() >= until {
+                return json(&types::Events { events, next });
+            }
+            Timer::after(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// Until when a client wants to wait for news.
+fn until(found: &Found) -> Result<Instant, Problem> {
+    Ok(Instant::now() + Duration::from_secs(found.number("wait", 0)?.min(MAX_WAIT_S)))
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, Problem> {
+    serde_json::to_vec(value).map_err(|_| strange())
+}
+
+fn done(message: &str) -> Result<Vec<u8>, Problem> {
+    json(&types::Done { message: message.into() })
+}
+
+fn vm(info: VmInfo) -> types::Vm {
+    let VmInfo { name, uuid, domid, phase, memory_kib, vcpus, cpu_us } = info;
+    let domid = domid.map(|Domid(number)| number);
+    types::Vm { name, uuid: uuid.to_string(), domid, phase: phase_name(phase), memory_kib, vcpus, cpu_us }
+}
+
+/// The first word of a phase: the rest is the journal's.
+fn phase_name(phase: Phase) -> String {
+    phase.to_string().split(' ').next().unwrap_or_default().into()
+}
+
+/// Somebody has answered something else than what was asked.
+fn strange() -> Problem {
+    Problem::new(Status::Unavailable, "the toolstack has no answer to that")
+}
+
+fn problem(refused: &Refused) -> Problem {
+    let status = match refused {
+        Refused::NoVm(_) | Refused::NoDevice(_) => Status::NotFound,
+        Refused::Mistake(_) | Refused::NoKernel(_) | Refused::TooMuch { .. } => Status::BadRequest,
+        Refused::NameTaken(_)
+        | Refused::Phase { .. }
+        | Refused::DeviceTaken(_)
+        | Refused::NoBackend(_)
+        | Refused::NoConsole(_)
+        | Refused::NotTyped { .. }
+        | Refused::Config(_) => Status::Conflict,
+        Refused::Store(_) => Status::Unavailable,
+    };
+    Problem::new(status, refused.to_string())
+}
+
+fn refused_by_root(refusal: &Refusal) -> Problem {
+    let status = match refusal {
+        Refusal::NotAllowed => Status::Forbidden,
+        Refusal::NoComponent { .. } => Status::NotFound,
+        Refusal::Malformed => Status::BadRequest,
+        Refusal::Unable => Status::Conflict,
+        _ => Status::Unavailable,
+    };
+    Problem::new(status, refusal.to_string())
+}
