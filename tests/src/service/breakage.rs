@@ -56,8 +56,8 @@ fn can_have(component: &str, fault: Fault) -> bool {
         | Fault::DriverHang
         | Fault::BackendCrash
         | Fault::BackendHang => ["net", "disk"].contains(&component),
-        // Probes alone fail while they boot; and what no good copy is left of is gone.
-        Fault::CrashLoop | Fault::CrashAtBoot | Fault::FlipCopies => false,
+        // Probes alone fail while they boot, the toolstack at steps that it is told; and what no good copy is left of is gone.
+        Fault::CrashLoop | Fault::CrashAtBoot | Fault::StepCrash | Fault::FlipCopies => false,
         _ => true,
     }
 }
