@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use emulator::condition::{component, everything_is_up};
 use emulator::device::DiskModel;
-use emulator::event::Rung;
 use emulator::fault::Fault;
 use guest_io::blocks::{BLOCK, difference};
 use rvmm_tests::disk::{GUESTS, guest_that, guest_with};
-use rvmm_tests::part::part_is_repaired;
+use rvmm_tests::part::harm_and_wait;
 use rvmm_tests::setup::disk_path;
 use rvmm_tests::system;
 use rvmm_tests::{Host, Setup};
@@ -51,7 +50,6 @@ fn boot(test: &str, setup: Setup) -> Host {
 /// Harms the disk's unikernel in one way after the other, and waits until that is repaired. The ways are those of the three levels:
 /// driver, backend, all of it.
 fn harm(host: &mut Host, round: usize) {
-    host.begin_chapter();
     const FAULTS: [Fault; 7] = [
         Fault::DriverCrash,
         Fault::BackendCrash,
@@ -62,13 +60,7 @@ fn harm(host: &mut Host, round: usize) {
         Fault::WildData,
     ];
     let way = round % (FAULTS.len() + 1);
-    let fault = FAULTS.get(way);
-    match fault {
-        Some(fault) => host.inject(DISK, *fault),
-        None => host.restart(DISK, Rung::Rebuild),
-    }
-    let repaired = fault.and_then(|fault| part_is_repaired(DISK, *fault));
-    host.wait_for(repaired.unwrap_or_else(|| component(DISK).is_repaired()));
+    harm_and_wait(host, DISK, FAULTS.get(way).copied());
     if way == 0 || way == 1 {
         // A part that was repaired alone has not cost the others anything.
         host.has_not_seen(component(DISK).fails());

@@ -13,11 +13,10 @@ use std::thread;
 use std::time::Duration;
 
 use emulator::condition::{component, everything_is_up};
-use emulator::event::Rung;
 use emulator::fault::Fault;
 use emulator::lan::OUR_ADDRESS;
 use rvmm_tests::network::{GUESTS, MOST_GUESTS, NET, Network};
-use rvmm_tests::part::part_is_repaired;
+use rvmm_tests::part::{harm_and_wait, part_is_repaired};
 use rvmm_tests::{Host, Setup};
 
 /// The address of the first guest.
@@ -66,14 +65,7 @@ fn kill(host: &mut Host, round: usize) {
         Fault::BackendHang,
         Fault::TightLoop,
     ];
-    host.begin_chapter();
-    let fault = FAULTS.get(round % KILLS);
-    match fault {
-        Some(fault) => host.inject(NET, *fault),
-        None => host.restart(NET, Rung::Rebuild),
-    }
-    let repaired = fault.and_then(|fault| part_is_repaired(NET, *fault));
-    host.wait_for(repaired.unwrap_or_else(|| component(NET).is_repaired()));
+    harm_and_wait(host, NET, FAULTS.get(round % KILLS).copied());
 }
 
 fn kill_again_and_again(host: &mut Host) {

@@ -6,10 +6,9 @@ use std::env;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use emulator::fault::Fault;
 use emulator::host::Host;
 use rvmm_tests::seats::Seats;
-use rvmm_tests::service::breakage::Breaker;
+use rvmm_tests::service::breakage::{Breaker, PAUSE, TOTAL};
 use rvmm_tests::service::{setup, start_load, wait_until_up};
 use rvmm_tests::setup::log_directory;
 
@@ -18,11 +17,6 @@ const LIFETIME: Duration = Duration::from_secs(60 * 60);
 
 /// How often everything dies unless told otherwise.
 const CRASHES: usize = 2;
-
-/// From one total crash to the next: no component fails more often than its limits let it.
-const PAUSE: Duration = Duration::from_secs(4);
-
-const FAULTS: [Fault; 3] = [Fault::Ud2, Fault::Panic, Fault::NullStore];
 
 #[test]
 fn guests_outlive_total_crashes() -> Result<()> {
@@ -35,7 +29,7 @@ fn guests_outlive_total_crashes() -> Result<()> {
         let mut guests = wait_until_up(&mut host)?;
         let load = start_load(&setup)?;
         let mut breaker = Breaker::default();
-        for fault in FAULTS.into_iter().cycle().take(count) {
+        for fault in TOTAL.into_iter().cycle().take(count) {
             breaker.break_all(&mut host, fault)?;
             guests.look(&host)?;
             load.wait_for_another();

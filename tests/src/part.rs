@@ -1,9 +1,11 @@
 //! Parts of a unikernel that fail, and are made anew without the others.
 
 use emulator::condition::{Condition, component};
-use emulator::event::{Event, What};
+use emulator::event::{Event, Rung, What};
 use emulator::fault::Fault;
 use emulator::fields::Fields;
+
+use crate::Host;
 
 /// What a unikernel says of a part that it has made anew (`shadow::Repaired`). Times are microseconds since Xen booted.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -52,6 +54,18 @@ pub fn part_is_repaired(name: &str, fault: Fault) -> Option<Condition> {
         _ => return None,
     };
     Some(component(name).logs(&format!("repaired part={part} kind={kind}")))
+}
+
+/// Begins a chapter in which `name` has this fault, or is built anew if there is none, and waits until it or its part is repaired.
+#[track_caller]
+pub fn harm_and_wait(host: &mut Host, name: &str, fault: Option<Fault>) {
+    host.begin_chapter();
+    match fault {
+        Some(fault) => host.inject(name, fault),
+        None => host.restart(name, Rung::Rebuild),
+    }
+    let repaired = fault.and_then(|fault| part_is_repaired(name, fault));
+    host.wait_for(repaired.unwrap_or_else(|| component(name).is_repaired()));
 }
 
 #[cfg(test)]

@@ -10,20 +10,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use emulator::fault::Fault;
 use emulator::host::Host;
 use rvmm_bench::options::HostOptions;
 use rvmm_bench::report::Report;
 use rvmm_tests::Setup;
-use rvmm_tests::service::breakage::Breaker;
+use rvmm_tests::service::breakage::{Breaker, PAUSE, TOTAL};
 use rvmm_tests::service::{setup, start_load, wait_until_up};
 use rvmm_tests::setup::log_directory;
 
 /// How long the host may run, whatever happens.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
-
-/// From one total crash to the next: no component fails more often than its limits let it.
-const PAUSE: Duration = Duration::from_secs(4);
 
 /// The paper's figures, in microseconds: full recovery when all unikernels crash at once, and the time without service meanwhile.
 const PAPER: &str = "R-VMM, paper";
@@ -58,7 +54,7 @@ fn measure(setup: Setup, count: usize, report: &mut Report) -> Result<()> {
     let load = start_load(&setup)?;
     let mut breaker = Breaker::default();
     let (mut detect, mut recover, mut longest) = (Vec::new(), Vec::new(), Vec::new());
-    for fault in [Fault::Ud2, Fault::Panic, Fault::NullStore].into_iter().cycle().take(count) {
+    for fault in TOTAL.into_iter().cycle().take(count) {
         thread::sleep(PAUSE);
         let from = load.elapsed();
         let broken = breaker.break_all(&mut host, fault)?;

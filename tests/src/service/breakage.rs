@@ -1,5 +1,7 @@
 //! What is broken, and what the host says of it.
 
+use std::time::Duration;
+
 use crate::part::PartRepair;
 use crate::trial::{FOREIGN_ADDRESS, LONG_ENOUGH};
 use anyhow::Result;
@@ -13,6 +15,12 @@ use emulator::line::Line;
 
 /// Everything that a host consists of besides root.
 pub const COMPONENTS: [&str; 6] = ["xenstore.0", "xenstore.1", "xenstore.2", "net", "disk", "tool"];
+
+/// What all of them are made to have at the same time, in turns.
+pub const TOTAL: [Fault; 3] = [Fault::Ud2, Fault::Panic, Fault::NullStore];
+
+/// From one total crash to the next: no component fails more often than its limits let it.
+pub const PAUSE: Duration = Duration::from_secs(4);
 
 /// The name under which all of them are broken together.
 pub const EVERYTHING: &str = "everything";
@@ -44,13 +52,6 @@ pub fn breakages(with_iommu: bool) -> impl Iterator<Item = (&'static str, Fault)
 
 fn can_have(component: &str, fault: Fault) -> bool {
     match fault {
-        Fault::FlipNode
-        | Fault::FlipTree
-        | Fault::FlipDigest
-        | Fault::FlipClient
-        | Fault::FlipVault
-        | Fault::FlipSession
-        | Fault::FlipChannel => component.starts_with("xenstore."),
         Fault::RogueDma
         | Fault::DriverCrash
         | Fault::DriverHang
@@ -58,6 +59,7 @@ fn can_have(component: &str, fault: Fault) -> bool {
         | Fault::BackendHang => ["net", "disk"].contains(&component),
         // Probes alone fail while they boot, the toolstack at steps that it is told; and what no good copy is left of is gone.
         Fault::CrashLoop | Fault::CrashAtBoot | Fault::StepCrash | Fault::FlipCopies => false,
+        flip if Fault::FLIPS.contains(&flip) => component.starts_with("xenstore."),
         _ => true,
     }
 }

@@ -11,12 +11,12 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use emulator::artifacts::XenVersion;
 use emulator::condition::everything_is_up;
-use emulator::fault::Fault;
 use emulator::host::Host;
 use rvmm_tests::Setup;
-use rvmm_tests::service::breakage::{Breakage, Breaker, COMPONENTS, EVERYTHING, breakages};
+use rvmm_tests::service::breakage::{Breakage, Breaker, COMPONENTS, EVERYTHING, TOTAL, breakages};
+use rvmm_tests::service::guests::Guests;
 use rvmm_tests::service::load::Request;
-use rvmm_tests::service::{self, start_load, wait_until_up};
+use rvmm_tests::service::{self, start_load};
 use rvmm_tests::setup::log_directory;
 
 use crate::picture::Mark;
@@ -24,9 +24,6 @@ use crate::picture::Mark;
 /// How long the demonstration may take, and how long the host is kept afterwards, whatever happens.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 const KEPT: Duration = Duration::from_secs(24 * 3600);
-
-/// How often everything is broken at the same time.
-const TOTALS: [Fault; 3] = [Fault::Panic, Fault::Ud2, Fault::NullStore];
 
 /// Boots a host with guests, breaks everything beneath them, and shows what they notice
 #[derive(Parser)]
@@ -81,7 +78,7 @@ fn main() -> Result<ExitCode> {
 fn show(host: &mut Host, setup: Setup, switched_on: Instant) -> Result<bool> {
     host.wait_for(&everything_is_up())?;
     println!("Every component is up {:.2} s after power-on.", switched_on.elapsed().as_secs_f64());
-    let mut guests = wait_until_up(host)?;
+    let mut guests = Guests::wait_for(host)?;
     println!("Both guests are up {:.2} s after power-on:", switched_on.elapsed().as_secs_f64());
     println!(
         "one serves a web page, which this machine asks for all the while; one writes files to its disk and checks them.\n"
@@ -95,7 +92,7 @@ fn show(host: &mut Host, setup: Setup, switched_on: Instant) -> Result<bool> {
         row(["component", "fault", "detected after", "repaired by", "recovered after", "failed", "longest"])
     );
     let one_by_one = breakages(setup.iommu);
-    for (component, fault) in one_by_one.chain(TOTALS.map(|fault| (EVERYTHING, fault))) {
+    for (component, fault) in one_by_one.chain(TOTAL.map(|fault| (EVERYTHING, fault))) {
         let from = load.elapsed();
         marks.push(Mark { at: from, component });
         let broken = match component {
