@@ -173,10 +173,8 @@ impl<W: Words, const SLOTS: usize, const PAYLOAD: usize> RecoveryBox<W, SLOTS, P
             sequence: self.sequence,
             bytes: payload.len() as u16,
         };
-        if known.is_some() {
-            self.slots.write(slot, &header, payload);
-        } else {
-            self.slots.overwrite(slot, &header, payload);
+        self.slots.write(slot, &header, payload);
+        if known.is_none() {
             self.index.insert(slot, id);
         }
         fence(Ordering::Release);

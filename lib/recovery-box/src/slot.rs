@@ -169,16 +169,11 @@ impl<W: Words, const SLOTS: usize, const PAYLOAD: usize> Slots<W, SLOTS, PAYLOAD
     /// Writes a record into both copies.
     ///
     /// If B has been damaged while it was at rest it is mended first: a reset that tears A must find the old
-    /// value in B.
+    /// value in B, and that the slot was free is such a value too.
     pub(crate) fn write(&self, slot: usize, header: &Header, payload: &[u8]) {
         if self.read(slot, Copy::B).is_none() {
             self.mend(slot);
         }
-        self.overwrite(slot, header, payload);
-    }
-
-    /// Writes a record into both copies, where nobody needs what they held: a reset that tears A may find anything in B.
-    pub(crate) fn overwrite(&self, slot: usize, header: &Header, payload: &[u8]) {
         self.write_copies(slot, &[Copy::A, Copy::B], header, payload);
     }
 

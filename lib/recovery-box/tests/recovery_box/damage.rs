@@ -44,6 +44,30 @@ fn each_flipped_bit_is_found_and_mended() {
 }
 
 #[test]
+fn damage_before_a_reset_in_a_put_loses_nothing() {
+    for index in 0..WORDS {
+        for life in 0.. {
+            let memory = filled();
+            let (mut small, _) = open(&memory);
+            memory.flip(index, 1);
+            memory.die_after(life);
+            small.put(3, &value(3)).expect("room");
+            let died = memory.revive();
+            let (small, report) = open(&memory);
+            assert_eq!((report.origin, report.lost), (Origin::Kept, 0), "word {index} after {life} stores");
+            for key in 0..3 {
+                assert_eq!(small.get(key), Ok(Some(value(key))), "word {index} after {life} stores");
+            }
+            let put = small.get(3).expect("the old or the new");
+            assert!(put.is_none_or(|put: Text| put == value(3)), "word {index} after {life} stores");
+            if !died {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn a_running_program_reads_around_damage_and_the_scrubber_mends_it() {
     for copy in 0..2 {
         let memory = filled();
