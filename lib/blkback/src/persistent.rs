@@ -73,16 +73,27 @@ impl Persistent {
         if self.uses < self.full_until {
             return Err(MapError::NoRoom);
         }
-        let idle = self.mapped.iter().filter(|(_, mapping)| mapping.users == 0);
-        let (&oldest, mapping) = idle.min_by_key(|(_, mapping)| mapping.used).ok_or(MapError::NoRoom)?;
-        let stale_from = mapping.used + self.capacity as u64 * STALE_ROUNDS;
+        let idle = self.mapped.values().filter(|mapping| mapping.users == 0);
+        let used = idle.map(|mapping| mapping.used).min().ok_or(MapError::NoRoom)?;
+        let stale_from = used + self.capacity as u64 * STALE_ROUNDS;
         if self.uses < stale_from {
             self.full_until = stale_from;
             return Err(MapError::NoRoom);
         }
-        pages.unmap(&[mapping.page]);
-        self.mapped.remove(&oldest);
+        self.spare(1, pages);
         Ok(())
+    }
+
+    /// Unmaps up to `count` pages that nobody uses now, those first that were not used for the longest time. Returns how many.
+    pub fn spare(&mut self, count: usize, pages: &mut impl Pages) -> usize {
+        let idle = self.mapped.iter().filter(|(_, mapping)| mapping.users == 0);
+        let mut idle: Vec<_> = idle.map(|(&gref, mapping)| (mapping.used, gref)).collect();
+        idle.sort_unstable();
+        idle.truncate(count);
+        let spared = idle.iter().filter_map(|(_, gref)| self.mapped.remove(gref));
+        let spared: Vec<Page> = spared.map(|mapping| mapping.page).collect();
+        pages.unmap(&spared);
+        spared.len()
     }
 
     /// One user of the grant's page less.

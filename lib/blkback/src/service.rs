@@ -28,6 +28,9 @@ use xen_abi::blkif::ResponseStatus;
 /// The most bytes that a request takes in the journal.
 pub const PAYLOAD: usize = 128;
 
+/// How many mapped pages one frontend gives up for another at a time.
+const SHARED: usize = 16;
+
 /// Something that the backend has to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
@@ -182,7 +185,8 @@ impl<'a, M: Words, const SLOTS: usize> Blkback<'a, M, SLOTS> {
         if self.vbds.len() <= place {
             self.vbds.resize_with(place + 1, || None);
         }
-        self.vbds[place] = Some(Vbd { disk, queues, persistent, service: Service::On, open: count });
+        self.vbds[place] =
+            Some(Vbd { disk, queues, persistent, lacks_room: false, service: Service::On, open: count });
         Ok(())
     }
 
@@ -297,11 +301,40 @@ impl<'a, M: Words, const SLOTS: usize> Blkback<'a, M, SLOTS> {
         self.settle(pages, report);
         let more = self.take(report);
         self.start(now_us, device, pages, report);
+        self.share(pages);
         // What was refused, or needs nothing of the device, has its answer already.
         let again = !self.ended.is_empty();
         self.settle(pages, report);
         self.drain(pages, report);
         more || again
+    }
+
+    /// Sees to it that nobody keeps all the room for pages that stay mapped: who has found none gets some of whoever has the most, until
+    /// both have about as many.
+    fn share(&mut self, pages: &mut impl Pages) {
+        for place in 0..self.vbds.len() {
+            let Some(vbd) = &mut self.vbds[place] else { continue };
+            let own = vbd.persistent.len();
+            if !core::mem::take(&mut vbd.lacks_room) {
+                continue;
+            }
+            if self.most_mapped().is_some_and(|most| most.len() >= own + 2 * SHARED) {
+                self.spare(SHARED, pages);
+            }
+        }
+    }
+
+    fn most_mapped(&mut self) -> Option<&mut Persistent> {
+        self.vbds
+            .iter_mut()
+            .flatten()
+            .map(|vbd| &mut vbd.persistent)
+            .max_by_key(|persistent| persistent.len())
+    }
+
+    /// Unmaps up to `count` pages that are not in use now, of the frontend that has the most mapped. Returns how many.
+    pub fn spare(&mut self, count: usize, pages: &mut impl Pages) -> usize {
+        self.most_mapped().map_or(0, |most| most.spare(count, pages))
     }
 
     /// Reports the frontends of which nothing is in use any more, and forgets them.

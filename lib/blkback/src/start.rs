@@ -281,7 +281,10 @@ fn map(
                 flight.pieces.clear();
                 flight.segments[..number].iter().for_each(|done| vbd.persistent.release(done.gref()));
                 return match error {
-                    MapError::NoRoom => Ok(false),
+                    MapError::NoRoom => {
+                        vbd.lacks_room = true;
+                        Ok(false)
+                    }
                     MapError::Grant(error) => {
                         Err(NotReady::Broken(Reason::Grant { gref: segment.gref(), error }))
                     }

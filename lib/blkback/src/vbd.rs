@@ -68,6 +68,8 @@ pub(crate) struct Vbd<'a> {
     pub(crate) disk: Disk,
     pub(crate) queues: Vec<Queue<'a>>,
     pub(crate) persistent: Persistent,
+    /// There was no room for one of its pages to stay mapped.
+    pub(crate) lacks_room: bool,
     pub(crate) service: Service,
     /// How many requests are under way.
     pub(crate) open: usize,

@@ -2,7 +2,7 @@
 
 use crate::world::disk::Disk;
 use crate::world::frontend::{Guest, SECTORS};
-use crate::world::machine::{Hands, Shared};
+use crate::world::machine::{Hands, Shared, WINDOW};
 use crate::world::uk::Uk;
 use crate::world::{Fuse, Random};
 use blkback::geometry::Geometry;
@@ -304,6 +304,42 @@ fn a_queue_that_is_no_longer_there_is_missed() {
         }
     }
     assert!(refused > 0, "none had anything open in another queue");
+}
+
+/// A guest that uses up the room for pages that stay mapped leaves another one its share.
+#[test]
+fn room_for_mapped_pages_is_shared() {
+    let mut random = Random(11);
+    let (machine, fuse) = (Shared::default(), Fuse::default());
+    let mut disk = Disk::new(&machine, &fuse, &mut random);
+    let mut guests = [0, 1].map(|number| {
+        let mut guest = Guest::new(number, &machine, &mut random);
+        guest.disk.offer.persistent_grants = WINDOW as u32;
+        guest.disk.persistent = true;
+        guest
+    });
+    let mut uk = Uk::new(&machine, &fuse, Limits::default());
+    uk.revive(&mut disk, &guests.each_ref());
+    let mapped = |guest: &Guest| machine.borrow().mapped_of(guest.disk.guest);
+    // The first so many guests ask for something, and get it.
+    let mut round = |guests: &mut [Guest; 2], asking: usize| {
+        for guest in &mut guests[..asking] {
+            (0..40).for_each(|_| guest.ask(&mut random));
+            guest.publish();
+        }
+        while !guests.iter().all(|guest| guest.open.is_empty()) {
+            disk.work();
+            uk.woken = true;
+            uk.run(&mut disk, &mut guests.each_mut());
+            guests.iter_mut().for_each(Guest::collect);
+        }
+    };
+    (0..300).for_each(|_| round(&mut guests, 1));
+    let alone = mapped(&guests[0]);
+    assert!(alone > WINDOW / 2, "{alone} pages of one guest");
+    (0..300).for_each(|_| round(&mut guests, 2));
+    let shares = guests.each_ref().map(mapped);
+    assert!(shares.iter().all(|&share| share >= WINDOW / 5), "{shares:?} pages of two guests");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use xen_abi::{Domid, GrantRef};
 /// Pages that the uk has of its own.
 const OWN: u32 = 48;
 /// Pages that the uk can map.
-const WINDOW: usize = 40;
+pub(crate) const WINDOW: usize = 40;
 
 pub(crate) const BAD_GRANT: GrantError = GrantError::Known(GrantStatus::BadGntref);
 
@@ -59,6 +59,11 @@ impl Machine {
     pub(crate) fn new_life(&mut self) {
         self.own.clear();
         self.mapped.clear();
+    }
+
+    /// How many pages of a guest's the uk has mapped.
+    pub(crate) fn mapped_of(&self, guest: Domid) -> usize {
+        self.mapped.values().filter(|(owner, _)| *owner == guest).count()
     }
 
     /// How many pages of its own the uk has in use, and how many mapped.
