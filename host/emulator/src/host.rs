@@ -12,6 +12,7 @@ use crate::condition::{Condition, everything_is_up};
 use crate::console::{Console, Position, WaitError};
 use crate::event::Event;
 use crate::fields::Fields;
+use crate::hardware;
 use crate::line::Line;
 use crate::machine::MachineConfig;
 use crate::qemu::{Qemu, SpawnError};
@@ -36,6 +37,9 @@ pub enum HostError {
     /// The serial line failed.
     #[error("the host's serial line: {0}")]
     Serial(#[from] io::Error),
+    /// The emulator does not change the machine as it should.
+    #[error("the machine's hardware: {0}")]
+    Hardware(#[source] io::Error),
     /// What was waited for did not come.
     #[error("waited for: {what}; {error}")]
     Wait {
@@ -241,6 +245,14 @@ impl Host {
             Err(WaitError::Ended) | Ok(()) => Ok(()),
             Err(error) => Err(HostError::Wait { what: "the host stops".into(), error }),
         }
+    }
+
+    /// Makes the machine's disk of this number so many bytes large.
+    ///
+    /// # Errors
+    /// When the emulator does not do it.
+    pub fn resize_disk(&self, number: usize, bytes: u64) -> Result<(), HostError> {
+        hardware::resize_disk(self.qemu.pid(), number, bytes).map_err(HostError::Hardware)
     }
 
     /// Whether the machine is on.

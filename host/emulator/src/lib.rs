@@ -12,6 +12,7 @@ pub mod device;
 pub mod event;
 pub mod fault;
 pub mod fields;
+mod hardware;
 pub mod host;
 pub mod kvm;
 pub mod lan;

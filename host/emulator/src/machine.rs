@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use strum::Display;
 
 use crate::device::{Disk, Nic};
+use crate::hardware;
 
 /// MiB of memory of a machine unless told otherwise.
 const DEFAULT_MEMORY_MIB: u32 = 512;
@@ -156,6 +157,7 @@ impl MachineConfig {
         arguments.option("-vga", "none");
         arguments.option("-nic", "none");
         arguments.option("-monitor", "none");
+        arguments.option("-qmp", hardware::option());
         arguments.option("-serial", "stdio");
         arguments.0.push("-no-reboot".into());
         arguments.option("-kernel", "xen");

@@ -57,9 +57,8 @@ impl Default for Policy {
             driver_deadline_us: 8_000,
             // It has nobody to wait for: a turn takes less than one.
             netback_deadline_us: 5_000,
-            // Tests kill a driver every second, and a driver that dies each time it is started does so in milliseconds.
-            attempts: 5,
-            window_us: 1_000_000,
+            attempts: Attempts::MOST,
+            window_us: Attempts::WINDOW_US,
         }
     }
 }

@@ -8,6 +8,12 @@ pub struct Attempts {
 }
 
 impl Attempts {
+    /// A part that fails more often than this within [the window](Self::WINDOW_US) is not what is broken: everything is made anew then.
+    pub const MOST: u8 = 5;
+
+    /// The window, in microseconds: tests kill a part every second, and one that dies each time it is started does so in milliseconds.
+    pub const WINDOW_US: u64 = 1_000_000;
+
     /// There were none.
     pub const NONE: Self = Self { count: 0, since_us: 0 };
 

@@ -19,6 +19,7 @@
 //! | `journal` | what was taken and is not answered | nothing: it is in a recovery box |
 //! | `supervisor` | what may start, what starts again, who is to blame | the uk; made anew from the journal |
 //! | `attempts` | how often a part was made anew of late | the uk |
+//! | `patience` | how long a device may finish nothing | the uk |
 //! | `repaired` | what is said of it | |
 
 #![no_std]
@@ -26,10 +27,12 @@ extern crate alloc;
 
 mod attempts;
 mod journal;
+mod patience;
 mod repaired;
 mod supervisor;
 
 pub use attempts::Attempts;
 pub use journal::{Found, Journal, NotNoted, Open, Work};
+pub use patience::Patience;
 pub use repaired::{Part, Repaired};
 pub use supervisor::{Group, Limits, Next, Order, Outcome, Shadow, Token, Verdict};

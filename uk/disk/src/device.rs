@@ -101,7 +101,10 @@ impl Device {
         let mode = text(session, &format!("{}/mode", self.path)).await?;
         let wanted = match known {
             Some(known) => Ok(known),
-            None => open(&params, mode.as_deref(), disks),
+            None => {
+                let found = open(&params, mode.as_deref(), disks);
+                found.map(|(extent, reads)| (service.borrow().now(&extent), reads))
+            }
         };
         let claimed = wanted.and_then(|(extent, reads)| {
             claims.claim(self.holder, extent.extents(), reads).map_err(|error| error.to_string())?;
@@ -149,6 +152,30 @@ impl Device {
         self.act(session, service, claims, action).await
     }
 
+    /// Tells the frontend, which is the backend's number `id`, how large its volume is now.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn resize(
+        &mut self,
+        session: &mut Session,
+        service: &RefCell<Service>,
+        id: VbdId,
+    ) -> Result<(), Error> {
+        let Some(Volume { extent, reads, geometry }) = &mut self.volume else { return Ok(()) };
+        let now = service.borrow().now(extent);
+        let Some(resized) = service.borrow().geometry(&now, *reads) else { return Ok(()) };
+        if self.machine.state() != XenbusState::Connected {
+            // It is told when it is connected.
+            return Ok(());
+        }
+        log::info!("{}: {} sectors now, and there were {}", self.holder, resized.sectors, geometry.sectors);
+        (*extent, *geometry) = (now, resized);
+        self.tell(session, &keys::resized(&resized)).await?;
+        service.borrow_mut().told_size(id, now);
+        Ok(())
+    }
+
     /// Says in XenStore why the frontend is not served.
     ///
     /// # Errors
@@ -182,8 +209,8 @@ impl Device {
                     let is_new = action == Action::Connect;
                     match self.connect(session, service).await? {
                         Ok(()) => {
-                            if is_new {
-                                self.announce(session).await?;
+                            if is_new && let Some(volume) = self.volume {
+                                self.tell(session, &keys::properties(&volume.geometry)).await?;
                             }
                             Some(Seen::Connected)
                         }
@@ -266,10 +293,9 @@ impl Device {
     }
 
     /// Says what the disk is, and that it is connected, at once.
-    async fn announce(&self, session: &mut Session) -> Result<(), Error> {
+    async fn tell(&self, session: &mut Session, nodes: &[Node]) -> Result<(), Error> {
         loop {
             let transaction = session.begin().await?;
-            let nodes: Vec<Node> = self.volume.iter().flat_map(|v| keys::properties(&v.geometry)).collect();
             for (name, value) in nodes {
                 session.write(transaction, &format!("{}/{name}", self.path), value.as_bytes()).await?;
             }

@@ -5,6 +5,7 @@ use crate::service::{Notice, Service};
 use crate::tables::Disks;
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use blkback::VbdId;
 use core::cell::RefCell;
 use libos::futures::select::{Either, select};
 use libos::store::{Error, Event, Transaction};
@@ -193,11 +194,21 @@ impl<'a> Manager<'a> {
         Ok(())
     }
 
+    /// Tells a frontend the size that its volume has now.
+    async fn resize(&mut self, id: VbdId) -> Result<(), Error> {
+        let Self { session, service, devices, .. } = self;
+        match devices.iter_mut().find(|device| device.id == Some(id)) {
+            Some(device) => device.resize(session, service, id).await,
+            None => Ok(()),
+        }
+    }
+
     /// Hears what the backend has to say.
     async fn hear(&mut self, notice: Notice) -> Result<(), Error> {
         let (id, seen) = match notice {
             Notice::Broken(id, _) => (id, Seen::Broken),
             Notice::Drained(id) => (id, Seen::Drained),
+            Notice::Resized(id) => return self.resize(id).await,
         };
         let Some(device) = self.devices.iter().find(|device| device.id == Some(id)) else { return Ok(()) };
         let holder = device.holder;

@@ -38,7 +38,7 @@ impl Record for Known {
 pub struct Connection {
     /// The guest and the number of its device.
     pub holder: Holder,
-    /// Where its volume is.
+    /// Where its volume is, with the size that its frontend was told.
     pub extent: Extent,
     /// Whether it may only read.
     pub reads: bool,
@@ -47,6 +47,12 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Whether it is the same frontend, connected in the same way to the same volume, whatever size that has.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let sized = Extent { sectors: self.extent.sectors, ..other.extent };
+        *self == Self { extent: sized, ..other.clone() }
+    }
+
     /// The guest.
     pub fn guest(&self) -> Domid {
         Domid(self.holder.domid)

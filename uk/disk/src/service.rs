@@ -22,6 +22,7 @@ use blkback::{Blkback, Disk, Limits, Reason, Report, VbdId};
 use core::sync::atomic::AtomicU64;
 use core::task::{Context, Poll};
 use libos::contain::contain;
+use libos::grant::MapError;
 use libos::interrupt::Interrupt;
 use libos::recovery_box::TooSmall;
 use libos::uk_abi::boot_info::BootReason;
@@ -43,11 +44,11 @@ pub const OFFER: Offer =
 /// hangs. At the first the backend is told to run.
 const PATIENCE: u32 = 3;
 
-/// A part that fails more often than this within a second is not what is broken: everything is made anew then. A driver that dies each
-/// time that it is started does so in milliseconds; and work that kills it in every life is given up before it can do so twice as often
-/// ([`Limits::give_up_after`]).
-const ATTEMPTS: u8 = 5;
-const WINDOW_US: u64 = 1_000_000;
+/// Once in so many looks of the probe, those are looked at, too, which change seldom: the sizes of disks.
+const LOOKS_PER_SIZE: u32 = 100;
+
+/// Pages of the rings of one frontend at most.
+const RING_PAGES: usize = (OFFER.max_queues as usize) << OFFER.max_ring_page_order;
 
 /// Parts whose progress root watches, by their pairs of counters: commands that the devices have, and requests of guests.
 pub mod part {
@@ -61,12 +62,14 @@ type Words = &'static [AtomicU64];
 type Backend = Blkback<'static, Words, SLOTS>;
 
 /// Something that who talks to XenStore has to know.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The frontend is not served any more, for this reason.
     Broken(VbdId, Reason),
     /// Nothing of the frontend's is in use any more.
     Drained(VbdId),
+    /// The frontend's volume has another size than it was told.
+    Resized(VbdId),
 }
 
 /// The backend, the disks and the frontends.
@@ -87,6 +90,8 @@ pub struct Service {
     /// How often the backend has run, and had at the probe's last look.
     runs: u64,
     runs_seen: u64,
+    /// How often the probe has looked.
+    looks: u32,
     reports: Vec<Report>,
     notices: VecDeque<Notice>,
     health: HealthPage<'static>,
@@ -149,6 +154,7 @@ impl Service {
             backend_crashes: false,
             runs: 0,
             runs_seen: 0,
+            looks: 0,
             reports: Vec::new(),
             notices: VecDeque::new(),
             health: uk.health(),
@@ -185,11 +191,13 @@ impl Service {
     ///
     /// # Errors
     /// [`ConnectError`].
-    pub fn connect(&mut self, connection: Connection) -> Result<VbdId, ConnectError> {
+    pub fn connect(&mut self, mut connection: Connection) -> Result<VbdId, ConnectError> {
         let holder = connection.holder;
         let id = self.records.number(holder).ok_or(ConnectError::Full)?;
-        if !self.records.all().any(|known| known == (id, connection.clone())) {
-            self.backend.forget(id);
+        match self.records.all().find(|(known, _)| *known == id) {
+            // What an earlier life has told it is what it knows.
+            Some((_, known)) if known.is_same(&connection) => connection = known,
+            _ => self.backend.forget(id),
         }
         self.records.note(id, &connection);
         self.attach(id, connection)?;
@@ -197,8 +205,8 @@ impl Service {
     }
 
     fn attach(&mut self, id: VbdId, connection: Connection) -> Result<(), ConnectError> {
-        let Connection { extent, reads, .. } = connection;
-        let geometry = self.storage.geometry(&extent, reads).ok_or(ConnectError::NoDisk)?;
+        let extent = self.storage.now(&connection.extent);
+        let geometry = self.storage.geometry(&extent, connection.reads).ok_or(ConnectError::NoDisk)?;
         let disk = Disk {
             guest: connection.guest(),
             volume: Volume(id.0),
@@ -207,7 +215,13 @@ impl Service {
             persistent: connection.link.persistent,
         };
         self.storage.set_volume(id, extent);
-        let frontend = Frontend::new(connection, disk, &self.memory)?;
+        let mut frontend = Frontend::new(connection.clone(), disk, &self.memory);
+        if let Err(ConnectError::Map(MapError::WindowFull { .. })) = frontend {
+            // A ring has to be mapped; a page of data can be copied.
+            self.backend.spare(RING_PAGES, &mut self.memory);
+            frontend = Frontend::new(connection, disk, &self.memory);
+        }
+        let frontend = frontend?;
         if !self.reopening {
             self.backend.connect(id, disk, &frontend.rings).map_err(ConnectError::Ring)?;
         }
@@ -233,6 +247,39 @@ impl Service {
     /// Takes nothing more from a frontend. A notice says when nothing of its is in use.
     pub fn disconnect(&mut self, id: VbdId) {
         self.backend.disconnect(id);
+    }
+
+    /// Has frontends whose volumes have another size than they were told be told, and serves them accordingly.
+    fn see_sizes(&mut self) {
+        self.storage.look_at_sizes();
+        for (id, frontend) in (0..).map(VbdId).zip(&mut self.frontends) {
+            let Some(Frontend { connection, disk, .. }) = frontend else { continue };
+            let extent = self.storage.now(&connection.extent);
+            let geometry = self.storage.geometry(&extent, connection.reads);
+            if extent != connection.extent
+                && let Some(geometry) = geometry
+            {
+                disk.geometry = geometry;
+                self.storage.set_volume(id, extent);
+                self.backend.resize(id, geometry);
+                if !self.notices.contains(&Notice::Resized(id)) {
+                    self.notices.push_back(Notice::Resized(id));
+                }
+            }
+        }
+    }
+
+    /// Notes that the frontend was told where its volume is now.
+    pub fn told_size(&mut self, id: VbdId, extent: Extent) {
+        if let Some(frontend) = &mut self.frontends[usize::from(id.0)] {
+            frontend.connection.extent = extent;
+            self.records.note(id, &frontend.connection);
+        }
+    }
+
+    /// Where a volume is now.
+    pub fn now(&self, extent: &Extent) -> Extent {
+        self.storage.now(extent)
     }
 
     /// What a frontend with this volume is told of it.
@@ -356,6 +403,11 @@ impl Service {
     /// Looks whether drivers and backend do what they should, from outside. Returns whether the backend is to run.
     pub fn probe(&mut self) -> bool {
         let mut wanted = self.storage.probe() | self.storage.fault().is_some() | self.reopening;
+        self.looks = self.looks.wrapping_add(1);
+        if self.looks.is_multiple_of(LOOKS_PER_SIZE) {
+            self.see_sizes();
+            wanted |= self.has_notice();
+        }
         let has_run = self.runs != core::mem::replace(&mut self.runs_seen, self.runs);
         let mut silent = Vec::new();
         for (id, frontend) in (0..).map(VbdId).zip(&mut self.frontends) {
@@ -397,7 +449,7 @@ impl Service {
     pub fn repair_driver(&mut self) {
         let Some(why) = self.storage.fault() else { return };
         let detected_us = clock::now_us();
-        if !self.repairs_parts || !self.drivers.another(detected_us, ATTEMPTS, WINDOW_US) {
+        if !self.repairs_parts || !may_again(&mut self.drivers, detected_us) {
             panic!("the driver has failed: {why}");
         }
         log::warn!("the driver has failed: {why}");
@@ -427,7 +479,7 @@ impl Service {
     /// away: root repairs the uk then.
     pub fn replace_backend(&mut self, hangs: bool, why: core::fmt::Arguments<'_>) {
         (self.hangs, self.noticed_us) = (hangs, clock::now_us());
-        if !self.repairs_parts || !self.backends.another(self.noticed_us, ATTEMPTS, WINDOW_US) {
+        if !self.repairs_parts || !may_again(&mut self.backends, self.noticed_us) {
             panic!("the backend has failed: {why}");
         }
         log::warn!("the backend has failed: {why}");
@@ -470,6 +522,12 @@ impl Service {
     pub fn has_notice(&self) -> bool {
         !self.notices.is_empty()
     }
+}
+
+/// Whether a part may be made anew alone once more. Work that kills the driver in every life of the uk is given up before this says no
+/// twice ([`Limits::give_up_after`]).
+fn may_again(attempts: &mut Attempts, now_us: u64) -> bool {
+    attempts.another(now_us, Attempts::MOST, Attempts::WINDOW_US)
 }
 
 fn open(journal: Words) -> Result<Backend, TooSmall> {

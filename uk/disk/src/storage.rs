@@ -16,6 +16,7 @@ use libos::fault;
 use libos::interrupt::Interrupt;
 use libos::uk_abi::device_info::DeviceInfo;
 use libos::virtio::DeviceError;
+use shadow::Patience;
 use volume::{Extent, Layout, SECTOR};
 
 /// Why the drivers have to be restarted.
@@ -73,28 +74,47 @@ pub enum Harm {
     Hang,
 }
 
-/// At so many looks in a row the devices may have finished nothing of what they have: a hundred milliseconds, if none of the looks is
-/// late. A disk may rightly take some tens.
+/// With what devices are trusted that are not known yet, in looks: a hundred milliseconds, if none of the looks is late; and while a flush
+/// is under way, which takes as long as the medium has to write.
 const PATIENCE: u32 = 20;
+const FLUSH_PATIENCE: u32 = 100;
 
-/// The same while a flush is under way, which takes as long as the medium has to write.
-const FLUSH_PATIENCE: u32 = 400;
-
-/// After each restart that was followed by nothing that ended, patience is twice as long, at most so many times over: a device that
-/// is slow, because its own machine stalls, is not restarted until its work is given up.
-const MOST_DOUBLINGS: u32 = 7;
+/// What devices are doing while nothing ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Doing {
+    /// They read and write.
+    #[default]
+    Quick,
+    /// They flush, among other things.
+    Flush,
+}
 
 /// What the probe has seen of the devices.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Seen {
     /// How many commands had ended by its last look.
     ended: u64,
     /// Whether the devices were asked since then what has ended.
     was_asked: bool,
-    /// At how many looks in a row something was under way, and nothing had ended.
+    /// At how many looks in a row something was under way, and nothing had ended; and what, at the last of them.
     looks: u32,
-    /// How often the drivers were restarted since something ended last.
-    restarts: u32,
+    doing: Doing,
+    /// For how many nothing may end, by what they do.
+    patience: [Patience; 2],
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        let patience = [PATIENCE, FLUSH_PATIENCE].map(Patience::new);
+        Self { ended: 0, was_asked: false, looks: 0, doing: Doing::Quick, patience }
+    }
+}
+
+impl Seen {
+    /// The patience with what is being done.
+    fn patience(&mut self) -> &mut Patience {
+        &mut self.patience[self.doing as usize]
+    }
 }
 
 /// What was done, for who watches: units of work taken on and completed since the last look.
@@ -180,6 +200,26 @@ impl Storage {
             self.volumes.resize(place + 1, None);
         }
         self.volumes[place] = Some(extent);
+    }
+
+    /// Looks at how large the disks are now.
+    pub fn look_at_sizes(&mut self) {
+        if self.fault.is_some() || self.harm == Harm::Hang {
+            return;
+        }
+        for drive in &mut self.drives {
+            let Drive { driver, facts, .. } = drive;
+            match contain(|| driver.look_at_size()) {
+                Ok(()) => *facts = *driver.facts(),
+                Err(crashed) => self.fault = Some(DriverFault::Crashed(crashed)),
+            }
+        }
+    }
+
+    /// Where a volume is now: a whole disk, which no partition begins where it does, is as large as the disk has become.
+    pub fn now(&self, extent: &Extent) -> Extent {
+        let disk = self.drives.get(usize::from(extent.disk.0)).filter(|_| extent.first == 0);
+        Extent { sectors: disk.map_or(extent.sectors, |drive| drive.facts.sectors), ..*extent }
     }
 
     /// What a frontend with this volume is told of it.
@@ -298,18 +338,21 @@ impl Storage {
             self.fault.get_or_insert(DriverFault::Stopped);
             return true;
         }
-        let was_asked = core::mem::take(&mut self.seen.was_asked);
-        if core::mem::replace(&mut self.seen.ended, self.ended) != self.ended {
-            (self.seen.looks, self.seen.restarts) = (0, 0);
+        let seen = &mut self.seen;
+        let was_asked = core::mem::take(&mut seen.was_asked);
+        if core::mem::replace(&mut seen.ended, self.ended) != self.ended {
+            let looks = core::mem::take(&mut seen.looks);
+            seen.patience().took(looks);
         }
         if self.under_way == 0 {
-            self.seen.looks = 0;
+            seen.looks = 0;
             return false;
         }
-        self.seen.looks += u32::from(was_asked);
-        let patience = if self.flushes.is_empty() { PATIENCE } else { FLUSH_PATIENCE };
-        if self.seen.looks > patience << self.seen.restarts.min(MOST_DOUBLINGS) {
-            self.fault.get_or_insert(DriverFault::Hangs { looks: self.seen.looks });
+        seen.looks += u32::from(was_asked);
+        seen.doing = if self.flushes.is_empty() { Doing::Quick } else { Doing::Flush };
+        let looks = seen.looks;
+        if seen.patience().ends_at(looks) {
+            self.fault.get_or_insert(DriverFault::Hangs { looks });
         }
         true
     }
@@ -347,7 +390,10 @@ impl Storage {
         if core::mem::take(&mut self.aside_is_under_way) {
             self.aside = Some(block::Outcome::Aborted);
         }
-        (self.seen.looks, self.seen.restarts) = (0, self.seen.restarts + 1);
+        if matches!(self.fault, Some(DriverFault::Hangs { .. })) {
+            self.seen.patience().ended();
+        }
+        self.seen.looks = 0;
         (self.fault, self.harm) = (None, Harm::None);
         Ok(())
     }

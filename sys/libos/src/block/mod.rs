@@ -80,6 +80,10 @@ pub trait Driver {
     /// What the disk is.
     fn facts(&self) -> &Facts;
 
+    /// Looks at the size of the disk, which may grow while it works: as many sectors as [`facts`](Driver::facts) says from then on. Disks
+    /// of which this driver does not know how to ask keep the size that they had when it was set up.
+    fn look_at_size(&mut self) {}
+
     /// Takes on a command under a name. The device hears of it at the next [`kick`](Driver::kick). Commands that are under way
     /// together are in no order.
     ///

@@ -118,6 +118,15 @@ impl Driver for Disk {
         &self.facts
     }
 
+    fn look_at_size(&mut self) {
+        // In two halves, of which the device may change one between: what is read twice is the size.
+        if let (Ok(once), Ok(again)) = (capacity(&self.transport), capacity(&self.transport))
+            && once == again
+        {
+            self.facts.sectors = once;
+        }
+    }
+
     fn submit(&mut self, name: u64, command: &Command<'_>) -> Result<(), Busy> {
         let (kind, sector, spans, writes) = match *command {
             Command::Read(sector, spans) => (kind::IN, sector, spans, true),
@@ -224,11 +233,17 @@ impl Envelope<'_> {
     }
 }
 
+/// Sectors of the disk, as the device's configuration says.
+fn capacity(transport: &UkTransport) -> Result<u64, DeviceError> {
+    let word = |offset| transport.read_config_space::<u32>(offset).map_err(DeviceError::Virtio);
+    Ok(u64::from(word(config::CAPACITY)?) | u64::from(word(config::CAPACITY + 4)?) << 32)
+}
+
 /// What the device's configuration says, with `features` in use.
 fn facts(transport: &UkTransport, features: u64) -> Result<Facts, DeviceError> {
     let has = |feature| features & feature != 0;
     let word = |offset| transport.read_config_space::<u32>(offset).map_err(DeviceError::Virtio);
-    let sectors = u64::from(word(config::CAPACITY)?) | u64::from(word(config::CAPACITY + 4)?) << 32;
+    let sectors = capacity(transport)?;
     let sector_size = if has(feature::BLOCK_SIZE) { word(config::BLOCK_SIZE)? } else { SECTOR };
     if !sector_size.is_power_of_two() || !(SECTOR..=PAGE_SIZE as u32).contains(&sector_size) {
         return Err(DeviceError::SectorSize { found: sector_size });
