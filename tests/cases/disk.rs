@@ -1,8 +1,8 @@
 //! Guests' disks: a stock kernel's file system and blocks stay right, and it sees no error, while drivers, backend and unikernel die
 //! under it.
 //!
-//! `RVMM_DISK_KILLS` says how often they do while blocks are verified (16 if it is not set), `RVMM_DISK_POWER_CUTS` how often the
-//! power is cut (once), `RVMM_DISK_COMPILATIONS` how often something is compiled (twice).
+//! `RVMM_DISK_KILLS` says how often they do while blocks are verified (16 times if it is not set, and 4 while fio does it),
+//! `RVMM_DISK_POWER_CUTS` how often the power is cut (once), `RVMM_DISK_COMPILATIONS` how often something is compiled (twice).
 
 use std::env;
 use std::fs;
@@ -17,6 +17,7 @@ use rvmm_tests::disk::{GUESTS, guest_that, guest_with};
 use rvmm_tests::part::harm_and_wait;
 use rvmm_tests::setup::disk_path;
 use rvmm_tests::system;
+use rvmm_tests::toolstack::TOOLSTACK;
 use rvmm_tests::{Host, Setup};
 
 const DISK: &str = "disk";
@@ -43,7 +44,7 @@ fn boot(test: &str, setup: Setup) -> Host {
     let host = Host::switch_on(test, Setup { devices: true, ..setup });
     host.wait_for(everything_is_up());
     host.wait_for_guest_to_say(GUEST, "guest: up ");
-    host.wait_for_guest_to_say(GUEST, "guest: disk xvda sectors=131072 read_only=0");
+    host.wait_for_guest_to_say(GUEST, "guest: disk xvda sectors=");
     host
 }
 
@@ -81,23 +82,36 @@ fn a_file_system_stays_right() {
     host.power_off();
 }
 
-/// A guest unpacks and compiles a library on its root file system, again and again, while its disk's unikernel dies.
+/// A guest unpacks and compiles a library on its root file system, again and again, and then has Debian's fio write blocks there and
+/// verify them, while its disk's unikernel dies.
 #[test]
 fn a_root_file_system_stays_right() {
     let rounds = setting("RVMM_DISK_COMPILATIONS", 2);
-    let system = guest_that(format!("task=compile rounds={rounds}"));
+    let guest = guest_with("guest", &["disk0,,xvda,rw"]).does(format!("quiet task=root rounds={rounds}"));
+    // What fio is linked with takes some room.
+    let system = system::DISK.starting(&[guest.memory_mib(256)]);
     let setup = Setup { system, disk_content: Some("bookworm-root/disk"), ..Setup::default() };
     let mut host = boot("disk-root", setup);
     for round in 0..rounds * 3 {
         harm(&mut host, round);
         host.guest_has_not_said(GUEST, "error");
     }
+    for round in 0..setting("RVMM_DISK_KILLS", 4) {
+        harm(&mut host, round);
+        if round % 2 == 0 {
+            host.wait_for_guest_to_say(GUEST, "guest: fio depth=1 ");
+            host.wait_for_guest_to_say(GUEST, "guest: fio depth=32 ");
+        }
+        host.guest_has_not_said(GUEST, "error");
+        host.guest_has_not_said(GUEST, "guest: root damaged");
+    }
+    host.tell(TOOLSTACK, "console guest enough");
     host.wait_for_guest_to_say(GUEST, "guest: root clean");
     host.power_off();
 }
 
 /// A guest writes blocks at random places, reads them again and compares, while its disk's unikernel dies.
-fn blocks_stay_right(test: &str, setup: Setup, kills: usize) {
+fn blocks_stay_right(test: &str, setup: Setup, kills: usize) -> Host {
     let mut host = boot(test, setup);
     host.wait_for_guest_to_say(GUEST, "guest: verified");
     for round in 0..kills {
@@ -106,20 +120,28 @@ fn blocks_stay_right(test: &str, setup: Setup, kills: usize) {
         host.guest_has_not_said(GUEST, "error");
         host.guest_has_not_said(GUEST, "guest: io failed");
     }
-    host.power_off();
+    host
 }
 
 #[test]
 fn blocks_stay_right_at_depth_32() {
     let setup = Setup { system: guest_that("task=verify depth=32"), ..Setup::default() };
-    blocks_stay_right("disk-verify", setup, setting("RVMM_DISK_KILLS", 16));
+    let mut host = blocks_stay_right("disk-verify", setup, setting("RVMM_DISK_KILLS", 16));
+    // The disk becomes larger, once while all is well and once while the unikernel dies: the guest is told.
+    host.resize_disk(80 << 20);
+    host.wait_for_guest_to_say(GUEST, "guest: disk xvda sectors=163840");
+    host.resize_disk(96 << 20);
+    harm_and_wait(&mut host, DISK, Some(Fault::Ud2));
+    host.wait_for_guest_to_say(GUEST, "guest: disk xvda sectors=196608");
+    host.wait_for_guest_to_say(GUEST, "guest: verified");
+    host.power_off();
 }
 
 #[test]
 fn blocks_stay_right_one_at_a_time_on_nvme() {
     let setup =
         Setup { system: guest_that("task=verify depth=1"), disk: DiskModel::Nvme, ..Setup::default() };
-    blocks_stay_right("disk-verify-nvme", setup, setting("RVMM_DISK_KILLS", 16) / 2);
+    blocks_stay_right("disk-verify-nvme", setup, setting("RVMM_DISK_KILLS", 16) / 2).power_off();
 }
 
 /// Two guests have a volume each, and one that both may read. One of them lies to the backend and asks for what the other has: the

@@ -373,6 +373,12 @@ impl Host {
         }
     }
 
+    /// Makes the host's disk so many bytes large.
+    #[track_caller]
+    pub fn resize_disk(&self, bytes: u64) {
+        self.expect(self.host.resize_disk(0, bytes));
+    }
+
     /// Switches the host off and waits until it is.
     #[track_caller]
     pub fn power_off(mut self) {

@@ -1,4 +1,4 @@
-//! A disk with a root file system out of Debian's packages: a shell, a compiler, and something to compile.
+//! A disk with a root file system out of Debian's packages: a shell, a compiler and something to compile, and fio.
 
 use std::env;
 use std::fs;
@@ -13,8 +13,8 @@ use crate::process;
 use crate::ramdisk::{RamdiskError, file_error, find};
 use crate::workspace::Workspace;
 
-/// Its size, in the words of mke2fs: that of every disk of the tests.
-const SIZE: &str = "64m";
+/// Its size, in the words of mke2fs.
+const SIZE: &str = "256m";
 
 /// Makes it as `target/guests/SUITE-root/disk`.
 pub(crate) fn build(workspace: &Workspace) -> Result<(), RamdiskError> {
