@@ -168,13 +168,14 @@ impl Theirs {
             .memory_mib(MACHINE_MIB)
             .root_memory_mib(DOM0_MIB)
             .iommu(false);
-        let mut host = Vanilla::boot(machine, &log_directory("bench-vm-vanilla"), LIFETIME)?;
+        let host = Vanilla::boot(machine, &log_directory("bench-vm-vanilla"), LIFETIME)?;
         let config = format!(
             "name='{GUEST}'\\ntype='pv'\\nkernel='/guest/vmlinuz'\\nramdisk='/guest/initrd'\\n\
              cmdline='console=hvc0 panic=1 task=tick'\\nmemory={GUEST_MIB}\\n"
         );
-        host.run(&format!("printf \"{config}\" >/root/guest.cfg; mkfifo /tmp/keys /tmp/screen"))?;
-        Ok(Self { host })
+        let mut theirs = Self { host };
+        theirs.run(&format!("printf \"{config}\" >/root/guest.cfg; mkfifo /tmp/keys /tmp/screen"))?;
+        Ok(theirs)
     }
 
     /// Runs a command that must succeed.

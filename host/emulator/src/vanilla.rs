@@ -19,6 +19,9 @@ const READY: &str = "vanilla: ready";
 /// What it prints behind each, before its status.
 const DONE: &str = "vanilla: done ";
 
+/// Bytes of a line that dom0 takes for sure: Xen keeps 128 of what is typed until dom0 has read them, and drops the rest.
+const LINE: usize = 100;
+
 /// A host. It is switched off when this is dropped.
 pub struct Vanilla {
     _qemu: Qemu,
@@ -55,6 +58,17 @@ impl Vanilla {
     /// # Errors
     /// When it does not end.
     pub fn run(&mut self, command: &str) -> Result<Outcome, HostError> {
+        if command.len() <= LINE {
+            return self.type_in(command);
+        }
+        for piece in pieces(command) {
+            self.type_in(&format!("printf %s '{piece}' >>/tmp/command"))?;
+        }
+        self.type_in("command=$(cat /tmp/command); rm /tmp/command; eval \"$command\"")
+    }
+
+    /// Runs a command that fits in a line.
+    fn type_in(&mut self, command: &str) -> Result<Outcome, HostError> {
         let asked = self.console.position();
         let started = Instant::now();
         self.input.write_all(format!("{command}\n").as_bytes())?;
@@ -78,5 +92,36 @@ impl Vanilla {
     ) -> Result<T, HostError> {
         let pick = |line: &Line| if let Line::Plain(text) = line { pick(text) } else { None };
         self.console.wait(from, GUARD, pick).map_err(|error| HostError::Wait { what: what.to_owned(), error })
+    }
+}
+
+/// A text in pieces for lines of their own, each as it stands between two apostrophes.
+fn pieces(text: &str) -> Vec<String> {
+    const ROOM: usize = LINE - "printf %s '' >>/tmp/command".len();
+    let mut pieces = vec![String::new()];
+    for character in text.chars() {
+        let quoted = if character == '\'' { "'\\''".to_owned() } else { character.to_string() };
+        match pieces.last_mut() {
+            Some(piece) if piece.len() + quoted.len() <= ROOM => piece.push_str(&quoted),
+            _ => pieces.push(quoted),
+        }
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn what_a_shell_makes_of_the_pieces_is_the_text() {
+        let text = "printf \"name='guest'\\n\" >/x; ".repeat(20);
+        let pieces = pieces(&text);
+        assert!(pieces.len() > 1);
+        let lines = pieces.iter().map(|piece| format!("printf %s '{piece}'\n"));
+        let lines = lines.inspect(|line| assert!(line.len() <= LINE, "{line}")).collect::<String>();
+        let output = Command::new("sh").args(["-c", &lines]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), text);
     }
 }
