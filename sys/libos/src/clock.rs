@@ -2,6 +2,7 @@
 
 use crate::start;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use embassy_time::{Duration, Instant, Timer};
 
 /// The latest time that this life was told, in nanoseconds. Processors differ by some milliseconds under emulation, and a domain
 /// moves between them: but nobody may see time go back.
@@ -16,4 +17,15 @@ pub fn now_ns() -> u64 {
 /// Microseconds since Xen booted. Never less than it answered before.
 pub fn now_us() -> u64 {
     now_ns() / 1000
+}
+
+/// The next multiple of `period_us` after `now_us`.
+pub(crate) const fn next_multiple_us(now_us: u64, period_us: u64) -> u64 {
+    (now_us / period_us + 1) * period_us
+}
+
+/// A timer for what is done once in a `period`, at its multiples in Xen's time: there all that are idle wake together, and a guest that has
+/// the processor is interrupted once for all of them.
+pub fn at_next(period: Duration) -> Timer {
+    Timer::at(Instant::from_micros(next_multiple_us(now_us(), period.as_micros())))
 }

@@ -1,7 +1,8 @@
 //! The executor: polls what is awake, beats the heart, and waits for events and time.
 //!
-//! Every turn is a heartbeat, and an idle unikernel turns once in a heartbeat period. A task that
-//! never yields stops the turns, and with them the beat.
+//! Every turn is a heartbeat, and an idle unikernel turns once in a heartbeat period, at its multiples in Xen's time: all that are idle
+//! wake together, and a guest that has the processor is interrupted once for all of them. A task that never yields stops the turns, and
+//! with them the beat.
 
 use crate::{channel, clock, event, fault, start, time_driver};
 use core::cell::UnsafeCell;
@@ -69,7 +70,7 @@ pub(crate) fn run(spawn: impl FnOnce(Spawner)) -> ! {
             continue;
         }
         health.set_idle(true);
-        event::wait(next_timer_us.min(now_us + period_us));
+        event::wait(next_timer_us.min(clock::next_multiple_us(now_us, period_us)));
         health.set_idle(false);
         // Who waited for what has ended the wait runs in the next turn, and not in the one behind it.
         event::wake_pending();

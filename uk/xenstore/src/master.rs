@@ -99,7 +99,7 @@ impl Service {
             doorbell,
             known,
             health: uk.health(),
-            timer: Timer::after(TURN),
+            timer: clock::at_next(TURN),
             harm: Harm::default(),
             has_more: true,
         };
@@ -154,7 +154,7 @@ impl Service {
         let rung = pin!(self.doorbell.wait()).poll(context).is_ready();
         let is_time = pin!(&mut self.timer).poll(context).is_ready();
         if is_time {
-            self.timer = Timer::after(TURN);
+            self.timer = clock::at_next(TURN);
         }
         let anybody = self.clients.iter().any(|client| client.is_ready)
             || self.followers.iter().any(|follower| follower.has_news);

@@ -6,7 +6,7 @@ use crate::random;
 use alloc::vec::Vec;
 use libos::futures::select::{Either3, select3};
 use libos::futures::yield_now;
-use libos::time::{Duration, Timer};
+use libos::time::Duration;
 use libos::{Uk, clock, fault};
 use replica::master::Config;
 use replica::replica::Replica;
@@ -44,7 +44,7 @@ pub async fn run(uk: Uk, mut memory: Memory) {
         if more {
             yield_now().await;
         } else {
-            let woken = select3(channel.wait(), fault::for_program(), Timer::after(TURN)).await;
+            let woken = select3(channel.wait(), fault::for_program(), clock::at_next(TURN)).await;
             if let Either3::Second((fault, seed)) = woken {
                 harm.note_flip(fault, replica.harm(fault, seed).as_deref());
             }

@@ -152,7 +152,7 @@ impl Host<'_> {
             if !bytes.is_empty() || Instant::now() >= until {
                 return json(&types::Console::new(first.into(), &bytes));
             }
-            Timer::after(LOOK_EVERY).await;
+            clock::at_next(LOOK_EVERY).await;
         }
     }
 
@@ -226,7 +226,7 @@ impl Host<'_> {
             if !events.is_empty() || Instant::now() >= until {
                 return json(&types::Events { events, next });
             }
-            Timer::after(LOOK_EVERY).await;
+            clock::at_next(LOOK_EVERY).await;
         }
     }
 }
