@@ -5,14 +5,13 @@ use emulator::condition::{component, root};
 use emulator::event::{FaultKind, Rung};
 use emulator::fault::{Fault, RootFault};
 use rvmm_tests::system::LADDER;
-use rvmm_tests::{Host, Setup};
+use rvmm_tests::{Host, Setup, setting};
 
 /// How often root may restart within a while on a host whose description does not say it.
 const RESTARTS: usize = 8;
 
-/// How often root has each fault, and how often on two processors, where an emulated host is many times slower.
-const TIMES: usize = 10;
-const TIMES_ON_TWO_PROCESSORS: usize = 3;
+/// How often root has each fault; `RVMM_ROOT_FAULTS` says otherwise.
+const TIMES: usize = 3;
 
 /// The unikernels that must not notice.
 const PROBES: [&str; 3] = ["probe.0", "probe.1", "probe.2"];
@@ -27,7 +26,8 @@ fn shows_as(fault: RootFault) -> FaultKind {
 
 /// After each of its faults root must be back, the probes must have gone on beating in the same life, and root must still be able to
 /// repair one.
-fn root_comes_back(setup: Setup, times: usize) {
+fn root_comes_back(setup: Setup) {
+    let times = setting("RVMM_ROOT_FAULTS", TIMES);
     let mut host = Host::boot(&format!("root-faults-on-{setup}"), setup);
     for &fault in RootFault::ALL {
         for _ in 0..times {
@@ -49,17 +49,17 @@ fn root_comes_back(setup: Setup, times: usize) {
 
 #[test]
 fn on_xen_4_17() {
-    root_comes_back(Setup::default(), TIMES);
+    root_comes_back(Setup::default());
 }
 
 #[test]
 fn on_xen_4_20() {
-    root_comes_back(Setup { xen: XenVersion::V4_20, ..Setup::default() }, TIMES);
+    root_comes_back(Setup { xen: XenVersion::V4_20, ..Setup::default() });
 }
 
 #[test]
 fn on_two_processors() {
-    root_comes_back(Setup { processors: 2, ..Setup::default() }, TIMES_ON_TWO_PROCESSORS);
+    root_comes_back(Setup { processors: 2, ..Setup::default() });
 }
 
 #[test]

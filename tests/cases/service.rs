@@ -2,7 +2,6 @@
 //!
 //! `RVMM_TOTAL_CRASHES=50` has it die as often as that.
 
-use std::env;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,6 +9,7 @@ use emulator::host::Host;
 use rvmm_tests::seats::Seats;
 use rvmm_tests::service::breakage::{Breaker, PAUSE, TOTAL};
 use rvmm_tests::service::{setup, start_load, wait_until_up};
+use rvmm_tests::setting;
 use rvmm_tests::setup::log_directory;
 
 /// How long the host may run, whatever happens.
@@ -20,7 +20,7 @@ const CRASHES: usize = 2;
 
 #[test]
 fn guests_outlive_total_crashes() -> Result<()> {
-    let count = env::var("RVMM_TOTAL_CRASHES").ok().and_then(|text| text.parse().ok()).unwrap_or(CRASHES);
+    let count = setting("RVMM_TOTAL_CRASHES", CRASHES);
     let setup = setup()?;
     let directory = log_directory("service-total");
     let _seats = Seats::take(setup.processors as usize);

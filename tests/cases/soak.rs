@@ -2,12 +2,9 @@
 //!
 //! `RVMM_SOAK_FAULTS` says how many (500 if it is not set), `RVMM_SOAK_SEED` which ones.
 
-use std::env;
-use std::str::FromStr;
-
 use rvmm_tests::system::SOAK;
 use rvmm_tests::trial::{Must, Program, Trial, trials};
-use rvmm_tests::{Host, Setup};
+use rvmm_tests::{Host, Setup, setting};
 
 /// How many faults unless told otherwise: what a check of every change has time for.
 const DEFAULT_FAULTS: usize = 500;
@@ -18,14 +15,6 @@ const DEFAULT_SEED: u64 = 0x5d5d;
 /// Who fails.
 const PROBES: [&str; 8] =
     ["probe.0", "probe.1", "probe.2", "probe.3", "probe.4", "probe.5", "probe.6", "probe.7"];
-
-/// A number from the environment.
-fn setting<T: FromStr>(name: &str, default: T) -> T {
-    match env::var(name) {
-        Err(_) => default,
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("expected {name} to be a number, found {text:?}")),
-    }
-}
 
 #[test]
 fn random_faults_are_repaired_and_use_nothing_up() {

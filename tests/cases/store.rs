@@ -9,7 +9,7 @@ use rvmm_tests::guest::{FIRST, Guest, host_with};
 use rvmm_tests::store::{CLIENTS, MASTER, REPLICAS, is_served};
 use rvmm_tests::system::{STORE, STORE_ALONE};
 use rvmm_tests::trial::{Must, Program, trials};
-use rvmm_tests::{Host, Setup};
+use rvmm_tests::{Host, Setup, setting};
 
 /// A host whose clients are served, by a master whom both replicas follow.
 fn boot(test: &str, setup: Setup) -> Host {
@@ -88,8 +88,7 @@ fn master_and_replicas_die_at_once() {
 
 /// Seeds of bits in each kind of place, in each member: `RVMM_STORE_FLIPS` says how many, if not 3.
 fn seeds() -> impl Iterator<Item = u64> {
-    let count = std::env::var("RVMM_STORE_FLIPS").ok().map_or(3, |count| count.parse().expect("a number"));
-    0..count
+    0..setting("RVMM_STORE_FLIPS", 3)
 }
 
 /// A bit is flipped in each kind of place of each member: the member finds it, mends it, and says so, and clients read what was written.

@@ -4,7 +4,7 @@ use emulator::condition::{component, everything_is_up};
 use emulator::fault::Fault;
 use rvmm_tests::guest::{FIRST as GUEST, Guest, host_with};
 use rvmm_tests::toolstack::TOOLSTACK;
-use rvmm_tests::{Host, Setup};
+use rvmm_tests::{Host, Setup, setting};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -18,10 +18,6 @@ const ROUNDS: usize = 2;
 
 /// Guests that there are at a time; `RVMM_GUESTS` says otherwise.
 const GUESTS: usize = 4;
-
-fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
 
 fn boot(test: &str, guest: Guest) -> Host {
     Host::boot(test, Setup { system: host_with(&[guest]), ..Setup::default() })
@@ -157,13 +153,13 @@ fn a_console_is_complete_whoever_dies() {
 #[test]
 fn guests_come_and_go() {
     let names: Vec<String> =
-        (0..number("RVMM_GUESTS", GUESTS)).map(|number| format!("guest-{number}")).collect();
+        (0..setting("RVMM_GUESTS", GUESTS)).map(|number| format!("guest-{number}")).collect();
     let system = host_with(&[Guest::new("guest").memory_mib(80)]);
     let memory_mib = Some(512 + 96 * names.len() as u32);
     let mut host = Host::boot("tool-many", Setup { system, memory_mib, ..Setup::default() });
     without_guests(&mut host);
     let (before, nodes) = (host.free(), host.count_nodes());
-    for _ in 0..number("RVMM_GUEST_ROUNDS", ROUNDS) {
+    for _ in 0..setting("RVMM_GUEST_ROUNDS", ROUNDS) {
         for (index, name) in names.iter().enumerate() {
             host.tell_toolstack(&format!("create guest {name}"), &format!("{name}: running"));
             host.wait_for_guest_to_say(GUEST + index as u16, "[    0.000000] Linux");

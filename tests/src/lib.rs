@@ -20,6 +20,7 @@ pub mod network;
 pub mod part;
 pub mod seats;
 pub mod service;
+pub mod setting;
 pub mod setup;
 pub mod store;
 pub mod system;
@@ -28,6 +29,7 @@ pub mod traffic;
 pub mod trial;
 
 pub use host::Host;
+pub use setting::setting;
 pub use setup::Setup;
 
 /// A test on every kind of host: on each Xen, with an IOMMU and without, on one processor and on two. `$check` is what is done with a

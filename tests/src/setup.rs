@@ -92,10 +92,10 @@ pub struct Prepared {
 
 impl Setup {
     /// How much longer everything may take on this host than on one with one processor. A busy machine keeps one emulated processor
-    /// waiting while another runs on, for longer than a second at times: then root sees time pass in which a unikernel could not run.
+    /// waiting while another runs on, for seconds at times: then root sees time pass in which a unikernel could not run.
     /// Where times are measured they stay as they are.
     pub fn patience(self) -> u32 {
-        if self.processors > 1 && ![MEASURED, *IN_SERVICE].contains(&self.system) { 4 } else { 1 }
+        if self.processors > 1 && ![MEASURED, *IN_SERVICE].contains(&self.system) { 6 } else { 1 }
     }
 
     /// The same host, run by the fastest accelerator of this machine that can run it.

@@ -152,6 +152,10 @@ impl System {
     pub fn description(self, patience: u32) -> Result<Description> {
         let mut description =
             description::text::parse(self.file, self.text).map_err(|report| anyhow!("{report}"))?;
+        description.host.host_watchdog_s *= patience;
+        for time in [&mut description.host.watchdog_us, &mut description.host.restart_window_us] {
+            *time *= u64::from(patience);
+        }
         for component in &mut description.components {
             for time in [
                 &mut component.heartbeat_deadline_us,
