@@ -1,6 +1,5 @@
 //! A host in a test: whatever goes wrong ends the test, saying what was expected, what happened, and where the logs are.
 
-use std::collections::BTreeSet;
 use std::fmt::{Display, Write};
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -14,7 +13,7 @@ use emulator::event::{Event, Rung, What};
 use emulator::fault::{Fault, RootFault};
 use emulator::fields::Fields;
 use emulator::host::{self as emulated, Answer, GUARD, HostError, Pulse};
-use emulator::lan::Lan;
+use emulator::lan::{Lan, Passed};
 use emulator::line::Line;
 
 use crate::flip::{Flipped, flip};
@@ -312,22 +311,22 @@ impl Host {
         }
     }
 
-    /// Is there for everybody on the host's network while `work` is done; returns what that returns, and the numbers of the
-    /// echo requests that came.
+    /// Is there for everybody on the host's network while `work` is done, and asks `whom` all the while; returns what that returns, and what
+    /// has passed.
     #[track_caller]
-    pub fn listen<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> (T, BTreeSet<u16>) {
+    pub fn listen<T>(&mut self, whom: Option<Ipv4Addr>, work: impl FnOnce(&mut Self) -> T) -> (T, Passed) {
         let Some(mut lan) = self.lan.take() else { self.fail("this host has no network") };
         let done = AtomicBool::new(false);
-        let (worked, heard) = thread::scope(|scope| {
-            let listening = scope.spawn(|| lan.listen(GUARD, || done.load(Ordering::Relaxed)));
+        let (worked, passed) = thread::scope(|scope| {
+            let listening = scope.spawn(|| lan.listen(GUARD, whom, || done.load(Ordering::Relaxed)));
             let end = SetOnDrop(&done);
             let worked = work(self);
             drop(end);
             (worked, listening.join())
         });
         self.lan = Some(lan);
-        match heard {
-            Ok(Ok(numbers)) => (worked, numbers),
+        match passed {
+            Ok(Ok(passed)) => (worked, passed),
             Ok(Err(error)) => self.fail(error),
             Err(panic) => std::panic::resume_unwind(panic),
         }

@@ -36,7 +36,7 @@ impl Network<'_> {
 
     /// The same with the deadlines of a host in service, those of `rvmm.toml`: where times are measured.
     pub fn in_service(self, jobs: &[&str]) -> System {
-        let deadline = "heartbeat-deadline = \"20 ms\"";
+        let deadline = "heartbeat-period = \"4 ms\"\nheartbeat-deadline = \"8 ms\"";
         let system = self.system(jobs).replacing(&format!(" deadline={}", self.deadline.as_millis()), "");
         system.replacing("dma = \"2 MiB\"", &format!("dma = \"2 MiB\"\n{deadline}"))
     }

@@ -4,12 +4,13 @@
 //! Both policies are measured in one run: `fine` makes the part anew that failed, `coarse` the whole unikernel. Times are counted from the
 //! injection, by the clock of the host that is measured; `recover` ends with the first frame that the new part has handled, where the
 //! unikernel itself repairs, and with the first heartbeat of the new life where root does. Frames that are lost are missed at the far
-//! end of the card's cable.
+//! end of the card's cable: those of the guest, which numbers them, and those for the guest, which has to answer each.
 //!
 //! And how long requests to a web server in a guest take, of eight clients at a time, with one fault in their midst: beside the same without
 //! one, and the paper's own ratio of the two as the aim.
 
 use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -21,7 +22,7 @@ use emulator::condition::{all_is_settled, component};
 use emulator::event::{Event, What};
 use emulator::fault::Fault;
 use emulator::host::{GUARD, Host};
-use emulator::lan::{Lan, OUR_ADDRESS};
+use emulator::lan::{Lan, OUR_ADDRESS, Passed};
 use emulator::line::Line;
 use guest_net::load::Load;
 use guest_net::order::{Figures, Order};
@@ -37,10 +38,11 @@ use rvmm_tests::setup::log_directory;
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
 
 /// Before each fault: frames flow again.
-const PACE: Duration = Duration::from_millis(300);
+const PACE: Duration = Duration::from_millis(250);
 
-/// From one frame of the guest to its next, in seconds, and how many there are: more than a run takes.
-const GUEST_SENDS: &str = "interval=0.004 count=60000";
+/// The address of the guest, and from one frame of it to its next, in seconds.
+const GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 6);
+const GUEST_SENDS: &str = "interval=0.004 count=2147483647";
 
 /// The faults, by level.
 const FAULTS: [(&str, Fault); 6] = [
@@ -73,8 +75,11 @@ struct Options {
     /// How often each fault is injected
     #[arg(long, default_value_t = 20)]
     count: usize,
+    /// How often requests are made around each
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
     /// How many requests are made around a fault
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 120)]
     requests: usize,
     /// Measure only requests to the web server
     #[arg(long)]
@@ -82,20 +87,20 @@ struct Options {
 }
 
 fn main() -> Result<()> {
-    let Options { host, count, requests, only_web } = Options::parse();
+    let Options { host, count, rounds, requests, only_web } = Options::parse();
     let (setup, mut report) = host.prepare("net-fault", Setup::default())?;
     for (policy, slower) in POLICIES {
         if !only_web {
             measure(policy, setup, count, &mut report)?;
         }
-        measure_web(policy, slower, setup, (count, requests), &mut report)?;
+        measure_web(policy, slower, setup, (rounds, requests), &mut report)?;
     }
     report.publish(host.json.as_deref())
 }
 
 /// Measures every fault under one policy.
 fn measure(policy: &str, setup: Setup, count: usize, report: &mut Report) -> Result<()> {
-    let job = format!("address=10.0.3.6/24 job=ping peer={OUR_ADDRESS} {GUEST_SENDS}");
+    let job = format!("address={GUEST}/24 job=ping peer={OUR_ADDRESS} {GUEST_SENDS}");
     let network = Network { policy, ..Network::PATIENT };
     let setup = Setup { system: network.in_service(&[&job]), devices: true, ..setup };
     let directory = log_directory(&format!("bench-net-fault-{policy}"));
@@ -120,7 +125,7 @@ fn measure_all(
     };
     listening(lan, || Ok(host.wait_line("the guest sends".to_owned(), starts)?))?;
     for (level, fault) in FAULTS {
-        let (outcomes, heard) =
+        let (outcomes, passed) =
             listening(lan, || (0..count).map(|_| inject(host, policy, fault)).collect::<Result<Vec<_>>>())?;
         let id = format!("{policy}/{level}/{fault}");
         let times = |time: fn(&Outcome) -> u64| outcomes.iter().map(time).collect::<Vec<_>>();
@@ -130,7 +135,8 @@ fn measure_all(
         let recover_aim_us = if is_fine { RECOVER_FINE_US } else { RECOVER_COARSE_US };
         report.add(format!("{id}/detect"), &times(|outcome| outcome.detect_us), Some(detect_aim_us));
         report.add(format!("{id}/recover"), &times(|outcome| outcome.recover_us), Some(recover_aim_us));
-        report.add_count(format!("{id}/outgoing-lost"), missing(&heard));
+        report.add_count(format!("{id}/outgoing-lost"), missing(&passed.heard));
+        report.add_count(format!("{id}/incoming-lost"), passed.unanswered.len() as u64);
     }
     Ok(())
 }
@@ -140,7 +146,7 @@ fn measure_web(
     policy: &str,
     slower: f64,
     setup: Setup,
-    (count, requests): (usize, usize),
+    (rounds, requests): (usize, usize),
     report: &mut Report,
 ) -> Result<()> {
     let mut site = Site::ours(setup, Network { policy, ..NETWORK }.in_service(&[]))?;
@@ -149,7 +155,7 @@ fn measure_web(
     let per_request = |figures: Figures| figures.took_us / figures.count.max(1);
     for (level, fault) in FAULTS {
         let (mut without, mut with) = (Vec::new(), Vec::new());
-        for _ in 0..count {
+        for _ in 0..rounds {
             without.push(per_request(load.run()?));
             // In the middle, if it takes as long again.
             let half = Duration::from_micros(without[without.len() - 1] * requests as u64 / 2);
@@ -210,22 +216,20 @@ fn whole_outcome(events: &[Event], repaired: &Event) -> Result<Outcome> {
     })
 }
 
-/// Is on the network while `work` is done; returns what that returns, and which of the guest's frames came.
-fn listening<T>(lan: &mut Lan, work: impl FnOnce() -> Result<T>) -> Result<(T, BTreeSet<u16>)> {
+/// Is on the network while `work` is done, and asks the guest all the while; returns what that returns, and what has passed.
+fn listening<T>(lan: &mut Lan, work: impl FnOnce() -> Result<T>) -> Result<(T, Passed)> {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        let listening = scope.spawn(|| lan.listen(GUARD, || done.load(Ordering::Relaxed)));
+        let listening = scope.spawn(|| lan.listen(GUARD, Some(GUEST), || done.load(Ordering::Relaxed)));
         let worked = work();
-        // The frame that is on its way comes yet.
-        thread::sleep(PACE);
         done.store(true, Ordering::Relaxed);
-        let heard = listening.join().map_err(|_| anyhow!("nobody listens any more"))??;
-        Ok((worked?, heard))
+        let passed = listening.join().map_err(|_| anyhow!("nobody listens any more"))??;
+        Ok((worked?, passed))
     })
 }
 
 /// How many numbers are missing between the first and the last.
-fn missing(heard: &BTreeSet<u16>) -> u64 {
-    let span = |(first, last): (&u16, &u16)| u64::from(last - first) + 1;
+fn missing(heard: &BTreeSet<u64>) -> u64 {
+    let span = |(first, last): (&u64, &u64)| last - first + 1;
     heard.first().zip(heard.last()).map_or(0, span) - heard.len() as u64
 }

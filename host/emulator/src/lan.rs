@@ -29,6 +29,12 @@ const OUR_HARDWARE_ADDRESS: EthernetAddress = EthernetAddress([0x02, 0, 0, 0, 0,
 /// From one echo request to the next that is sent for want of an answer: short, because the answer tells for how long there was none.
 const ASK_EVERY: Duration = Duration::from_millis(1);
 
+/// The same where each of them has to be answered.
+const ASK_ALL_EVERY: Duration = Duration::from_millis(5);
+
+/// For how long the last answers are waited for: only one that is lost takes so long.
+const LAST_ANSWERS: Duration = Duration::from_secs(20);
+
 /// Our requests' identifier.
 const IDENTIFIER: u16 = 0x5d5d;
 
@@ -41,6 +47,9 @@ pub enum LanError {
     /// The emulated card was not plugged in.
     #[error("no card was plugged in within {} s", .0.as_secs())]
     NoCard(Duration),
+    /// Nobody who is listened to says anything.
+    #[error("no echo request came within {} s", .0.as_secs())]
+    Silent(Duration),
     /// There was no echo reply.
     #[error("{address} did not answer {asked} echo requests in {} s", .guard.as_secs())]
     NoAnswer {
@@ -51,6 +60,17 @@ pub enum LanError {
         /// How long.
         guard: Duration,
     },
+}
+
+/// What has passed while somebody [listened](Lan::listen).
+#[derive(Clone, Debug, Default)]
+pub struct Passed {
+    /// The numbers of the echo requests that came, each once. They count on where a request's own number begins again.
+    pub heard: BTreeSet<u64>,
+    /// How many echo requests were sent.
+    pub asked: u64,
+    /// Those of them that were never answered.
+    pub unanswered: BTreeSet<u64>,
 }
 
 /// The network. It must be there before the machine whose card is on it starts.
@@ -118,21 +138,40 @@ impl Lan {
         }
     }
 
-    /// Is there, and answers whoever asks, until `done`; returns the numbers of the echo requests that came meanwhile,
-    /// whomever they were for, each once.
+    /// Is there, and answers whoever asks, until `done` and until the next echo request that comes after that, for which it waits for `guard`
+    /// at most. Meanwhile it asks `whom` again and again, and waits for the last answers at the end.
     ///
     /// # Errors
-    /// When there is no card, or the socket fails.
-    pub fn listen(&mut self, guard: Duration, done: impl Fn() -> bool) -> Result<BTreeSet<u16>, LanError> {
+    /// When nobody asks, there is no card, or the socket fails.
+    pub fn listen(
+        &mut self,
+        guard: Duration,
+        whom: Option<Ipv4Addr>,
+        done: impl Fn() -> bool,
+    ) -> Result<Passed, LanError> {
         let station = self.station(guard)?;
-        let mut numbers = BTreeSet::new();
-        station.cable.take_echo_requests();
-        while !done() {
-            station.poll()?;
-            numbers.extend(station.cable.take_echo_requests());
+        let mut passed = Passed::default();
+        let (mut ask_at, mut ended) = (Instant::now(), None);
+        loop {
+            let is_done = done();
+            if is_done && ended.is_none() {
+                ended = Some((Instant::now(), passed.heard.last().copied()));
+            }
+            station.take_numbered(&mut passed)?;
+            if let Some((since, last)) = ended {
+                let is_over = passed.heard.last().copied() > last
+                    && (passed.unanswered.is_empty() || since.elapsed() > LAST_ANSWERS);
+                match is_over {
+                    true => return Ok(passed),
+                    false if since.elapsed() > guard => return Err(LanError::Silent(guard)),
+                    false => {}
+                }
+            } else if let Some(address) = whom.filter(|_| Instant::now() >= ask_at) {
+                ask_at = Instant::now() + ASK_ALL_EVERY;
+                station.ask_numbered(address, &mut passed);
+            }
             station.cable.wait(ASK_EVERY);
         }
-        Ok(numbers)
     }
 
     fn station(&mut self, guard: Duration) -> Result<&mut Station, LanError> {
@@ -166,6 +205,9 @@ struct Station {
     started: Instant,
     /// Which round it is.
     round: u16,
+    /// The last number that was heard, and the next to be asked with, counted on.
+    heard: u64,
+    number: u64,
 }
 
 impl Station {
@@ -176,13 +218,14 @@ impl Station {
             // The list is empty and holds one at least.
             let _ = addresses.push(IpCidr::new(OUR_ADDRESS.into(), PREFIX_LENGTH));
         });
-        let buffer = || PacketBuffer::new(vec![PacketMetadata::EMPTY; 8], vec![0; 512]);
+        // For all answers that can come at once: those of the seconds in which nobody had time.
+        let buffer = || PacketBuffer::new(vec![PacketMetadata::EMPTY; 4096], vec![0; 128 << 10]);
         let mut socket = Socket::new(buffer(), buffer());
         // A new socket can be bound, and the identifier is not 0.
         let _ = socket.bind(Endpoint::Ident(IDENTIFIER));
         let mut sockets = SocketSet::new(Vec::new());
         let icmp = sockets.add(socket);
-        Station { cable, interface, sockets, icmp, started: Instant::now(), round: 0 }
+        Station { cable, interface, sockets, icmp, started: Instant::now(), round: 0, heard: 0, number: 0 }
     }
 
     /// Begins a round: answers to what was asked before are none to what is asked from now on.
@@ -221,11 +264,36 @@ impl Station {
         self.poll()?;
         let socket = self.sockets.get_mut::<Socket<'_>>(self.icmp);
         while let Ok((data, from)) = socket.recv() {
-            if from == IpAddress::from(address) && is_reply(data, self.round) {
+            if from == IpAddress::from(address) && reply(data) == Some(self.round) {
                 return Ok(true);
             }
         }
         Ok(false)
+    }
+
+    /// Sends and receives, and notes whose numbers have come.
+    fn take_numbered(&mut self, passed: &mut Passed) -> Result<(), LanError> {
+        self.poll()?;
+        for number in self.cable.take_echo_requests() {
+            self.heard = counted_on(self.heard, number);
+            passed.heard.insert(self.heard);
+        }
+        while let Ok((data, _)) = self.sockets.get_mut::<Socket<'_>>(self.icmp).recv() {
+            if let Some(number) = reply(data) {
+                passed.unanswered.remove(&counted_on(self.number, number));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the next numbered echo request to `address`, if there is room for one.
+    fn ask_numbered(&mut self, address: Ipv4Addr, passed: &mut Passed) {
+        self.round = self.number as u16;
+        if self.ask(address) {
+            passed.asked += 1;
+            passed.unanswered.insert(self.number);
+            self.number += 1;
+        }
     }
 
     /// Sends an echo request to `address`, if there is room for one.
@@ -243,10 +311,19 @@ impl Station {
     }
 }
 
-fn is_reply(data: &[u8], round: u16) -> bool {
-    Icmpv4Packet::new_checked(data)
-        .and_then(|packet| Icmpv4Repr::parse(&packet, &ChecksumCapabilities::default()))
-        .is_ok_and(|reply| matches!(reply, Icmpv4Repr::EchoReply { ident: IDENTIFIER, seq_no, .. } if seq_no == round))
+/// The number that an answer to one of our requests has.
+fn reply(data: &[u8]) -> Option<u16> {
+    let packet = Icmpv4Packet::new_checked(data).ok()?;
+    match Icmpv4Repr::parse(&packet, &ChecksumCapabilities::default()).ok()? {
+        Icmpv4Repr::EchoReply { ident: IDENTIFIER, seq_no, .. } => Some(seq_no),
+        _ => None,
+    }
+}
+
+/// The number near `last` that has these last 16 bits.
+fn counted_on(last: u64, number: u16) -> u64 {
+    let ahead = number.wrapping_sub(last as u16) as i16;
+    last.checked_add_signed(ahead.into()).unwrap_or(number.into())
 }
 
 #[cfg(test)]
@@ -286,9 +363,29 @@ mod tests {
         assert!(silence > Duration::ZERO && silence <= pause.elapsed());
         let silence = lan.ping(absent, Duration::from_millis(250));
         assert!(matches!(silence, Err(LanError::NoAnswer { address, .. }) if address == absent));
+        let begun = Instant::now();
+        let done = || begun.elapsed() > Duration::from_millis(50);
+        // Nobody asks us, so that it ends with that.
+        assert!(matches!(
+            lan.listen(Duration::from_millis(100), Some(present), done),
+            Err(LanError::Silent(_))
+        ));
         drop(stop);
         machine.join().unwrap();
         assert!(matches!(lan.ping(present, GUARD), Err(LanError::Socket(_))));
+    }
+
+    #[test]
+    fn numbers_count_on() {
+        for (last, number, counted) in [
+            (0, 0, 0),
+            (0, 65_535, 65_535),
+            (65_535, 0, 65_536),
+            (65_536, 65_535, 65_535),
+            (200_000, 3_393, 200_001),
+        ] {
+            assert_eq!(counted_on(last, number), counted, "{number} after {last}");
+        }
     }
 
     #[test]

@@ -349,6 +349,11 @@ impl<'a> Device<'a> {
         }
     }
 
+    /// Whether a frame waits for the guest.
+    pub fn has(&self, frame: FrameId) -> bool {
+        self.queues.iter().any(|queue| queue.receive.has(frame))
+    }
+
     /// Whether frames wait for the guest, in any queue, or in one.
     pub fn waiting(&self, queue: Option<usize>) -> usize {
         match queue {
@@ -360,17 +365,26 @@ impl<'a> Device<'a> {
     /// Lets go of everything: nobody waits for its own frames, and who waits for it to get a frame is handed to `finish`.
     pub fn disconnect(self, pool: &mut Pool, finish: impl FnMut(Owner)) {
         pool.disown(self.vif);
-        self.abandon(pool, finish);
+        for frame in self.abandon(pool, finish) {
+            pool.release_unclaimed(frame);
+        }
     }
 
     /// Lets go of the frames that wait for the guest, because another backend takes its place: their senders are handed
-    /// to `finish`.
-    pub fn abandon(mut self, pool: &mut Pool, mut finish: impl FnMut(Owner)) {
+    /// to `finish`. Frames that came from outside are answered: nobody sends them again, so they are to be given to whoever takes that place,
+    /// with the one reader's part that this device had.
+    pub fn abandon(mut self, pool: &mut Pool, mut finish: impl FnMut(Owner)) -> Vec<FrameId> {
+        let mut arrivals = Vec::new();
         for queue in &mut self.queues {
             while let Some(waiting) = queue.receive.abandon(pool) {
-                drop_frame(pool, waiting, &mut finish);
+                if pool.is_arrival(waiting.0) {
+                    arrivals.push(waiting.0);
+                } else {
+                    drop_frame(pool, waiting, &mut finish);
+                }
             }
         }
+        arrivals
     }
 
     /// What a queue has passed.

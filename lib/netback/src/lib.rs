@@ -17,6 +17,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `pool` | frames in our own memory |
+//! | `arrivals` | what survives of those that came from a card |
 //! | `copy` | copies to and from guests' pages, many at once |
 //! | `chain` | one frame in a transmit ring |
 //! | `transmit`, `receive` | a queue's two rings |
@@ -32,6 +33,7 @@
 extern crate alloc;
 
 mod answers;
+mod arrivals;
 mod chain;
 mod control;
 mod copy;
@@ -49,6 +51,7 @@ mod receive;
 mod transmit;
 
 pub use answers::{Answers, BATCH_WORDS};
+pub use arrivals::{Arrivals, Found};
 pub use chain::MAX_PIECES;
 pub use control::Control;
 pub use copy::{Batch, Copier, MAX_COPIES};

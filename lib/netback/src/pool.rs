@@ -8,6 +8,7 @@
 //! be answered. A reader that is slow loses its claim and keeps its reference: it must not hold up the sender.
 
 use crate::Offload;
+use crate::arrivals::{Arrivals, Found};
 use alloc::vec::Vec;
 use xen_abi::Mfn;
 
@@ -94,6 +95,8 @@ struct Frame {
     claims: u16,
     /// On whose account its pages are.
     account: Option<u8>,
+    /// Whether it came from outside, and is noted.
+    is_arrival: bool,
 }
 
 const FREE: Frame = Frame {
@@ -105,6 +108,7 @@ const FREE: Frame = Frame {
     references: 0,
     claims: 0,
     account: None,
+    is_arrival: false,
 };
 
 /// Frames, and the pages that they lie in.
@@ -117,6 +121,7 @@ pub struct Pool {
     accounts: [u16; 256],
     /// The most pages on one account.
     share: u16,
+    arrivals: Arrivals,
 }
 
 impl Pool {
@@ -131,7 +136,53 @@ impl Pool {
             free_pages: (0..pages.min(MAX_PAGES) as u16).rev().map(PageId).collect(),
             accounts: [0; 256],
             share: (pages.min(MAX_PAGES) / SHARES) as u16,
+            arrivals: Arrivals::default(),
         }
+    }
+
+    /// Notes frames that [come](Self::arrived) from outside from now on in `arrivals`, beginning with those that a predecessor has left there:
+    /// they are in use now, and the caller is their one reader. Nothing must have been allocated before.
+    pub fn note_in(&mut self, arrivals: Arrivals) -> Vec<FrameId> {
+        self.arrivals = arrivals;
+        let left = self.arrivals.take();
+        left.iter().filter_map(|found| self.adopt(found)).collect()
+    }
+
+    /// A frame that has come from outside into these pages without this pool's doing, with one reader. None if one of them is in use or
+    /// there is no such.
+    pub fn adopt(&mut self, found: &Found) -> Option<FrameId> {
+        let is_whole = found.pages.len() == (HEADROOM + found.length).div_ceil(PAGE);
+        let is_free = |page: &PageId| self.free_pages.contains(page);
+        if !is_whole || !found.pages.iter().all(is_free) {
+            return None;
+        }
+        let id = self.free_frames.pop()?;
+        self.free_pages.retain(|page| !found.pages.contains(page));
+        let frame = &mut self.frames[usize::from(id.0)];
+        *frame = Frame { length: found.length as u32, references: 1, claims: 1, ..FREE };
+        frame.pages[..found.pages.len()].copy_from_slice(&found.pages);
+        self.arrived(id, found.length, found.offload);
+        Some(id)
+    }
+
+    /// A frame has been filled from outside, with so many bytes, of which this is known.
+    pub fn arrived(&mut self, id: FrameId, length: usize, offload: Offload) {
+        self.shorten(id, length);
+        self.set_offload(id, offload);
+        let (count, length) = (self.pages(id), self.length(id));
+        let frame = &mut self.frames[usize::from(id.0)];
+        frame.is_arrival = true;
+        self.arrivals.note(&frame.pages[..count], length, offload);
+    }
+
+    /// Whether a frame begins with these pages, of which there is one at least.
+    pub fn lies_in(&self, id: FrameId, pages: &[PageId]) -> bool {
+        !pages.is_empty() && self.frame(id).pages[..self.pages(id)].starts_with(pages)
+    }
+
+    /// Whether a frame came from outside.
+    pub fn is_arrival(&self, id: FrameId) -> bool {
+        self.frame(id).is_arrival
     }
 
     /// How many pages are free.
@@ -230,6 +281,9 @@ impl Pool {
             let pages = (HEADROOM + frame.length as usize).div_ceil(PAGE);
             if let Some(account) = frame.account {
                 self.accounts[usize::from(account)] -= pages as u16;
+            }
+            if frame.is_arrival {
+                self.arrivals.forget(&frame.pages[..pages]);
             }
             self.free_frames.push(id);
             self.free_pages.extend(&frame.pages[..pages]);

@@ -137,6 +137,11 @@ impl<'a> Receive<'a> {
         self.queue.len()
     }
 
+    /// Whether a frame waits.
+    pub fn has(&self, frame: FrameId) -> bool {
+        self.queue.iter().any(|waiting| waiting.frame == frame)
+    }
+
     /// How many requests are answered, modulo 2^32.
     pub const fn answered(&self) -> u32 {
         self.ring.position().answered

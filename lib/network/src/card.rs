@@ -1,6 +1,6 @@
 //! What is asked of a driver.
 
-use netback::{Abilities, FrameId, Offload, Pages, Pool};
+use netback::{Abilities, Found, FrameId, Offload, Pages, Pool};
 use serde::{Deserialize, Serialize};
 use switch::EthernetAddress;
 
@@ -63,6 +63,12 @@ pub trait Card {
 
     /// A frame that has come in, if there is one that was not told yet.
     fn arrived(&mut self) -> Option<Arrived>;
+
+    /// All frames that have [arrived](Self::arrived) are noted elsewhere: they need not be found again if the driver dies.
+    fn settle(&mut self);
+
+    /// A frame that an earlier driver's card had received, and that was not settled, if there is another one: found where that had left it.
+    fn unread(&mut self) -> Option<Found>;
 
     /// Tells the card that there is something to do: called once after a round of frames.
     fn kick(&mut self);

@@ -6,8 +6,8 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use netback::{
-    Abilities, Batch, Burst, Checksum, CutError, Device, FrameId, Keep, Lie, Machine, Notify, Offload, Owner,
-    PAGE, Pages, Pool, RESERVE, Rate, Room, Stopped, Transport, cut, fill_checksum,
+    Abilities, Arrivals, Batch, Burst, Checksum, CutError, Device, FrameId, Keep, Lie, Machine, Notify,
+    Offload, Owner, PAGE, Pages, Pool, RESERVE, Rate, Room, Stopped, Transport, cut, fill_checksum,
 };
 use switch::{Arrival, EthernetAddress, PortConfig, PortId, PortSet, Switch, Verdict};
 
@@ -262,11 +262,25 @@ impl<'a> Plane<'a> {
         }
     }
 
-    /// A card has been reset, and there is a new driver.
-    pub fn driver_ready(&mut self, port: PortId, card: &mut impl Card) {
-        if let Some((uplink, pool)) = self.uplink_mut(port) {
-            uplink.driver_ready(card, pool);
-        }
+    /// A card has been reset, and there is a new driver. What had come in before is sent where it belongs.
+    pub fn driver_ready(&mut self, port: PortId, now_us: u64, card: &mut impl Card, pages: &mut impl Pages) {
+        let arrived = self.uplink_mut(port).map(|(uplink, pool)| uplink.driver_ready(card, pool));
+        arrived.into_iter().flatten().for_each(|frame| self.route(now_us, port, frame, pages));
+    }
+
+    /// Frames that come from a card are noted in `arrivals` from now on, beginning with those that an earlier life has left there: they are
+    /// sent where they belong, as from `port`. To be called when the guests of that life are there again, and before anything else.
+    pub fn note_arrivals(
+        &mut self,
+        arrivals: Arrivals,
+        port: PortId,
+        now_us: u64,
+        pages: &mut impl Pages,
+    ) -> usize {
+        let left = self.pool.note_in(arrivals);
+        let count = left.len();
+        left.into_iter().for_each(|frame| self.route(now_us, port, frame, pages));
+        count
     }
 
     fn uplink_mut(&mut self, port: PortId) -> Option<(&mut Uplink, &mut Pool)> {
@@ -307,12 +321,13 @@ impl<'a> Plane<'a> {
         }
     }
 
-    /// Whether a card or this program itself has a frame.
+    /// Whether a frame is with a card or this program itself, or waits for a guest.
     pub(crate) fn is_had(&self, frame: FrameId) -> bool {
         self.ports.iter().any(|behind| match behind {
             Behind::Card(uplink) => uplink.has(frame) || uplink.is_posted(frame),
             Behind::Own(queue) => queue.contains(&frame),
-            Behind::Guest(_) | Behind::Nothing => false,
+            Behind::Guest(device) => device.has(frame),
+            Behind::Nothing => false,
         })
     }
 
@@ -459,7 +474,7 @@ impl<'a> Plane<'a> {
     }
 
     /// Puts a frame into the right queue of a guest, which takes over one reader's part.
-    fn give(&mut self, now_us: u64, port: PortId, frame: FrameId, pages: &impl Pages) {
+    pub(crate) fn give(&mut self, now_us: u64, port: PortId, frame: FrameId, pages: &impl Pages) {
         let Behind::Guest(device) = &mut self.ports[port.index()] else {
             return;
         };

@@ -1,17 +1,22 @@
 //! What happens when the backend itself is made anew, while guests, switch, shadow and driver go on.
 //!
 //! The new devices know from their records how far the rings are, and take again what is not answered. What the old ones
-//! had on the way to guests is dropped: its senders still have it, and it is sent again. But what a card has, or will
-//! have, is not: it is on its way and the new device *adopts* it, so that it is not sent twice.
+//! had on the way to guests is dropped: its senders still have it, and it is sent again; but what came from a card is handed on. What a card
+//! has, or will have, is not dropped either: it is on its way and the new device *adopts* it, so that it is not sent twice.
 
 use crate::Plane;
 use alloc::vec::Vec;
-use netback::{Device, FrameId, Owner};
+use netback::{Device, FrameId, Owner, Pages};
 use switch::PortId;
 
 impl<'a> Plane<'a> {
     /// Puts new devices, made by [`Device::resume`], in the place of the old ones, all at once.
-    pub fn reborn(&mut self, devices: impl IntoIterator<Item = (PortId, Device<'a>)>) {
+    pub fn reborn(
+        &mut self,
+        devices: impl IntoIterator<Item = (PortId, Device<'a>)>,
+        now_us: u64,
+        pages: &impl Pages,
+    ) {
         let with_cards = self.only_with_cards();
         // Nobody is told of anything else any more.
         let owned: Vec<(FrameId, Owner)> = self.pool.owned().collect();
@@ -29,8 +34,9 @@ impl<'a> Plane<'a> {
             }
             if let Some(old) = old {
                 let mut finished = Vec::new();
-                old.abandon(&mut self.pool, |owner| finished.push(owner));
+                let arrivals = old.abandon(&mut self.pool, |owner| finished.push(owner));
                 finished.into_iter().for_each(|owner| self.finish(owner));
+                arrivals.into_iter().for_each(|frame| self.give(now_us, port, frame, pages));
             }
         }
     }

@@ -14,6 +14,9 @@ use shadow::{Group, Limits, Next, Order, Outcome, Shadow, Token, Verdict};
 /// Bytes of Ethernet's header, and of a VLAN's tag in it.
 const HEADERS: usize = 18;
 
+/// The most frames that are cut at a time.
+const CUTS: usize = 4;
+
 /// All frames of a card are in one order: then those of each flow are.
 const GROUP: Group = Group(0);
 
@@ -140,14 +143,30 @@ impl Uplink {
         self.shadow.driver_failed();
     }
 
-    /// There is a driver, and its card has been reset: nobody writes into the frames that an earlier one had.
-    pub fn driver_ready(&mut self, card: &mut impl Card, pool: &mut Pool) {
+    /// There is a driver, and its card has been reset: nobody writes into the frames that an earlier one had. Those that had come in
+    /// are answered; their one reference is the caller's.
+    pub fn driver_ready(&mut self, card: &mut impl Card, pool: &mut Pool) -> Vec<FrameId> {
+        let mut arrived = Vec::new();
+        while let Some(found) = card.unread() {
+            let is_it = |frame: &FrameId| pool.lies_in(*frame, &found.pages);
+            arrived.extend(match self.posted.iter().position(is_it) {
+                Some(place) => {
+                    let frame = self.posted.swap_remove(place);
+                    pool.arrived(frame, found.length, found.offload);
+                    Some(frame)
+                }
+                // An earlier life had posted it, or it is none.
+                None => pool.adopt(&found),
+            });
+        }
+        self.counters.arrived += arrived.len() as u64;
         for frame in self.posted.drain(..) {
             pool.release(frame);
         }
         self.counters.restarts += 1;
         self.configure(card);
         self.shadow.driver_ready();
+        arrived
     }
 
     fn configure(&mut self, card: &mut impl Card) {
@@ -190,8 +209,7 @@ impl Uplink {
             return Err(DriverFault::ArrivedUnasked(frame));
         };
         self.posted.swap_remove(place);
-        pool.shorten(frame, length);
-        pool.set_offload(frame, offload);
+        pool.arrived(frame, length, offload);
         self.counters.arrived += 1;
         Ok(Some(frame))
     }
@@ -209,6 +227,7 @@ impl Uplink {
         if !self.shadow.driver_is_up() {
             return;
         }
+        card.settle();
         self.admit(pool, pages, &mut give_up);
         while card.room() > 0 {
             match self.shadow.next(now_us) {
@@ -231,22 +250,30 @@ impl Uplink {
         card.kick();
     }
 
-    /// Moves frames from the backlog into the shadow, cut and summed if the card does not do that.
+    /// Moves frames from the backlog into the shadow, cut and summed if the card does not do that. Behind some that are cut the others wait for
+    /// these to be sent: that is what takes longest of all, and pieces take more memory than whole frames.
     fn admit(
         &mut self,
         pool: &mut Pool,
         pages: &mut impl Pages,
         give_up: &mut impl FnMut(&mut Pool, FrameId),
     ) {
+        let mut cuts = 0;
         while let Some(&frame) = self.backlog.front() {
             let offload = pool.offload(frame);
             let is_sent_whole = if self.abilities.must_cut(&offload) {
+                if cuts == CUTS {
+                    return;
+                }
                 match offload
                     .segments
                     .ok_or(CutError::Impossible)
                     .and_then(|into| cut(pool, pages, frame, into))
                 {
-                    Ok(pieces) => pieces.into_iter().for_each(|piece| self.admit_one(pool, pages, piece)),
+                    Ok(pieces) => {
+                        cuts += 1;
+                        pieces.into_iter().for_each(|piece| self.admit_one(pool, pages, piece));
+                    }
                     Err(CutError::NoRoom) => return,
                     Err(CutError::Impossible) => self.counters.impossible += 1,
                 }

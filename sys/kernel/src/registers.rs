@@ -6,12 +6,14 @@ use crate::window::Slot;
 pub trait Register: Copy + sealed::Sealed {}
 
 impl Register for u8 {}
+impl Register for u16 {}
 impl Register for u32 {}
 
 mod sealed {
     /// The sizes of registers that there are.
     pub trait Sealed {}
     impl Sealed for u8 {}
+    impl Sealed for u16 {}
     impl Sealed for u32 {}
 }
 

@@ -6,6 +6,7 @@ use core::cell::RefCell;
 use core::mem::ManuallyDrop;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::Relaxed;
 use critical_section::Mutex;
 use uk_abi::layout::{PAGE_SIZE, RAM_BASE};
@@ -125,7 +126,8 @@ pub struct Span {
 }
 
 /// Pages that devices read and write as long as they have them: taken once, and never given back. What is in them is
-/// plain bytes to whoever looks, and whatever a device makes of them meanwhile.
+/// plain bytes to whoever looks, and whatever a device makes of them meanwhile. A micro-reboot keeps it: who takes the same pages first
+/// thing in each life finds what the last one has left.
 #[derive(Debug)]
 pub struct DmaPool(ManuallyDrop<DmaBuffer>);
 
@@ -175,6 +177,13 @@ impl DmaPool {
         &mut self.0[page * PAGE_SIZE..(page + 1) * PAGE_SIZE]
     }
 
+    /// Its pages as words, in the place of the pool.
+    pub fn into_words(self) -> &'static [AtomicU64] {
+        let count = self.0.pages * PAGE_SIZE / size_of::<u64>();
+        // SAFETY: the pages are this pool's alone, which was never given back and is gone now; they are aligned for words.
+        unsafe { core::slice::from_raw_parts(self.0.address() as *const AtomicU64, count) }
+    }
+
     /// Who can give its bytes to a device.
     pub fn place(&self) -> DmaPlace {
         DmaPlace { address: self.0.address(), bytes: self.0.pages * PAGE_SIZE }
@@ -199,5 +208,57 @@ impl DmaPlace {
         assert!(offset + length <= PAGE_SIZE && start + length <= self.bytes, "{span:?}");
         let first = NonNull::new((self.address + start as u64) as *mut u8).unwrap_or(NonNull::dangling());
         NonNull::slice_from_raw_parts(first, length)
+    }
+
+    /// Copies the bytes of `span`, as many as there is room for in `to`.
+    ///
+    /// # Panics
+    /// As [`pointer`](Self::pointer).
+    pub(crate) fn read(&self, span: Span, to: &mut [u8]) {
+        let from = self.pointer(span);
+        // SAFETY: the place checks that the bytes lie in the pool, which is never given back; they are plain, and `to` is none of them,
+        // because nobody has a reference to what a driver reads.
+        unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from.cast().as_ptr(), from.len().min(to.len())) };
+    }
+
+    /// Writes `bytes` into `span`, as many as there is room for.
+    ///
+    /// # Panics
+    /// As [`pointer`](Self::pointer).
+    pub(crate) fn write(&self, span: Span, bytes: &[u8]) {
+        let to = self.pointer(span);
+        // SAFETY: as in `read`.
+        unsafe {
+            to.cast::<u8>().as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), to.len().min(bytes.len()))
+        };
+    }
+
+    /// Where the machine has the first byte of `span`.
+    ///
+    /// # Panics
+    /// As [`pointer`](Self::pointer).
+    pub(crate) fn machine_address(&self, span: Span) -> MachineAddr {
+        let address = self.pointer(span).cast::<u8>().as_ptr() as u64;
+        // The area lies in RAM: boot info was validated.
+        machine_address(address).unwrap_or(MachineAddr(0))
+    }
+
+    /// The bytes that the machine has at `address`; none if they are not in one of the place's pages.
+    pub(crate) fn find(&self, address: MachineAddr, length: usize) -> Option<Span> {
+        // The pages are contiguous in the machine.
+        let at = address.0.checked_sub(machine_address(self.address)?.0)? as usize;
+        let (page, offset) = (at / PAGE_SIZE, at % PAGE_SIZE);
+        let fits = length <= PAGE_SIZE - offset && page < self.bytes / PAGE_SIZE;
+        fits.then_some(Span { page, offset, length })
+    }
+
+    /// So many of its pages, from `first` on.
+    ///
+    /// # Panics
+    /// If it has fewer.
+    #[must_use]
+    pub fn part(&self, first: usize, pages: usize) -> Self {
+        assert!((first + pages) * PAGE_SIZE <= self.bytes, "pages {first} to {} of a place", first + pages);
+        Self { address: self.address + (first * PAGE_SIZE) as u64, bytes: pages * PAGE_SIZE }
     }
 }

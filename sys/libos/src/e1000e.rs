@@ -3,20 +3,23 @@
 //! The card reads and writes rings of descriptors of two words each. What it has done with one stands in the second word, so
 //! that nothing of a ring is read from the card itself.
 
-use crate::dma::{DmaBuffer, DmaPlace, Span, machine_address};
-use crate::nic::{CardError, Checked, MAX_PIECES, Nic, Offloads, Received, Work};
+use crate::dma::{DmaBuffer, DmaPlace, Span};
+use crate::nic::{CardError, Checked, MAX_PIECES, Nic, Offloads, Received, Unread, Work};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicU64, fence};
 use uk_abi::device_info::{DeviceInfo, IrqKind};
 use uk_abi::layout::PAGE_SIZE;
+use xen_abi::MachineAddr;
 
 /// The vendor and the device.
 const ID: (u16, u16) = (0x8086, 0x10d3);
 
-/// Descriptors of a ring: one page of them.
+/// Descriptors of a ring, and their pages.
 const RING: usize = 256;
+const PAGES: usize = (RING * 16).div_ceil(PAGE_SIZE);
 
 /// Bytes of a place to receive into, as the card is told (10.2.5.1, BSIZE): the longest frame has fewer.
 const PLACE: usize = 2048;
@@ -125,9 +128,40 @@ impl Registers {
     }
 }
 
+/// The descriptors of a ring.
+struct Descriptors {
+    words: &'static [AtomicU64],
+    address: u64,
+    /// Given back with this, if it is the ring's own.
+    _buffer: Option<DmaBuffer>,
+}
+
+impl Descriptors {
+    /// Those of a ring that has its own.
+    fn new() -> Option<Self> {
+        let buffer = DmaBuffer::new(PAGES)?;
+        // SAFETY: the memory is the buffer's, which is aligned to pages, never looked at as bytes, and lives as long as this.
+        let words = unsafe { core::slice::from_raw_parts(buffer.as_ptr().cast(), RING * 2) };
+        Some(Self { words, address: buffer.machine_address().0, _buffer: Some(buffer) })
+    }
+
+    /// Those that are in `place`, which is for nothing else.
+    fn left_in(place: DmaPlace) -> Self {
+        let span = Span { page: 0, offset: 0, length: RING * 16 };
+        // SAFETY: the place checks that it is so long; it is aligned to pages, never given back, and looked at in no other way.
+        let words = unsafe { core::slice::from_raw_parts(place.pointer(span).cast().as_ptr(), RING * 2) };
+        Self { words, address: place.machine_address(span).0, _buffer: None }
+    }
+
+    /// A word of a descriptor.
+    const fn word(&self, index: usize, word: usize) -> &AtomicU64 {
+        &self.words[index % RING * 2 + word]
+    }
+}
+
 /// A ring of descriptors, and the numbers of what the card has.
 struct Ring {
-    memory: DmaBuffer,
+    descriptors: Descriptors,
     registers: Registers,
     /// The first of its registers.
     base: usize,
@@ -136,25 +170,21 @@ struct Ring {
     /// The next descriptor to be given, and the next that the card gives back. They count on.
     given: usize,
     taken: usize,
+    /// The next that is to be settled: those before say no more that the card is done with them.
+    settled: usize,
 }
 
 impl Ring {
-    fn new(registers: Registers, base: usize) -> Option<Self> {
-        let memory = DmaBuffer::new((RING * 16).div_ceil(PAGE_SIZE))?;
-        let address = memory.machine_address().0;
+    fn new(registers: Registers, base: usize, descriptors: Descriptors) -> Self {
+        descriptors.words.iter().for_each(|word| word.store(0, Relaxed));
+        let address = descriptors.address;
         registers.write(base + register::ADDRESS_LOW, address as u32);
         registers.write(base + register::ADDRESS_HIGH, (address >> 32) as u32);
         registers.write(base + register::LENGTH, (RING * 16) as u32);
         registers.write(base + register::HEAD, 0);
         registers.write(base + register::TAIL, 0);
-        Some(Self { memory, registers, base, numbers: Box::new([None; RING]), given: 0, taken: 0 })
-    }
-
-    /// A word of a descriptor.
-    fn word(&self, index: usize, word: usize) -> &AtomicU64 {
-        let at = (index % RING * 2 + word) * 8;
-        // SAFETY: the ring lies in the buffer, which is aligned to pages and looked at in no other way while this lives.
-        unsafe { &*self.memory[at..at + 8].as_ptr().cast::<AtomicU64>() }
+        let numbers = Box::new([None; RING]);
+        Self { descriptors, registers, base, numbers, given: 0, taken: 0, settled: 0 }
     }
 
     /// Descriptors that can be given. One is kept back: a full ring looks like an empty one.
@@ -163,8 +193,8 @@ impl Ring {
     }
 
     fn give(&mut self, address: u64, second: u64, number: Option<u16>) {
-        self.word(self.given, 0).store(address, Relaxed);
-        self.word(self.given, 1).store(second, Release);
+        self.descriptors.word(self.given, 0).store(address, Relaxed);
+        self.descriptors.word(self.given, 1).store(second, Release);
         self.numbers[self.given % RING] = number;
         self.given += 1;
     }
@@ -174,13 +204,19 @@ impl Ring {
         if self.taken == self.given {
             return None;
         }
-        let second = self.word(self.taken, 1).load(Acquire);
+        let second = self.descriptors.word(self.taken, 1).load(Acquire);
         if second & DONE == 0 {
             return None;
         }
         let number = self.numbers[self.taken % RING].take();
         self.taken += 1;
         Some((second, number))
+    }
+
+    /// What was taken back is not found again.
+    fn settle(&mut self) {
+        (self.settled..self.taken).for_each(|index| self.descriptors.word(index, 1).store(0, Relaxed));
+        self.settled = self.taken;
     }
 
     fn tell(&self) {
@@ -200,22 +236,39 @@ pub struct E1000e {
 }
 
 impl E1000e {
-    /// Sets `device` up, with frames in `pool`; none if it is no such card.
+    /// Sets `device` up, with frames in `pool`, and with what it receives in `ring`; none if it is no such card.
     ///
     /// # Errors
     /// [`SetUpError`].
-    pub fn new(device: &'static DeviceInfo, pool: DmaPlace) -> Option<Result<Self, SetUpError>> {
-        ((device.vendor, device.device) == ID).then(|| Self::set_up(device, pool))
+    pub fn new(
+        device: &'static DeviceInfo,
+        pool: DmaPlace,
+        ring: DmaPlace,
+    ) -> Option<Result<Self, SetUpError>> {
+        is(device).then(|| Self::set_up(device, pool, ring))
     }
 
-    fn set_up(device: &'static DeviceInfo, pool: DmaPlace) -> Result<Self, SetUpError> {
+    /// What the last driver has left in `ring`; none if `device` is no such card.
+    pub(crate) fn unread(device: &DeviceInfo, ring: DmaPlace, pool: DmaPlace) -> Option<Vec<Unread>> {
+        let descriptors = Descriptors::left_in(ring);
+        let frame = |index| {
+            let second = descriptors.word(index, 1).load(Acquire);
+            let address = MachineAddr(descriptors.word(index, 0).load(Relaxed));
+            let span = pool.find(address, (second & LENGTH) as usize)?;
+            is_whole(second).then_some(Unread { span, checked: Checked::No })
+        };
+        is(device).then(|| (0..RING).filter_map(frame).collect())
+    }
+
+    fn set_up(device: &'static DeviceInfo, pool: DmaPlace, ring: DmaPlace) -> Result<Self, SetUpError> {
         let registers = Registers::of(device).ok_or(SetUpError::NoRegisters)?;
         reset(registers)?;
         let mac = address(registers);
         registers.write(register::CTRL, registers.read(register::CTRL) | CTRL_SLU);
         (0..128).for_each(|word| registers.write(register::MTA + word * 4, 0));
-        let receive = Ring::new(registers, register::RECEIVE).ok_or(SetUpError::Memory)?;
-        let transmit = Ring::new(registers, register::TRANSMIT).ok_or(SetUpError::Memory)?;
+        let sending = Descriptors::new().ok_or(SetUpError::Memory)?;
+        let receive = Ring::new(registers, register::RECEIVE, Descriptors::left_in(ring));
+        let transmit = Ring::new(registers, register::TRANSMIT, sending);
         registers.write(register::TIPG, TIPG);
         registers.write(register::TCTL, TCTL);
         registers.write(register::RCTL, RCTL);
@@ -227,12 +280,19 @@ impl E1000e {
         Ok(Self { registers, receive, transmit, pool, mac, is_untold: [false; 2] })
     }
 
-    /// Where the machine has the bytes of `span`.
-    fn machine_address(&self, span: Span) -> Result<u64, CardError> {
-        let pointer = self.pool.pointer(span).cast::<u8>().as_ptr() as u64;
-        let machine = machine_address(pointer).ok_or(CardError)?;
-        Ok(crate::virtio::told(machine).0)
+    /// Where the card is told that the machine has the bytes of `span`.
+    fn machine_address(&self, span: Span) -> u64 {
+        crate::virtio::told(self.pool.machine_address(span)).0
     }
+}
+
+fn is(device: &DeviceInfo) -> bool {
+    (device.vendor, device.device) == ID
+}
+
+/// Whether the second word of a descriptor says that a whole frame lies in its place.
+const fn is_whole(second: u64) -> bool {
+    second & (DONE | RECEIVED_END | RECEIVED_ERRORS) == DONE | RECEIVED_END
 }
 
 /// Resets the card: it forgets where rings were, and touches no memory.
@@ -283,7 +343,7 @@ impl Nic for E1000e {
         }
         for (span, end) in first.iter().map(|span| (span, None)).chain([(last, Some(number))]) {
             let flags = SEND_CRC | SEND_REPORT | if end.is_some() { SEND_END } else { 0 };
-            let address = self.machine_address(*span)?;
+            let address = self.machine_address(*span);
             self.transmit.give(address, span.length as u64 & LENGTH | flags, end);
         }
         self.is_untold[1] = true;
@@ -304,7 +364,7 @@ impl Nic for E1000e {
         if self.receive.free() == 0 || !is_large {
             return Err(CardError);
         }
-        let address = self.machine_address(span)?;
+        let address = self.machine_address(span);
         self.receive.give(address, 0, Some(number));
         self.is_untold[0] = true;
         Ok(())
@@ -314,10 +374,19 @@ impl Nic for E1000e {
         let Some((second, number)) = self.receive.take() else { return Ok(None) };
         let number = number.ok_or(CardError)?;
         // What is longer than a place, or damaged, is nothing that this driver has asked for.
-        if second & RECEIVED_END == 0 || second & RECEIVED_ERRORS != 0 {
+        if !is_whole(second) {
             return Err(CardError);
         }
         Ok(Some(Received { number, length: (second & LENGTH) as usize, checked: Checked::No }))
+    }
+
+    fn settle(&mut self) {
+        self.receive.settle();
+    }
+
+    /// It interrupts for everything.
+    fn arm(&mut self) -> bool {
+        false
     }
 
     fn kick(&mut self) {

@@ -32,6 +32,13 @@ pub fn give_way() {
     pv::sched::yield_now();
 }
 
+/// Shows root that this program lives, in the midst of a turn that takes long: between parts of it that are known to end.
+pub fn beat() {
+    if !fault::heartbeat_is_lost() {
+        start::health().beat();
+    }
+}
+
 /// Runs `spawn`, then the tasks, for ever.
 pub(crate) fn run(spawn: impl FnOnce(Spawner)) -> ! {
     // SAFETY: called once in a life, and nothing else refers to the cell.
@@ -56,8 +63,8 @@ pub(crate) fn run(spawn: impl FnOnce(Spawner)) -> ! {
             first = false;
             // Root waits for this beat. Refused, it finds it when it looks.
             let _ = event::send(doorbell);
-        } else if !fault::heartbeat_is_lost() {
-            health.beat();
+        } else {
+            beat();
         }
         if let Some(command) = health.take_fault() {
             fault::carry_out(&health, command);

@@ -50,7 +50,7 @@ pub use embassy_executor::{self, Spawner, task};
 pub use embassy_futures as futures;
 pub use embassy_sync as sync;
 pub use embassy_time as time;
-pub use executor::give_way;
+pub use executor::{beat, give_way};
 pub use recovery_box;
 pub use uk::{Records, Uk};
 pub use uk_abi;

@@ -3,8 +3,21 @@
 //! Frames lie in a [`DmaPool`](crate::dma::DmaPool), whose places a driver is told when it is made. The program gives a
 //! frame a number of its own, and gets the number back when the card is done with it. A driver holds no frame and waits
 //! for nothing: who has made it awaits the device's [interrupt](crate::interrupt::Interrupt), which outlives drivers.
+//!
+//! What a card has received lies in memory, whatever becomes of its driver. So the ring of what it receives into is in memory that the
+//! program keeps over drivers, and over its own lives: when the card has been reset, [`unread`] finds the frames there.
 
-use crate::dma::Span;
+use crate::dma::{DmaPlace, Span};
+use crate::e1000e::E1000e;
+use crate::virtio::Net;
+use alloc::vec::Vec;
+use uk_abi::device_info::DeviceInfo;
+
+/// Pages of the memory that a card's ring of received frames lies in: the most that a driver here needs.
+pub const RING_PAGES: usize = 3;
+
+/// Bytes before each place to receive into, and before the first span of each frame to send, that are the driver's.
+pub const HEADROOM: usize = 12;
 
 /// The most pieces of a frame: the longest one of 64 KiB, with what lies before and behind it in its first and last page.
 pub const MAX_PIECES: usize = 18;
@@ -71,6 +84,21 @@ pub struct Received {
     pub checked: Checked,
 }
 
+/// A frame that a card has received and whose driver has not [settled](Nic::settle) it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Where it lies.
+    pub span: Span,
+    /// What is known of its checksum.
+    pub checked: Checked,
+}
+
+/// The frames that the last driver of `device` has left in `ring`, its frames being in `pool`. The card must have been reset, and there must
+/// be no new driver yet. What is found is checked to lie in the pool, and nothing else: the program knows what it had given the card.
+pub fn unread(device: &DeviceInfo, ring: DmaPlace, pool: DmaPlace) -> Vec<Unread> {
+    Net::unread(device, ring, pool).or_else(|| E1000e::unread(device, ring, pool)).unwrap_or_default()
+}
+
 /// The card has said what no card says: it is to be reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CardError;
@@ -92,7 +120,7 @@ pub trait Nic {
     /// How many frames of [`MAX_PIECES`] it would take now.
     fn room(&self) -> usize;
 
-    /// Takes a frame to send, of [`MAX_PIECES`] at most, while there is [room](Self::room).
+    /// Takes a frame to send, of [`MAX_PIECES`] at most, while there is [room](Self::room). There are [`HEADROOM`] bytes before it.
     ///
     /// # Errors
     /// [`CardError`].
@@ -104,7 +132,7 @@ pub trait Nic {
     /// [`CardError`].
     fn sent(&mut self) -> Result<Option<u16>, CardError>;
 
-    /// Takes a place to put a frame that comes in.
+    /// Takes a place to put a frame that comes in. There are [`HEADROOM`] bytes before it.
     ///
     /// # Errors
     /// [`CardError`]: also if it has more places than it can note.
@@ -116,8 +144,15 @@ pub trait Nic {
     /// [`CardError`].
     fn received(&mut self) -> Result<Option<Received>, CardError>;
 
+    /// What has been [`received`](Self::received) so far is the program's, and no more to be found by [`unread`]. To be called before a place
+    /// of one of these frames is used for something else.
+    fn settle(&mut self);
+
     /// Tells the card of what it was given since the last time.
     fn kick(&mut self);
+
+    /// Has the card interrupt for what it does next. Returns whether it has done something meanwhile, for which it may not.
+    fn arm(&mut self) -> bool;
 
     /// Acknowledges an interrupt by line: the card asserts it no more.
     fn acknowledge(&mut self);

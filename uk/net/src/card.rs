@@ -1,17 +1,21 @@
 //! The card and its driver, as the plane sees them. A driver that crashes takes nothing with it: every call into it is
 //! contained, and after the first one that fails there are no more.
 
+use crate::machine::Machine;
 use alloc::boxed::Box;
+use alloc::vec;
 use core::fmt;
 use heapless::Vec;
 use libos::contain::{Crashed, contain};
 use libos::dma::{DmaPlace, Span};
 use libos::e1000e::{E1000e, SetUpError};
 use libos::fault;
-use libos::nic::{CardError, Checked, Cut, MAX_PIECES, Nic, Sum, Work};
+use libos::nic::{self, CardError, Checked, Cut, MAX_PIECES, Nic, Sum, Unread, Work};
 use libos::uk_abi::device_info::DeviceInfo;
 use libos::virtio::{DeviceError, Net};
-use network::netback::{Abilities, Checksum, Family, FrameId, Offload, Pages, Pool, Transport};
+use network::netback::{
+    Abilities, Checksum, Family, Found, FrameId, HEADROOM, Offload, PageId, Pages, Pool, Transport,
+};
 use network::switch::EthernetAddress;
 use network::{Arrived, Card, CardConfig, DriverFault};
 
@@ -97,10 +101,19 @@ impl fmt::Display for RestartError {
     }
 }
 
+/// Where frames lie, and the ring of those that are received.
+#[derive(Clone, Copy)]
+struct Memory {
+    pool: DmaPlace,
+    ring: DmaPlace,
+}
+
 /// The driver of the card, whichever life of the driver that is.
 pub struct Driver {
     device: &'static DeviceInfo,
-    place: DmaPlace,
+    memory: Memory,
+    /// What the driver before this one has left.
+    unread: vec::IntoIter<Unread>,
     nic: Option<Box<dyn Nic>>,
     mac: EthernetAddress,
     failure: Option<Failure>,
@@ -109,17 +122,19 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Sets `device` up, with frames in memory at `place`; none if no driver here is for it.
+    /// Sets `device` up, which has been reset, with frames in the memory of `machine`; none if no driver here is for it.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn new(device: &'static DeviceInfo, place: DmaPlace) -> Option<Result<Self, OpenError>> {
-        let nic = match open(device, place)? {
+    pub fn new(device: &'static DeviceInfo, machine: &Machine) -> Option<Result<Self, OpenError>> {
+        let memory = Memory { pool: machine.pool(), ring: machine.ring() };
+        let unread = nic::unread(device, memory.ring, memory.pool).into_iter();
+        let nic = match open(device, memory)? {
             Ok(nic) => nic,
             Err(error) => return Some(Err(error)),
         };
-        let mac = EthernetAddress(nic.mac());
-        Some(Ok(Self { device, place, nic: Some(nic), mac, failure: None, doom: None, swallowed: 0 }))
+        let (mac, nic) = (EthernetAddress(nic.mac()), Some(nic));
+        Some(Ok(Self { device, memory, unread, nic, mac, failure: None, doom: None, swallowed: 0 }))
     }
 
     /// How it has failed, if it has.
@@ -147,6 +162,11 @@ impl Driver {
         });
     }
 
+    /// Has the card interrupt for what it does next. Returns whether it has done something meanwhile.
+    pub fn arm(&mut self) -> bool {
+        !self.hangs() && self.with(false, |nic| Ok(nic.arm()))
+    }
+
     /// Has it fail.
     pub fn doom(&mut self, doom: Doom) {
         self.doom = Some(doom);
@@ -158,12 +178,14 @@ impl Driver {
     /// [`RestartError`]: then there is none.
     pub fn restart(&mut self) -> Result<(), RestartError> {
         let old = self.nic.take();
-        let Self { device, place, .. } = *self;
+        let Self { device, memory, .. } = *self;
         let made = contain(|| {
             drop(old);
-            open(device, place)
+            (nic::unread(device, memory.ring, memory.pool), open(device, memory))
         });
-        let nic = made.map_err(RestartError::Crashed)?.transpose().map_err(RestartError::Device)?;
+        let (unread, nic) = made.map_err(RestartError::Crashed)?;
+        let nic = nic.transpose().map_err(RestartError::Device)?;
+        self.unread = unread.into_iter();
         (self.nic, self.failure, self.doom, self.swallowed) = (nic, None, None, 0);
         Ok(())
     }
@@ -193,9 +215,12 @@ impl Driver {
 }
 
 /// The driver for `device`, if there is one.
-fn open(device: &'static DeviceInfo, place: DmaPlace) -> Option<Result<Box<dyn Nic>, OpenError>> {
-    let virtio = || Net::new(device, place).map(|net| net.map(boxed).map_err(OpenError::Virtio));
-    let intel = || E1000e::new(device, place).map(|card| card.map(boxed).map_err(OpenError::E1000e));
+fn open(
+    device: &'static DeviceInfo,
+    Memory { pool, ring }: Memory,
+) -> Option<Result<Box<dyn Nic>, OpenError>> {
+    let virtio = || Net::new(device, pool, ring).map(|net| net.map(boxed).map_err(OpenError::Virtio));
+    let intel = || E1000e::new(device, pool, ring).map(|card| card.map(boxed).map_err(OpenError::E1000e));
     virtio().or_else(intel)
 }
 
@@ -208,6 +233,16 @@ fn spans(frame: FrameId, pool: &Pool) -> Vec<Span, MAX_PIECES> {
     pool.pieces(frame, 0)
         .map(|piece| Span { page: piece.page.0.into(), offset: piece.offset, length: piece.length })
         .collect()
+}
+
+/// What is known of a frame whose checksum a card has checked.
+const fn offload(checked: Checked) -> Offload {
+    let checksum = match checked {
+        Checked::No => Checksum::Unknown,
+        Checked::Yes => Checksum::Valid,
+        Checked::Blank => Checksum::Blank,
+    };
+    Offload { checksum, segments: None }
 }
 
 /// What the card has to do to a frame.
@@ -285,13 +320,30 @@ impl Card for Driver {
             return None;
         }
         let received = self.with(None, |nic| nic.received())?;
-        let checksum = match received.checked {
-            Checked::No => Checksum::Unknown,
-            Checked::Yes => Checksum::Valid,
-            Checked::Blank => Checksum::Blank,
-        };
-        let offload = Offload { checksum, segments: None };
+        let offload = offload(received.checked);
         Some(Arrived { frame: FrameId(received.number), length: received.length, offload })
+    }
+
+    fn settle(&mut self) {
+        if !self.hangs() {
+            self.with((), |nic| {
+                nic.settle();
+                Ok(())
+            });
+        }
+    }
+
+    fn unread(&mut self) -> Option<Found> {
+        // Whatever lies elsewhere is no frame of the pool's.
+        let frame = |Unread { span, checked }| {
+            let pages = [PageId(span.page as u16)].into_iter().collect();
+            (span.offset == HEADROOM).then_some(Found {
+                pages,
+                length: span.length,
+                offload: offload(checked),
+            })
+        };
+        self.unread.by_ref().find_map(frame)
     }
 
     fn kick(&mut self) {

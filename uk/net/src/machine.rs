@@ -1,16 +1,24 @@
 //! The memory that frames lie in, and copying between it and guests' pages.
+//!
+//! A micro-reboot keeps it. So that a life finds what the last one has received, everything in it that is looked for is always in the same place:
+//! first the card's ring of received frames, then the table of those that have been taken out of it, then frames.
 
-use libos::dma::DmaPool;
+use core::sync::atomic::AtomicU64;
+use libos::dma::{DmaPlace, DmaPool};
 use libos::grant;
+use libos::nic::RING_PAGES;
 use libos::uk_abi::layout::PAGE_SIZE;
 use libos::xen_abi::Mfn;
 use libos::xen_abi::grant_table::GrantCopy;
-use network::netback::{Copier, MIN_PAGES, PAGE, PageId, Pages, RESERVE};
+use network::netback::{Arrivals, Copier, HEADROOM, MIN_PAGES, PAGE, PageId, Pages, RESERVE};
 
-const _: () = assert!(PAGE == PAGE_SIZE);
+const _: () = assert!(PAGE == PAGE_SIZE && HEADROOM >= libos::nic::HEADROOM);
 
 /// Pages of DMA memory that are left to drivers: descriptors and headers of both queues.
 const LEFT_TO_DRIVERS: usize = 16;
+
+/// Pages with the table of frames that came in: a word for each page that DMA memory can have.
+const TABLE_PAGES: usize = 1;
 
 /// The least pages for frames.
 const LEAST: usize = MIN_PAGES * 3 / 2;
@@ -22,15 +30,19 @@ const MOST_RECEIVED: usize = 128;
 pub struct Machine {
     pool: DmaPool,
     pages: usize,
+    ring: DmaPool,
+    arrivals: &'static [AtomicU64],
 }
 
 impl Machine {
     /// All of this program's DMA memory but for what drivers take; none if that is too little for the longest frame and
-    /// a few to receive.
+    /// a few to receive. To be called before anything else takes any.
     pub fn take() -> Option<Self> {
+        let ring = DmaPool::take(RING_PAGES)?;
+        let arrivals = DmaPool::take(TABLE_PAGES)?.into_words();
         let pages = DmaPool::pages_left(LEFT_TO_DRIVERS);
         let pool = (pages >= LEAST).then(|| DmaPool::take(pages)).flatten()?;
-        Some(Self { pool, pages })
+        Some(Self { pool, pages, ring, arrivals })
     }
 
     /// How many frames the card shall have room for to receive into: a third of what is not in reserve, and enough.
@@ -43,9 +55,19 @@ impl Machine {
         self.pages
     }
 
-    /// The memory, for drivers.
-    pub fn pool(&self) -> &DmaPool {
-        &self.pool
+    /// The memory of frames, for drivers.
+    pub fn pool(&self) -> DmaPlace {
+        self.pool.place()
+    }
+
+    /// The memory of the ring that a card receives into.
+    pub fn ring(&self) -> DmaPlace {
+        self.ring.place()
+    }
+
+    /// Where frames that came in are noted.
+    pub fn arrivals(&self) -> Arrivals {
+        Arrivals::new(self.arrivals)
     }
 }
 

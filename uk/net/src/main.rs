@@ -85,11 +85,10 @@ fn set_up(uk: &Uk, arguments: &Arguments) -> (Service, Option<Interrupt>) {
     let Some(machine) = Machine::take() else { panic!("there is too little DMA memory for frames") };
     let mut plane = Plane::new(machine.pages(), random::number(), AGING_US);
     let on_bridge = |role| PortConfig { bridge: arguments.bridge.clone(), role, isolated: false };
-    let mut found = find_card(uk, &machine);
-    if let Some((driver, _)) = &mut found {
+    let found = find_card(uk, &machine);
+    if let Some((driver, _)) = &found {
         let config = CardConfig { receive_frames: machine.receive_frames(), ..CardConfig::default() };
         plane.connect_card(CARD, on_bridge(Role::Uplink), config);
-        plane.driver_ready(CARD, driver);
         plane.connect_own(OWN, on_bridge(Role::Guest(Identity::new(driver.mac()))));
     }
     let (driver, interrupt) =
@@ -113,12 +112,13 @@ fn set_up(uk: &Uk, arguments: &Arguments) -> (Service, Option<Interrupt>) {
         log::info!("{} on a card that interrupts by {:?}", arguments.address, interrupt.kind());
     }
     go_on(&mut service, interrupt.as_ref());
+    service.start_card(clock::now_us());
     (service, interrupt)
 }
 
 /// The first card that this program drives, and its interrupt.
 fn find_card(uk: &Uk, machine: &Machine) -> Option<(Driver, Interrupt)> {
-    let drive = |device: &'static DeviceInfo| Some((device, Driver::new(device, machine.pool().place())?));
+    let drive = |device: &'static DeviceInfo| Some((device, Driver::new(device, machine)?));
     let Some((device, driver)) = uk.devices().find_map(drive) else {
         log::warn!("there is no network card that this program drives");
         return None;

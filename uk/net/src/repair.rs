@@ -136,14 +136,16 @@ impl Service {
     }
 
     fn repair_driver(&mut self, detected_us: u64, failure: Failure) {
-        let Self { plane, driver: Some(driver), .. } = self else { return };
+        let Self { plane, machine, driver: Some(driver), .. } = self else { return };
         plane.driver_failed(CARD);
         if let Err(error) = driver.restart() {
             panic!("the driver has failed: {failure}; there is no new one: {error}");
         }
-        plane.driver_ready(CARD, driver);
+        let before = plane.uplink(CARD).map_or(0, |uplink| uplink.counters().arrived);
+        plane.driver_ready(CARD, detected_us, driver, machine);
+        let read = plane.uplink(CARD).map_or(0, |uplink| uplink.counters().arrived) - before;
         self.watch.driver.repaired();
-        log::warn!("the driver has failed: {failure}");
+        log::warn!("the driver has failed: {failure}; its card had received {read} frames more");
         let done = self.driver_look().done;
         self.repaired(Level::Driver, failure.is_hang(), detected_us, done);
     }
@@ -198,7 +200,7 @@ impl Service {
                 Err(lie) => liars.push((vif, lie)),
             }
         }
-        self.plane.reborn(devices);
+        self.plane.reborn(devices, detected_us, &self.machine);
         let strays = self.plane.strays();
         assert!(strays == 0, "the backend has died in the middle of something: {strays} frames are nobody's");
         liars.into_iter().for_each(|(vif, lie)| self.banish(vif, lie));

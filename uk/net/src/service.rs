@@ -188,6 +188,14 @@ impl Service {
         self.own = Some(make(&mut Line { plane, machine, port: OWN, now_us }));
     }
 
+    /// The guests of an earlier life are there again: they get what that life had received, and what the card has received since then; and the
+    /// driver begins its work.
+    pub fn start_card(&mut self, now_us: u64) {
+        let Self { plane, machine, driver: Some(driver), .. } = self else { return };
+        plane.note_arrivals(machine.arrivals(), CARD, now_us, machine);
+        plane.driver_ready(CARD, now_us, driver, machine);
+    }
+
     /// Says soon that it is there.
     pub fn hurry(&mut self) {
         self.own.iter_mut().for_each(Own::hurry);
@@ -336,7 +344,11 @@ impl Service {
         self.look_after(now_us);
         self.note_drops(now_us);
         self.show_progress();
-        if is_busy { now_us } else { self.next_look_us(now_us) }
+        // The card interrupts for what it does from here on.
+        if is_busy || self.driver.as_mut().is_some_and(Driver::arm) {
+            return now_us;
+        }
+        self.next_look_us(now_us)
     }
 
     fn turn_own(&mut self, now_us: u64) {
@@ -353,6 +365,7 @@ impl Service {
     /// Does what there is to do with the card. Whether there is more.
     fn drive(&mut self, now_us: u64) -> bool {
         let Self { plane, machine, driver: Some(driver), .. } = self else { return false };
+        libos::beat();
         let arrived = |plane: &Plane<'_>| plane.uplink(CARD).map_or(0, |uplink| uplink.counters().arrived);
         let before = arrived(plane);
         if driver.failure().is_none()
@@ -385,6 +398,7 @@ impl Service {
         let mut is_busy = false;
         for queue in 0..guest.wiring.queues.len() {
             for round in 0..ROUNDS {
+                libos::beat();
                 let crashes = self.backend_crashes;
                 let served = contain(|| {
                     if crashes {
@@ -439,6 +453,7 @@ impl Service {
             if plane.device(port(vif)).is_none_or(|device| device.waiting(None) == 0) {
                 continue;
             }
+            libos::beat();
             match contain(|| plane.deliver(port(vif), now_us, machine, keeper)) {
                 Ok(Ok(delivered)) => *notify = delivered,
                 Ok(Err(gone)) => self.gone(&gone),

@@ -3,7 +3,7 @@
 use crate::frames::mac;
 use crate::machine::SimMachine;
 use crate::numbers::Numbers;
-use netback::{Abilities, FrameId, Offload, Pages, Piece, Pool};
+use netback::{Abilities, Found, FrameId, Offload, PageId, Pages, Piece, Pool};
 use network::netback;
 use network::switch::EthernetAddress;
 use network::{Arrived, Card, CardConfig};
@@ -45,7 +45,12 @@ pub struct SimCard {
     to_send: VecDeque<Given>,
     done: VecDeque<FrameId>,
     posted: VecDeque<Given>,
-    filled: VecDeque<Arrived>,
+    /// What has come in: with the page that it lies in.
+    filled: VecDeque<(Arrived, PageId)>,
+    /// How many of these were told of, and not settled.
+    told: usize,
+    /// What an earlier driver has left.
+    unread: VecDeque<Found>,
     /// What it has sent.
     pub wire: Vec<OnWire>,
     /// What it will say next, whether it is true or not.
@@ -65,18 +70,27 @@ impl SimCard {
             done: VecDeque::new(),
             posted: VecDeque::new(),
             filled: VecDeque::new(),
+            told: 0,
+            unread: VecDeque::new(),
             wire: Vec::new(),
             lie_sent: None,
             lie_arrived: None,
         }
     }
 
-    /// The card is reset: it forgets everything, and touches no memory any more.
+    /// The card is reset: it forgets everything, and touches no memory any more. What it has received is in memory.
     pub fn reset(&mut self) {
+        let left = self.filled.iter().map(|(arrived, page)| Found {
+            pages: [*page].into_iter().collect(),
+            length: arrived.length,
+            offload: arrived.offload,
+        });
+        self.unread.extend(left);
         self.to_send.clear();
         self.done.clear();
         self.posted.clear();
         self.filled.clear();
+        self.told = 0;
         self.hangs = false;
         self.config = None;
     }
@@ -109,7 +123,8 @@ impl SimCard {
             rest = later;
         }
         assert!(rest.is_empty(), "the wire has no longer frames");
-        self.filled.push_back(Arrived { frame: given.frame, length: bytes.len(), offload });
+        let arrived = Arrived { frame: given.frame, length: bytes.len(), offload };
+        self.filled.push_back((arrived, given.pieces[0].page));
         true
     }
 
@@ -161,8 +176,19 @@ impl Card for SimCard {
     }
 
     fn arrived(&mut self) -> Option<Arrived> {
-        let told = if self.hangs { None } else { self.filled.pop_front() };
+        let next = if self.hangs { None } else { self.filled.get(self.told) };
+        let told = next.map(|(arrived, _)| *arrived);
+        self.told += usize::from(told.is_some());
         self.lie_arrived.take().or(told)
+    }
+
+    fn settle(&mut self) {
+        self.filled.drain(..self.told);
+        self.told = 0;
+    }
+
+    fn unread(&mut self) -> Option<Found> {
+        self.unread.pop_front()
     }
 
     fn kick(&mut self) {}

@@ -5,7 +5,7 @@ use crate::frames::mac;
 use crate::guest::{Guest, RingPages};
 use crate::machine::{Death, Fuse, Grants, SimMachine};
 use crate::numbers::Numbers;
-use netback::{Abilities, Answers, Device, Keep, Lie, RingKind, RingName, Saved, Stopped};
+use netback::{Abilities, Answers, Arrivals, Device, Keep, Lie, RingKind, RingName, Saved, Stopped};
 use network::netback;
 use network::switch::{Identity, PortConfig, PortId, Role};
 use network::{CardConfig, DriverFault, Gone, Plane};
@@ -108,6 +108,8 @@ pub struct Host {
     pub plane: Plane<'static>,
     keeper: Keeper,
     kept: Kept,
+    /// Where frames that came in are noted, by page: in memory that a micro-reboot keeps, as frames are.
+    arrivals: &'static [AtomicU64],
     pub numbers: Numbers,
     pub now_us: u64,
     /// How often the whole unikernel died.
@@ -154,16 +156,17 @@ impl Host {
             guests,
             fuse,
             kept,
+            arrivals: Box::leak((0..PAGES).map(|_| AtomicU64::new(0)).collect()),
             numbers,
             now_us: 0,
             deaths: 0,
             gone: Vec::new(),
         };
         host.plane.connect_card(port(CARD), Self::on_bridge(Role::Uplink), CardConfig::default());
-        host.plane.driver_ready(port(CARD), &mut host.card);
         for number in 1..=host.guests.len() {
             host.connect(number);
         }
+        host.start_card();
         host
     }
 
@@ -211,10 +214,8 @@ impl Host {
         let (records, report) = Records::open(self.kept.clone()).expect("as large as it has to be");
         assert_eq!(report.lost, 0, "the box lost nothing");
         self.keeper.records = records;
-        self.machine = SimMachine::new(PAGES, self.machine.grants.clone(), self.fuse.clone());
         self.plane = Plane::new(PAGES, 0, AGING_US);
         self.plane.connect_card(port(CARD), Self::on_bridge(Role::Uplink), CardConfig::default());
-        self.plane.driver_ready(port(CARD), &mut self.card);
         for number in 1..=self.guests.len() {
             let is_gone = self.gone.iter().any(|gone| gone.port == port(number));
             if !is_gone {
@@ -222,6 +223,14 @@ impl Host {
                 self.plane.connect_guest(port(number), Self::on_bridge(Self::role(number)), device);
             }
         }
+        self.start_card();
+    }
+
+    /// Goes on with what an earlier life has received, and starts the card's driver.
+    fn start_card(&mut self) {
+        let Self { plane, card, machine, now_us, .. } = self;
+        plane.note_arrivals(Arrivals::new(self.arrivals), port(CARD), *now_us, machine);
+        plane.driver_ready(port(CARD), *now_us, card, machine);
     }
 
     /// The backend alone is made anew: switch, shadow and driver go on.
@@ -232,7 +241,7 @@ impl Host {
             .iter()
             .map(|number| (port(*number), self.resume(*number).expect("an honest frontend")))
             .collect();
-        self.plane.reborn(devices);
+        self.plane.reborn(devices, self.now_us, &self.machine);
         assert_eq!(self.plane.strays(), 0, "frames that nobody has");
     }
 
@@ -244,7 +253,8 @@ impl Host {
 
     /// The driver is started again.
     pub fn driver_starts(&mut self) {
-        self.plane.driver_ready(port(CARD), &mut self.card);
+        let Self { plane, card, machine, now_us, .. } = self;
+        plane.driver_ready(port(CARD), *now_us, card, machine);
     }
 
     /// Takes what a guest sends.

@@ -1,6 +1,6 @@
 //! A virtio disk (virtio 1.2, 5.2).
 
-use super::queue::{Buffer, Queue, TABLE};
+use super::queue::{Buffer, Queue, Rings, TABLE};
 use super::transport::UkTransport;
 use super::{DeviceError, is};
 use crate::block::{Busy, Command, Discard, DmaPage, Driver, Facts, Outcome, SECTOR, Span};
@@ -97,7 +97,8 @@ impl Disk {
         let facts = facts(&transport, features)?;
         let has = |feature| features & feature != 0;
         let tables = if has(feature::INDIRECT) { TABLE_PAGES } else { 0 };
-        let queue = Queue::new(&mut transport, 0, has(feature::EVENT_INDEX), tables)?;
+        let rings = Rings::new().ok_or(DeviceError::Memory)?;
+        let queue = Queue::new(&mut transport, 0, has(feature::EVENT_INDEX), rings, tables)?;
         let pages = queue.size().div_ceil(ENVELOPES);
         let envelopes: Option<_> = (0..pages).map(|_| DmaPage::new()).collect();
         let envelopes = envelopes.ok_or(DeviceError::Memory)?;
@@ -162,7 +163,7 @@ impl Driver for Disk {
             return None;
         }
         let head = match self.queue.take() {
-            Ok(head) => head?,
+            Ok(used) => used?.0,
             Err(broken) => {
                 log::error!("the disk breaks the protocol: {broken:?}");
                 self.broken = true;

@@ -1,28 +1,21 @@
 //! A virtio network card (virtio 1.2, 5.1).
 
-use super::hal::UkHal;
-use super::transport::{Status, UkTransport};
-use super::{DeviceError, is};
-use crate::dma::{DmaBuffer, DmaPlace, Span};
-use crate::nic::{CardError, Checked, MAX_PIECES, Nic, Offloads, Received, Work};
-use alloc::boxed::Box;
+use super::queue::{Buffer, Queue, Rings};
+use super::transport::{RING_RESET, Status, UkTransport};
+use super::{DeviceError, is, told};
+use crate::dma::{DmaPlace, Span};
+use crate::nic::{
+    CardError, Checked, HEADROOM, MAX_PIECES, Nic, Offloads, RING_PAGES, Received, Unread, Work,
+};
+use alloc::vec::Vec;
 use bitflags::bitflags;
-use heapless::Vec;
 use uk_abi::device_info::DeviceInfo;
-use uk_abi::layout::PAGE_SIZE;
-use virtio_drivers::queue::VirtQueue;
-use virtio_drivers::transport::{DeviceType, Transport};
+use virtio_drivers::transport::{DeviceStatus, DeviceType, Transport};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
-
-/// Descriptors of a queue; QEMU has so many, and other devices have no fewer.
-const QUEUE: usize = 256;
 
 /// The numbers of the queues, without several pairs of them.
 const RECEIVE: u16 = 0;
 const TRANSMIT: u16 = 1;
-
-/// The most frames in a queue: each takes two descriptors at least, one for its header.
-const FRAMES: usize = QUEUE / 2;
 
 bitflags! {
     /// What device and driver can agree on.
@@ -40,8 +33,12 @@ bitflags! {
         const HOST_TSO6 = 1 << 12;
         /// The device says whether there is a link.
         const STATUS = 1 << 16;
+        /// Both sides say when they want to be told.
+        const EVENT_INDEX = 1 << 29;
         /// It is as the standard has it.
         const VERSION_1 = 1 << 32;
+        /// A queue can be reset without the device.
+        const RING_RESET = RING_RESET;
     }
 }
 
@@ -74,90 +71,109 @@ const CONFIG_MAC: usize = 0;
 const CONFIG_STATUS: usize = 6;
 const LINK_UP: u16 = 1;
 
-/// The headers of the frames that a queue has, and which those are, by the token of each.
-struct Frames {
-    headers: DmaBuffer,
-    /// The program's number for the frame, and how many pieces it has besides its header.
-    given: Box<[Option<(u16, u8)>; QUEUE]>,
-    /// The place of its header, by token, and places that are free.
-    place: Box<[u8; QUEUE]>,
-    free: Vec<u8, FRAMES>,
+/// What a queue has, by the heads of its chains: the program's numbers, and where the frames are with their headers.
+struct Given(Vec<(u16, Span)>);
+
+impl Given {
+    fn new(queue: &Queue) -> Self {
+        Self((0..queue.size()).map(|_| (0, Span { page: 0, offset: 0, length: 0 })).collect())
+    }
+
+    fn note(&mut self, head: u16, number: u16, span: Span) {
+        self.0[usize::from(head)] = (number, span);
+    }
+
+    /// What has this head, which the queue has checked.
+    fn of(&self, head: u16) -> (u16, Span) {
+        self.0[usize::from(head)]
+    }
 }
 
-impl Frames {
-    fn new() -> Option<Self> {
-        let headers = DmaBuffer::new((FRAMES * HEADER).div_ceil(PAGE_SIZE))?;
-        let free = (0..FRAMES as u8).rev().collect();
-        Some(Self { headers, given: Box::new([None; QUEUE]), place: Box::new([0; QUEUE]), free })
-    }
-
-    fn header(&mut self, place: u8) -> &mut [u8] {
-        let at = usize::from(place) * HEADER;
-        &mut self.headers[at..at + HEADER]
-    }
-
-    fn note(&mut self, token: u16, number: u16, place: u8, pieces: usize) -> Result<(), CardError> {
-        let at = usize::from(token);
-        *self.given.get_mut(at).ok_or(CardError)? = Some((number, pieces as u8));
-        self.place[at] = place;
-        Ok(())
-    }
-
-    /// What the device has had under `token`: the number, the pieces and the header's place.
-    fn take(&mut self, token: u16) -> Result<(u16, usize, u8), CardError> {
-        let at = usize::from(token);
-        let (number, pieces) = self.given.get_mut(at).and_then(Option::take).ok_or(CardError)?;
-        let place = self.place[at];
-        // It was taken from there.
-        let _ = self.free.push(place);
-        Ok((number, usize::from(pieces), place))
-    }
+/// The bytes of a frame, or its first ones, with the header before them.
+fn with_header(span: Span) -> Result<Span, CardError> {
+    let offset = span.offset.checked_sub(HEADER).ok_or(CardError)?;
+    Ok(Span { offset, length: span.length + HEADER, ..span })
 }
 
 /// A virtio network card.
 pub struct Net {
     transport: UkTransport,
-    receive: VirtQueue<UkHal, QUEUE>,
-    transmit: VirtQueue<UkHal, QUEUE>,
-    arriving: Frames,
-    leaving: Frames,
+    receive: Queue,
+    transmit: Queue,
+    arriving: Given,
+    leaving: Given,
     pool: DmaPlace,
     mac: [u8; 6],
     features: Features,
-    /// Whether queues have grown since the card was told.
-    is_untold: [bool; 2],
     status: Status,
 }
 
 impl Net {
-    /// Sets `device` up, with frames in `pool`; none if it is no such card.
+    /// Sets `device` up, with frames in `pool`, and with what it receives in `ring`; none if it is no such card.
     ///
     /// # Errors
     /// [`DeviceError`].
-    pub fn new(device: &'static DeviceInfo, pool: DmaPlace) -> Option<Result<Self, DeviceError>> {
-        is(device, DeviceType::Network).then(|| Self::set_up(device, pool))
+    pub fn new(
+        device: &'static DeviceInfo,
+        pool: DmaPlace,
+        ring: DmaPlace,
+    ) -> Option<Result<Self, DeviceError>> {
+        is(device, DeviceType::Network).then(|| Self::set_up(device, pool, ring))
     }
 
-    fn set_up(device: &'static DeviceInfo, pool: DmaPlace) -> Result<Self, DeviceError> {
+    fn set_up(device: &'static DeviceInfo, pool: DmaPlace, ring: DmaPlace) -> Result<Self, DeviceError> {
         let mut transport = UkTransport::new(device)?;
         let status = transport.status();
-        let features = transport.begin_init(Features::all());
-        let mut queue =
-            |number| VirtQueue::new(&mut transport, number, false, false).map_err(DeviceError::Virtio);
-        let (receive, transmit) = (queue(RECEIVE)?, queue(TRANSMIT)?);
+        let agreed = transport.agreed().and_then(Features::from_bits);
+        let goes_on = agreed.filter(|features| features.contains(Features::RING_RESET));
+        let features = goes_on.unwrap_or_else(|| transport.begin_init(Features::all()));
+        let event_index = features.contains(Features::EVENT_INDEX);
+        // SAFETY: the memory is for this ring alone, and an earlier driver is gone.
+        let receiving = unsafe { Rings::left_in(ring) };
+        let sending = Rings::new().ok_or(DeviceError::Memory)?;
+        let receive = Queue::new(&mut transport, RECEIVE, event_index, receiving, 0)?;
+        let transmit = Queue::new(&mut transport, TRANSMIT, event_index, sending, 0)?;
         let mac = transport.read_consistent(|| transport.read_config_space(CONFIG_MAC));
         let mac = mac.map_err(DeviceError::Virtio)?;
-        transport.finish_init();
-        let frames = || Frames::new().ok_or(DeviceError::Memory);
-        let (arriving, leaving) = (frames()?, frames()?);
-        let is_untold = [false; 2];
-        Ok(Self { transport, receive, transmit, arriving, leaving, pool, mac, features, is_untold, status })
+        if goes_on.is_none() {
+            transport.finish_init();
+        }
+        let (arriving, leaving) = (Given::new(&receive), Given::new(&transmit));
+        Ok(Self { transport, receive, transmit, arriving, leaving, pool, mac, features, status })
+    }
+
+    /// What the last driver has left in `ring`; none if `device` is no such card.
+    pub(crate) fn unread(device: &DeviceInfo, ring: DmaPlace, pool: DmaPlace) -> Option<Vec<Unread>> {
+        let whole = |(address, bytes): (_, u32)| {
+            let Span { page, offset, length } = pool.find(address, bytes as usize)?;
+            let length = length.checked_sub(HEADER)?;
+            let checked = read_header(pool, page, offset)?.checked();
+            Some(Unread { span: Span { page, offset: offset + HEADER, length }, checked })
+        };
+        // SAFETY: as in `set_up`.
+        let left = || unsafe { Rings::left_in(ring) };
+        is(device, DeviceType::Network).then(|| left().unsettled().filter_map(whole).collect())
     }
 }
 
-/// Stands for the pieces of a frame when they are taken back: how many there were is all that is looked at, because this
-/// domain's memory is the device's as it is.
-const PIECE: &[u8] = &[0];
+impl Header {
+    const fn checked(&self) -> Checked {
+        match self.flags {
+            flags if flags & NEEDS_CSUM != 0 => Checked::Blank,
+            flags if flags & DATA_VALID != 0 => Checked::Yes,
+            _ => Checked::No,
+        }
+    }
+}
+
+/// The header that the card has written at `offset`.
+fn read_header(pool: DmaPlace, page: usize, offset: usize) -> Option<Header> {
+    let mut bytes = [0; HEADER];
+    pool.read(Span { page, offset, length: HEADER }, &mut bytes);
+    Header::read_from_bytes(&bytes).ok()
+}
+
+const _: () = assert!(HEADER == HEADROOM && Rings::PAGES == RING_PAGES);
 
 impl Nic for Net {
     fn mac(&self) -> [u8; 6] {
@@ -183,11 +199,15 @@ impl Nic for Net {
     }
 
     fn room(&self) -> usize {
-        (self.transmit.available_desc() / (MAX_PIECES + 1)).min(self.leaving.free.len())
+        self.transmit.free() / MAX_PIECES
     }
 
     fn send(&mut self, number: u16, work: Work, spans: &[Span]) -> Result<(), CardError> {
-        let place = self.leaving.free.pop().ok_or(CardError)?;
+        let (first, rest) = spans.split_first().ok_or(CardError)?;
+        let (head, first) = (self.transmit.next_head().ok_or(CardError)?, with_header(*first)?);
+        if self.transmit.free() < spans.len() {
+            return Err(CardError);
+        }
         let mut header = Header::default();
         if let Some(sum) = work.sum {
             header.flags = NEEDS_CSUM;
@@ -197,67 +217,46 @@ impl Nic for Net {
             header.gso = if cut.is_v6 { GSO_TCP_V6 } else { GSO_TCP_V4 };
             (header.headers, header.size) = (cut.headers, cut.size);
         }
-        let bytes = self.leaving.header(place);
-        bytes.copy_from_slice(header.as_bytes());
-        let mut pieces: Vec<&[u8], { MAX_PIECES + 1 }> = Vec::new();
-        // The list is empty, and longer than the longest frame.
-        let _ = pieces.push(bytes);
-        for &span in spans {
-            // SAFETY: the place checks that the bytes lie in the pool, which is never given back; they are plain.
-            let piece = unsafe { self.pool.pointer(span).as_ref() };
-            pieces.push(piece).map_err(|_| CardError)?;
-        }
-        // SAFETY: the header's place is not used again before `take`, and the pool is the device's whenever it likes.
-        let token = unsafe { self.transmit.add(&pieces, &mut []) }.map_err(|_| CardError)?;
-        drop(pieces);
-        self.is_untold[usize::from(TRANSMIT)] = true;
-        self.leaving.note(token, number, place, spans.len())
+        self.pool.write(Span { length: HEADER, ..first }, header.as_bytes());
+        let pool = self.pool;
+        let buffer = |place| buffer(pool, if place == 0 { first } else { rest[place - 1] }, false);
+        self.transmit.add((0..spans.len()).map(buffer));
+        self.leaving.note(head, number, first);
+        Ok(())
     }
 
     fn sent(&mut self) -> Result<Option<u16>, CardError> {
-        let Some(token) = self.transmit.peek_used() else { return Ok(None) };
-        let (number, pieces, _) = self.leaving.take(token)?;
-        let pieces = &[PIECE; MAX_PIECES + 1][..pieces + 1];
-        // SAFETY: so many were added under this token, and nothing is done with them but to count them.
-        unsafe { self.transmit.pop_used(token, pieces, &mut []) }.map_err(|_| CardError)?;
-        Ok(Some(number))
+        let used = self.transmit.take().map_err(|_| CardError)?;
+        Ok(used.map(|(head, _)| self.leaving.of(head).0))
     }
 
     fn post(&mut self, number: u16, span: Span) -> Result<(), CardError> {
-        let place = self.arriving.free.pop().ok_or(CardError)?;
-        let header = self.arriving.header(place);
-        // SAFETY: the place checks that the bytes lie in the pool, which is never given back; they are plain, and the
-        // device writes to them alone.
-        let bytes = unsafe { self.pool.pointer(span).as_mut() };
-        // SAFETY: as for `send`.
-        let token = unsafe { self.receive.add(&[], &mut [header, bytes]) }.map_err(|_| CardError)?;
-        self.is_untold[usize::from(RECEIVE)] = true;
-        self.arriving.note(token, number, place, 1)
+        let (head, span) = (self.receive.next_head().ok_or(CardError)?, with_header(span)?);
+        self.receive.add([buffer(self.pool, span, true)].into_iter());
+        self.arriving.note(head, number, span);
+        Ok(())
     }
 
     fn received(&mut self) -> Result<Option<Received>, CardError> {
-        let Some(token) = self.receive.peek_used() else { return Ok(None) };
-        let (number, _, place) = self.arriving.take(token)?;
-        let (mut one, mut other) = ([0], [0]);
-        // SAFETY: as for `sent`.
-        let bytes = unsafe { self.receive.pop_used(token, &[], &mut [&mut one, &mut other]) };
-        let length = (bytes.map_err(|_| CardError)? as usize).checked_sub(HEADER).ok_or(CardError)?;
-        let header = Header::read_from_bytes(self.arriving.header(place)).map_err(|_| CardError)?;
-        let checked = match header.flags {
-            flags if flags & NEEDS_CSUM != 0 => Checked::Blank,
-            flags if flags & DATA_VALID != 0 => Checked::Yes,
-            _ => Checked::No,
-        };
+        let Some((head, bytes)) = self.receive.take().map_err(|_| CardError)? else { return Ok(None) };
+        let (number, Span { page, offset, .. }) = self.arriving.of(head);
+        let length = (bytes as usize).checked_sub(HEADER).ok_or(CardError)?;
+        let checked = read_header(self.pool, page, offset).ok_or(CardError)?.checked();
         Ok(Some(Received { number, length, checked }))
     }
 
+    fn settle(&mut self) {
+        self.receive.settle();
+    }
+
     fn kick(&mut self) {
-        for (queue, untold) in (0..).zip(&mut self.is_untold) {
-            let ring = if queue == RECEIVE { &self.receive } else { &self.transmit };
-            if core::mem::take(untold) && ring.should_notify() {
-                self.transport.notify(queue);
-            }
-        }
+        self.receive.kick(&mut self.transport);
+        self.transmit.kick(&mut self.transport);
+    }
+
+    fn arm(&mut self) -> bool {
+        // Both, whatever the first says.
+        self.receive.arm() | self.transmit.arm()
     }
 
     fn acknowledge(&mut self) {
@@ -268,6 +267,15 @@ impl Nic for Net {
 impl Drop for Net {
     fn drop(&mut self) {
         // The queues' memory is given back after this: the card must have forgotten it.
-        self.transport.set_status(virtio_drivers::transport::DeviceStatus::empty());
+        let has_reset = self.features.contains(Features::RING_RESET)
+            && [RECEIVE, TRANSMIT].iter().all(|queue| self.transport.reset_queue(*queue));
+        if !has_reset {
+            self.transport.set_status(DeviceStatus::empty());
+        }
     }
+}
+
+/// Bytes of the pool, as the card is told of them.
+fn buffer(pool: DmaPlace, span: Span, for_device: bool) -> Buffer {
+    Buffer { address: told(pool.machine_address(span)), bytes: span.length as u32, for_device }
 }

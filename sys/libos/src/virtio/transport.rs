@@ -15,10 +15,23 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 /// VIRTIO_F_ACCESS_PLATFORM: the device's accesses go through the IOMMU (virtio 1.2, 6).
 const ACCESS_PLATFORM: u64 = 1 << 33;
 
+/// VIRTIO_F_RING_RESET: one queue can be reset (virtio 1.2, 2.6.1).
+pub(super) const RING_RESET: u64 = 1 << 40;
+
 /// Offsets in the common configuration (virtio 1.2, 4.1.4.3).
+const DRIVER_FEATURE_SELECT: usize = 0x08;
+const DRIVER_FEATURE: usize = 0x0c;
 const DEVICE_STATUS: usize = 0x14;
 const QUEUE_SELECT: usize = 0x16;
 const QUEUE_MSIX_VECTOR: usize = 0x1a;
+const QUEUE_ENABLE: usize = 0x1c;
+const QUEUE_RESET: usize = 0x3a;
+
+/// The status of a device that works.
+const WORKS: DeviceStatus = DeviceStatus::ACKNOWLEDGE
+    .union(DeviceStatus::DRIVER)
+    .union(DeviceStatus::FEATURES_OK)
+    .union(DeviceStatus::DRIVER_OK);
 
 /// Id of vendor-specific capabilities, and virtio's number for its common configuration.
 const CAP_VENDOR: u8 = 0x09;
@@ -63,10 +76,34 @@ impl UkTransport {
         Status(self.common)
     }
 
-    fn write16(&mut self, offset: usize, value: u16) {
-        // SAFETY: the common configuration, which the driver above has checked, is longer than `offset`;
-        // these two registers only say how a queue interrupts.
-        unsafe { self.common.byte_add(offset).cast::<u16>().write_volatile(value) };
+    /// What the last driver has agreed to, if the device goes on with it: its queues have been [reset](Self::reset_queue), and nothing
+    /// else. A device that was reset as a whole may drop what waits for it when it begins anew, as QEMU's network card does.
+    pub fn agreed(&mut self) -> Option<u64> {
+        (self.pci.get_status() == WORKS).then(|| {
+            let [low, high] = [0, 1].map(|half| {
+                self.write(DRIVER_FEATURE_SELECT, half);
+                self.read::<u32>(DRIVER_FEATURE)
+            });
+            (u64::from(low) | u64::from(high) << 32) & !ACCESS_PLATFORM
+        })
+    }
+
+    /// Resets a queue, if [`RING_RESET`] was agreed to. Answers whether the device has forgotten it.
+    pub fn reset_queue(&mut self, queue: u16) -> bool {
+        self.write(QUEUE_SELECT, queue);
+        self.write(QUEUE_RESET, 1_u16);
+        (0..STATUS_READS).any(|_| self.read::<u16>(QUEUE_RESET) == 0 && self.read::<u16>(QUEUE_ENABLE) == 0)
+    }
+
+    fn write<T>(&mut self, offset: usize, value: T) {
+        // SAFETY: the common configuration, which the driver above has checked, is longer than `offset`; these registers say what
+        // others mean, how a queue interrupts, and that it is reset.
+        unsafe { self.common.byte_add(offset).cast::<T>().write_volatile(value) };
+    }
+
+    fn read<T>(&self, offset: usize) -> T {
+        // SAFETY: as above; reading changes nothing.
+        unsafe { self.common.byte_add(offset).cast::<T>().read_volatile() }
     }
 }
 
@@ -142,8 +179,8 @@ impl Transport for UkTransport {
 
     fn queue_set(&mut self, queue: u16, size: u32, table: PhysAddr, driver: PhysAddr, device: PhysAddr) {
         if self.msix {
-            self.write16(QUEUE_SELECT, queue);
-            self.write16(QUEUE_MSIX_VECTOR, 0);
+            self.write(QUEUE_SELECT, queue);
+            self.write(QUEUE_MSIX_VECTOR, 0_u16);
         }
         self.pci.queue_set(queue, size, table, driver, device);
     }

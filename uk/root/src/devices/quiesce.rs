@@ -25,6 +25,13 @@ const OWN_RESET_US: u64 = 2_000;
 /// 6.6.2). A sound one is back at once.
 const FUNCTION_RESET_US: u64 = 100_000;
 
+/// Where a virtio device's common configuration has its status.
+const STATUS: usize = 0x14;
+
+/// The most queues of a virtio device that are reset one by one: a network card's that no driver here asks for more. What has more is reset as
+/// a whole.
+const MAX_QUEUES: u16 = 8;
+
 /// Offsets in PCI Express' capability, and bits there.
 const DEVICE_CONTROL: u8 = 0x08;
 const INITIATE_RESET: u16 = 1 << 15;
@@ -32,7 +39,8 @@ const INITIATE_RESET: u16 = 1 << 15;
 /// A kind of device that root can reset by a register of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Any virtio device: status 0 (virtio 1.2, 4.1.4.3.2).
+    /// Any virtio device: every queue by itself, if its driver has agreed to that (virtio 1.2, 4.1.4.3.2), because then nothing that waits for
+    /// the device is lost; otherwise status 0.
     Virtio,
     /// Intel's 82574L: CTRL.RST, with bus mastering off (datasheet, 10.2.2.1).
     E1000e,
@@ -52,7 +60,7 @@ impl Reset {
     pub fn of(info: &DeviceInfo, capabilities: &Capabilities) -> Option<Self> {
         let first = || Some(info.bars[0].machine).filter(|address| *address != 0).map(MachineAddr);
         let (kind, registers, offset) = match (info.vendor, info.device, info.class) {
-            (0x1af4, ..) => (Kind::Virtio, capabilities.virtio_common, 0x14),
+            (0x1af4, ..) => (Kind::Virtio, capabilities.virtio_common, STATUS as u64),
             (0x8086, 0x10d3, _) => (Kind::E1000e, first(), 0x00),
             (_, _, 0x01_08_02) => (Kind::Nvme, first(), 0x14),
             _ => return None,
@@ -63,6 +71,7 @@ impl Reset {
     /// Resets the device, whose register is at `at` in `slot`; answers whether it has done so in time.
     fn perform(self, slot: &mut Slot, at: usize) -> bool {
         match self.kind {
+            Kind::Virtio if at % PAGE_SIZE >= STATUS && reset_queues(slot, at - STATUS) => true,
             Kind::Virtio => {
                 slot.write_register(at, 0u8);
                 wait(OWN_RESET_US, || slot.read_register::<u8>(at) == 0)
@@ -83,6 +92,39 @@ impl Reset {
             }
         }
     }
+}
+
+/// Resets all queues of a virtio device whose common configuration is at `at` in `slot`; answers whether it works and has forgotten them.
+fn reset_queues(slot: &mut Slot, at: usize) -> bool {
+    const FEATURE_SELECT: usize = 0x08;
+    const FEATURE: usize = 0x0c;
+    const QUEUES: usize = 0x12;
+    const SELECT: usize = 0x16;
+    const ENABLE: usize = 0x1c;
+    const RESET: usize = 0x3a;
+    /// Of a device that has a driver, with which it agrees.
+    const WORKS: u8 = 1 | 2 | 4 | 8;
+    /// VIRTIO_F_RING_RESET, in the second half of the features.
+    const RING_RESET: u32 = 1 << (40 - 32);
+    if at % PAGE_SIZE + RESET + 2 > PAGE_SIZE || slot.read_register::<u8>(at + STATUS) != WORKS {
+        return false;
+    }
+    slot.write_register(at + FEATURE_SELECT, 1u32);
+    if slot.read_register::<u32>(at + FEATURE) & RING_RESET == 0 {
+        return false;
+    }
+    let queues = slot.read_register::<u16>(at + QUEUES);
+    queues <= MAX_QUEUES
+        && (0..queues).all(|queue| {
+            slot.write_register(at + SELECT, queue);
+            if slot.read_register::<u16>(at + ENABLE) == 0 {
+                return true;
+            }
+            slot.write_register(at + RESET, 1u16);
+            wait(OWN_RESET_US, || {
+                slot.read_register::<u16>(at + RESET) == 0 && slot.read_register::<u16>(at + ENABLE) == 0
+            })
+        })
 }
 
 /// Waits until `done`, for so many microseconds at most; answers whether it is.
