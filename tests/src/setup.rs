@@ -49,6 +49,8 @@ pub struct Setup {
     pub on_this_machine: bool,
     /// What leads there from a port of this machine; its network card is on QEMU's own network then, too.
     pub forward: Option<Forward>,
+    /// What leads to its management API, likewise.
+    pub api: Option<Forward>,
     /// Which disk.
     pub disk: DiskModel,
     /// The partitions of the disk, by first sector, count and name; without any it has no table.
@@ -73,6 +75,7 @@ impl Default for Setup {
             nic: NicModel::Virtio,
             on_this_machine: false,
             forward: None,
+            api: None,
             disk: DiskModel::Virtio,
             partitions: &[],
             disk_content: None,
@@ -128,10 +131,9 @@ impl Setup {
             .accelerator(self.accelerator);
         let mut lan = None;
         if self.devices {
-            let nic = if let Some(forward) = self.forward {
-                Nic::user(self.nic).forward(forward)
-            } else if self.on_this_machine {
-                Nic::user(self.nic)
+            let forwards = [self.forward, self.api];
+            let nic = if self.on_this_machine || forwards.iter().any(Option::is_some) {
+                forwards.into_iter().flatten().fold(Nic::user(self.nic), Nic::forward)
             } else {
                 let network = lan.insert(Lan::new()?);
                 Nic::lan(self.nic, network.socket())

@@ -93,11 +93,8 @@ pub const TOOL: System = system!("tool.toml");
 /// XenStore with two replicas, the toolstack, and who serves disks.
 pub const DISK: System = system!("disk.toml");
 
-/// XenStore with two replicas, the unikernels of network and disks, and the toolstack.
+/// XenStore with two replicas, the unikernels of network and disks, and the toolstack with the management API.
 pub const WHOLE: System = system!("whole.toml");
-
-/// XenStore, a network card, and the toolstack with the management API on the network.
-pub const API: System = system!("api.toml");
 
 /// Two probes that ask root's broker, one of them for what it may not have, and one apart.
 pub const BROKER: System = system!("broker.toml");
@@ -245,7 +242,7 @@ mod tests {
     fn every_description_keeps_the_rules_on_every_host() {
         let store = [STORE, STORE_ALONE, STORE_OF_10_000, STORE_OF_100_000];
         let others = [PROBES, LADDER, SOAK, DEVICES, SHARING, BROKER, MEASURED];
-        let with_guests = [TOOL, DISK, WHOLE, API].map(|system| system.starting(&[Guest::new("guest")]));
+        let with_guests = [TOOL, DISK, WHOLE].map(|system| system.starting(&[Guest::new("guest")]));
         for system in store.into_iter().chain(others).chain(with_guests).chain([*IN_SERVICE]) {
             for processors in [1, 2] {
                 let setup = Setup { system, processors, ..Setup::default() };

@@ -3,12 +3,14 @@
 use api::Role;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use emulator::device::Forward;
 use std::path::PathBuf;
 
 /// What is said at the end of the help, and in the manual page.
 const AFTER: &str = "\
 Exit status: 0 if it is done; 1 if the host says no; 2 if the words make no sense; 3 if the host cannot be reached, is not the one \
-that is meant, or does not let you; 4 if this verb of xl's is not there yet.";
+that is meant, or does not let you; 4 if this verb of xl's is not there yet; 5 if the connection broke before the host had said whether \
+it is done.";
 
 /// Runs an R-VMM host, and is to it what xl is to Xen.
 #[derive(Debug, Parser)]
@@ -89,6 +91,65 @@ pub enum Verb {
         /// Its name or domain
         domain: String,
     },
+    /// Show the vCPUs of virtual machines
+    VcpuList {
+        /// Of these; of all if nothing is said
+        domains: Vec<String>,
+    },
+    /// Show the network interfaces of virtual machines
+    NetworkList {
+        /// Of these
+        #[arg(required = true)]
+        domains: Vec<String>,
+    },
+    /// Give a guest a network interface
+    NetworkAttach {
+        /// Its name or domain
+        domain: String,
+        /// What it is like, such as bridge=xenbr0
+        options: Vec<String>,
+    },
+    /// Take a network interface away from a guest
+    NetworkDetach {
+        /// Its name or domain
+        domain: String,
+        /// The interface's number or address
+        device: String,
+    },
+    /// Show the disks of virtual machines
+    BlockList {
+        /// Of these
+        #[arg(required = true)]
+        domains: Vec<String>,
+    },
+    /// Give a guest a disk
+    BlockAttach {
+        /// Its name or domain
+        domain: String,
+        /// What it is like, such as disk0/p1,,xvdb,rw
+        #[arg(required = true)]
+        options: Vec<String>,
+    },
+    /// Take a disk away from a guest
+    BlockDetach {
+        /// Its name or domain
+        domain: String,
+        /// The disk's number, or what the guest calls it
+        device: String,
+    },
+    /// Have a guest's kernel do what it does for a key together with SysRq
+    Sysrq {
+        /// Its name or domain
+        domain: String,
+        /// The key
+        key: char,
+    },
+    /// Show components, repairs and guests until q is pressed
+    Top {
+        /// Seconds from one look to the next
+        #[arg(short, long, default_value_t = 1)]
+        delay: u64,
+    },
     /// Show the host's messages: the lines of the event log, tagged SD
     Dmesg,
     /// The unikernels that the host runs on
@@ -112,38 +173,9 @@ pub enum Verb {
     },
     /// Print the manual page
     Man,
-    /// Not there yet
-    #[command(hide = true)]
-    VcpuList(Rest),
-    /// Not there yet
-    #[command(hide = true)]
-    NetworkList(Rest),
-    /// Not there yet
-    #[command(hide = true)]
-    NetworkAttach(Rest),
-    /// Not there yet
-    #[command(hide = true)]
-    NetworkDetach(Rest),
-    /// Not there yet
-    #[command(hide = true)]
-    BlockList(Rest),
-    /// Not there yet
-    #[command(hide = true)]
-    BlockAttach(Rest),
-    /// Not there yet
-    #[command(hide = true)]
-    BlockDetach(Rest),
-    /// Not there yet
-    #[command(hide = true)]
-    Sysrq(Rest),
-}
-
-/// Whatever is said to a verb that is not there yet.
-#[derive(Args, Debug)]
-pub struct Rest {
-    /// Whatever
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    words: Vec<String>,
+    /// Another verb of xl's, which is not there yet
+    #[command(external_subcommand)]
+    Other(Vec<String>),
 }
 
 /// How a guest is asked to stop.
@@ -194,6 +226,12 @@ pub struct Up {
     /// The API's port on this machine; any that is free if nothing is said
     #[arg(long)]
     pub port: Option<u16>,
+    /// The file that is its disk; one of 256 MiB in the state's folder if nothing is said
+    #[arg(long)]
+    pub disk: Option<PathBuf>,
+    /// A port of this machine that leads to a guest's, such as 8080:10.0.2.16:80
+    #[arg(long, value_name = "PORT:ADDRESS:PORT")]
+    pub forward: Vec<Forward>,
     /// Use KVM, if a trial shows that Xen boots with it
     #[arg(long)]
     pub kvm: bool,

@@ -2,7 +2,6 @@
 
 use crate::access::Access;
 use api::http::{Method, NotAnAnswer, read_answer};
-use api::limits::MAX_WAIT_S;
 use api::{Problem, Status};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use secure::{Broken, Handshake, LENGTH, MAX_RECORD, MAX_TEXT, Seed, Transport, record_length};
@@ -11,8 +10,16 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-/// How long a host has to say something, beyond what it is asked to wait.
-const PATIENCE: Duration = Duration::from_secs(MAX_WAIT_S + 10);
+/// How long a host has to say something, beyond what it is asked to wait. One that was revived meanwhile does not know of the
+/// connection, and never will say anything.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long it has to finish the handshake: that takes milliseconds, and one that is being revived never does.
+const HANDSHAKE: Duration = Duration::from_secs(3);
+
+/// How old a connection may be for something to be changed over it. An older one may have been closed by the host, which is found out
+/// only when it is used, and then nobody knows whether what was asked for is done.
+const YOUNG: Duration = Duration::from_secs(5);
 
 /// How long a connection is tried for. A toolstack that is being revived is back long before.
 const TRIED_FOR: Duration = Duration::from_secs(10);
@@ -37,6 +44,14 @@ pub enum ClientError {
         /// The system's reason.
         error: io::Error,
     },
+    /// The connection broke before the host had said what has become of it.
+    #[error("the host at {address} has not answered: {error}; whether it is done, nobody knows")]
+    Unsure {
+        /// Where it is.
+        address: String,
+        /// The system's reason.
+        error: io::Error,
+    },
     /// What is there has not the host's key.
     #[error("what is at {0} has not the key of the host")]
     Stranger(String),
@@ -51,7 +66,7 @@ impl ClientError {
         match self {
             Self::Refused(problem) => matches!(problem.status(), Status::Unauthorized | Status::Forbidden),
             Self::Connection { .. } | Self::Stranger(_) => true,
-            Self::Strange(_) => false,
+            Self::Strange(_) | Self::Unsure { .. } => false,
         }
     }
 }
@@ -66,6 +81,7 @@ struct Link {
     stream: TcpStream,
     transport: Transport,
     text: Vec<u8>,
+    used: Instant,
 }
 
 /// What went wrong on a link.
@@ -112,6 +128,21 @@ impl Client {
         read(&self.ask(Method::Get, path, &[])?)
     }
 
+    /// Asks for news, from a place on, and has the host wait for some if there are none.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn news<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        from: u64,
+        wait_s: u64,
+    ) -> Result<T, ClientError> {
+        let path = format!("{path}?from={from}&wait={wait_s}");
+        let patience = PATIENCE + Duration::from_secs(wait_s);
+        read(&self.ask_within(patience, Method::Get, &path, &[])?)
+    }
+
     /// Asks to have something done.
     ///
     /// # Errors
@@ -133,11 +164,25 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn ask(&mut self, method: Method, path: &str, body: &[u8]) -> Result<Vec<u8>, ClientError> {
-        let is_new = self.link.is_none();
-        let (code, bytes) = match self.try_ask(method, path, body) {
-            // A host closes a connection that was idle, and a toolstack that was revived knows none. To look again does no harm.
-            Err(ClientError::Connection { .. }) if method == Method::Get || !is_new => {
-                self.try_ask(method, path, body)?
+        self.ask_within(PATIENCE, method, path, body)
+    }
+
+    fn ask_within(
+        &mut self,
+        patience: Duration,
+        method: Method,
+        path: &str,
+        body: &[u8],
+    ) -> Result<Vec<u8>, ClientError> {
+        let (code, bytes) = match self.try_ask(patience, method, path, body) {
+            // To look a second time does no harm. To do something a second time may.
+            Err(ClientError::Unsure { .. }) if method == Method::Get => {
+                match self.try_ask(patience, method, path, body) {
+                    Err(ClientError::Unsure { address, error }) => {
+                        return Err(ClientError::Connection { address, error });
+                    }
+                    asked => asked?,
+                }
             }
             asked => asked?,
         };
@@ -148,8 +193,15 @@ impl Client {
         Err(problem.map_or_else(|_| ClientError::Strange(format!("status {code}")), ClientError::Refused))
     }
 
-    fn try_ask(&mut self, method: Method, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>), ClientError> {
-        let mut link = match self.link.take() {
+    fn try_ask(
+        &mut self,
+        patience: Duration,
+        method: Method,
+        path: &str,
+        body: &[u8],
+    ) -> Result<(u16, Vec<u8>), ClientError> {
+        let is_good = |link: &Link| method == Method::Get || link.used.elapsed() < YOUNG;
+        let mut link = match self.link.take().filter(is_good) {
             Some(link) => link,
             None => self.connect()?,
         };
@@ -159,8 +211,13 @@ impl Client {
             method.name(),
             body.len()
         );
-        let answer = link.send(head.as_bytes()).and_then(|()| link.send(body)).and_then(|()| link.receive());
-        let answer = answer.map_err(|broke| self.because(broke))?;
+        let set = link.stream.set_read_timeout(Some(patience)).map_err(Broke::Io);
+        let sent = set.and_then(|()| link.send(head.as_bytes())).and_then(|()| link.send(body));
+        let answer = sent.and_then(|()| link.receive()).map_err(|broke| match self.because(broke) {
+            ClientError::Connection { address, error } => ClientError::Unsure { address, error },
+            error => error,
+        })?;
+        link.used = Instant::now();
         self.link = Some(link);
         Ok(answer)
     }
@@ -192,7 +249,7 @@ impl Link {
         let address = addresses.first().ok_or(io::ErrorKind::NotFound).map_err(io::Error::from)?;
         let mut stream = TcpStream::connect_timeout(address, PATIENCE)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(HANDSHAKE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| io::Error::other(error.to_string()))?;
@@ -201,7 +258,7 @@ impl Link {
         let length = handshake.write(&mut message)?;
         stream.write_all(&message[..length])?;
         handshake.read(&read_record(&mut stream)?)?;
-        Ok(Self { stream, transport: handshake.finish()?, text: Vec::new() })
+        Ok(Self { stream, transport: handshake.finish()?, text: Vec::new(), used: Instant::now() })
     }
 
     fn send(&mut self, text: &[u8]) -> Result<(), Broke> {
@@ -241,4 +298,67 @@ fn read_record(stream: &mut TcpStream) -> Result<Vec<u8>, Broke> {
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ClientError> {
     serde_json::from_slice(bytes).map_err(|error| ClientError::Strange(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::Role;
+    use api::types::Done;
+    use secure::Secret;
+    use std::net::TcpListener;
+    use std::thread::{JoinHandle, spawn};
+
+    fn secret() -> Secret {
+        Secret::new([3; 32])
+    }
+
+    /// Takes one connection after the other, each with one request, and answers as `answers` says, or goes. Answers with the requests.
+    fn serve(answers: &'static [Option<&str>]) -> (Client, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = spawn(move || answers.iter().map(|answer| serve_one(&listener, *answer)).collect());
+        (Client::new(Access::of(address, &secret(), Role::Operator)), server)
+    }
+
+    fn serve_one(listener: &TcpListener, answer: Option<&str>) -> String {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut handshake = Handshake::server(&secret(), Seed::new([4; 32])).unwrap();
+        let mut record = [0; LENGTH + MAX_RECORD];
+        handshake.read(&read_record(&mut stream).ok().unwrap()).unwrap();
+        let length = handshake.write(&mut record).unwrap();
+        stream.write_all(&record[..length]).unwrap();
+        let mut link =
+            Link { stream, transport: handshake.finish().unwrap(), text: Vec::new(), used: Instant::now() };
+        let record = read_record(&mut link.stream).ok().unwrap();
+        let mut text = vec![0; MAX_TEXT];
+        let length = link.transport.open(&record, &mut text).unwrap();
+        if let Some(body) = answer {
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            link.send(answer.as_bytes()).ok().unwrap();
+        }
+        String::from_utf8_lossy(&text[..length]).lines().next().unwrap_or_default().into()
+    }
+
+    #[test]
+    fn what_changes_something_is_asked_for_once() {
+        let (mut client, server) = serve(&[None]);
+        let error = client.post::<Done>("/v1/vms/web/console", b"line").unwrap_err();
+        assert!(matches!(error, ClientError::Unsure { .. }) && !error.is_access(), "{error}");
+        assert_eq!(server.join().unwrap(), ["POST /v1/vms/web/console HTTP/1.1"]);
+    }
+
+    #[test]
+    fn what_only_looks_is_asked_for_again() {
+        let (mut client, server) = serve(&[None, Some(r#"{"message":"it is there"}"#)]);
+        assert_eq!(client.get::<Done>("/v1/host").unwrap().message, "it is there");
+        assert_eq!(server.join().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_host_that_never_answers_cannot_be_reached() {
+        let (mut client, server) = serve(&[None, None]);
+        assert!(client.get::<Done>("/v1/host").unwrap_err().is_access());
+        server.join().unwrap();
+    }
 }

@@ -11,7 +11,7 @@ use api::Role;
 use api::types::Host as HostInfo;
 use description::Archive;
 use emulator::artifacts::{Artifacts, XenVersion};
-use emulator::device::{Forward, Nic, NicModel};
+use emulator::device::{Disk, DiskModel, Forward, Nic, NicModel};
 use emulator::host::Host;
 use emulator::kvm;
 use emulator::machine::{Accelerator, MachineConfig};
@@ -34,6 +34,9 @@ const PAGES_PER_MIB: u32 = 256;
 
 /// The secret of the host, beside the archive that holds it too.
 const SECRET: &str = "image/rvmm.secret";
+
+/// Bytes of the disk of a host whose disk is not said.
+const DISK_BYTES: u64 = 256 << 20;
 
 /// How long a host may take to be there. A busy machine is slow at emulation.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -122,6 +125,10 @@ fn up(state: &State, options: &Up) -> Result<()> {
     command.args(["host", "run", "--port", &port.to_string(), "--xen", &options.xen]);
     command.args(["--memory", &options.memory.to_string()]);
     command.arg("--target").arg(fs::canonicalize(&options.target)?).env("RVMM_STATE", &state.folder);
+    command.arg("--disk").arg(disk(state, options)?);
+    for Forward { here, there } in &options.forward {
+        command.arg("--forward").arg(format!("{here}:{there}"));
+    }
     if options.kvm {
         command.arg("--kvm");
     }
@@ -147,6 +154,18 @@ fn up(state: &State, options: &Up) -> Result<()> {
             Err(_) => sleep(LOOK_EVERY),
         }
     }
+}
+
+/// The file that is the host's disk: an empty one, which takes no room until it is written, unless another is named.
+fn disk(state: &State, options: &Up) -> Result<PathBuf> {
+    if let Some(file) = &options.disk {
+        return fs::canonicalize(file).with_context(|| file.display().to_string());
+    }
+    let file = state.folder.join("disk");
+    if !file.exists() {
+        File::create(&file)?.set_len(DISK_BYTES)?;
+    }
+    Ok(file)
 }
 
 fn down(state: &State) -> Result<()> {
@@ -204,7 +223,11 @@ fn run(state: &State, Run { up }: &Run) -> Result<()> {
     let config = MachineConfig::new(files)
         .memory_mib(up.memory)
         .root_memory_mib(description.host.memory_pages / PAGES_PER_MIB)
-        .nic(Nic::user(NicModel::Virtio).forward(forward));
+        .nic(up.forward.iter().copied().fold(Nic::user(NicModel::Virtio).forward(forward), Nic::forward));
+    let config = match &up.disk {
+        Some(file) => config.disk(Disk::new(DiskModel::Virtio, file).persistent()),
+        None => config,
+    };
     let folder = state.folder.join("host");
     let accelerator = if up.kvm { kvm::fastest(&config, &folder) } else { Accelerator::Tcg };
     println!("booting with {accelerator}");

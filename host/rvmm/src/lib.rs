@@ -7,6 +7,7 @@
 //! | `cli` | what can be typed |
 //! | `verbs` | `xl`'s verbs, and ours |
 //! | `show` | what is printed, in `xl`'s form |
+//! | `top` | components, repairs and guests on one screen |
 //! | `host` | a host in QEMU on this machine |
 
 pub mod access;
@@ -14,4 +15,5 @@ pub mod cli;
 pub mod client;
 pub mod host;
 pub mod show;
+mod top;
 pub mod verbs;

@@ -6,7 +6,7 @@ use rvmm::access::Access;
 use rvmm::cli::{Cli, Verb};
 use rvmm::client::{Client, ClientError};
 use rvmm::host::{self, State};
-use rvmm::verbs::{NotYet, Operator, is_broken_pipe};
+use rvmm::verbs::{NoVerb, Operator, is_broken_pipe};
 use std::fs;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -25,11 +25,14 @@ fn main() -> ExitCode {
 
 /// What the manual says about exit codes.
 fn exit_code(error: &anyhow::Error) -> u8 {
-    if error.is::<NotYet>() {
-        return 4;
+    match error.downcast_ref::<NoVerb>() {
+        Some(NoVerb::NotYet(_)) => return 4,
+        Some(NoVerb::Unknown(_)) => return 2,
+        None => {}
     }
     match error.downcast_ref::<ClientError>() {
         Some(error) if error.is_access() => 3,
+        Some(ClientError::Unsure { .. }) => 5,
         _ => 1,
     }
 }

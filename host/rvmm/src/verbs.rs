@@ -2,13 +2,13 @@
 
 use crate::cli::{ComponentVerb, Stop, Verb};
 use crate::client::{Client, ClientError, part};
-use crate::show;
+use crate::{show, top};
 use anyhow::{Context, Result};
 use api::Problem;
 use api::Status;
 use api::http::Method;
 use api::limits::MAX_WAIT_S;
-use api::types::{Components, Console, Done, Events, Host, Vm, Vms};
+use api::types::{Components, Console, Devices, Done, Events, Host, Vcpus, Vm, Vms};
 use serde::Serialize;
 use std::fs;
 use std::io::{self, Write};
@@ -18,10 +18,49 @@ use std::time::Duration;
 /// From one look to the next while something is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// A verb of `xl`'s that is not there yet.
+/// Verbs of `xl`'s that are not there yet.
+const NOT_YET: [&str; 22] = [
+    "block-resize",
+    "cd-eject",
+    "cd-insert",
+    "config-update",
+    "cpupool-list",
+    "debug-keys",
+    "dump-core",
+    "mem-max",
+    "mem-set",
+    "migrate",
+    "rename",
+    "restore",
+    "resume",
+    "save",
+    "sched-credit2",
+    "suspend",
+    "trigger",
+    "uptime",
+    "vcpu-pin",
+    "vcpu-set",
+    "vncviewer",
+    "vm-list",
+];
+
+/// Why a verb cannot be obeyed.
 #[derive(Debug, thiserror::Error)]
-#[error("this verb of xl's is not there yet; the manual's page on the rvmm command says what is")]
-pub struct NotYet;
+pub enum NoVerb {
+    /// It is one of `xl`'s.
+    #[error("{0}: this verb of xl's is not there yet; the manual's page on the rvmm command says which are")]
+    NotYet(String),
+    /// It is none.
+    #[error("{0}: there is no such verb; rvmm help lists those that there are")]
+    Unknown(String),
+}
+
+impl NoVerb {
+    fn of(words: &[String]) -> Self {
+        let verb = words.first().cloned().unwrap_or_default();
+        if NOT_YET.contains(&verb.as_str()) { Self::NotYet(verb) } else { Self::Unknown(verb) }
+    }
+}
 
 /// An operator at work.
 pub struct Operator<'o> {
@@ -37,7 +76,7 @@ impl Operator<'_> {
     /// Does what a verb says.
     ///
     /// # Errors
-    /// A [`ClientError`], [`NotYet`], or the system's.
+    /// A [`ClientError`], a [`NoVerb`], or the system's.
     pub fn carry_out(&mut self, verb: &Verb) -> Result<()> {
         match verb {
             Verb::List { domain } => self.list(domain.as_deref()),
@@ -81,14 +120,36 @@ impl Operator<'_> {
                 let text = self.client.ask(Method::Get, "/v1/metrics", &[])?;
                 Ok(self.out.write_all(&text)?)
             }
-            Verb::VcpuList(_)
-            | Verb::NetworkList(_)
-            | Verb::NetworkAttach(_)
-            | Verb::NetworkDetach(_)
-            | Verb::BlockList(_)
-            | Verb::BlockAttach(_)
-            | Verb::BlockDetach(_)
-            | Verb::Sysrq(_) => Err(NotYet.into()),
+            Verb::VcpuList { domains } => self.vcpu_list(domains),
+            Verb::NetworkList { domains } => {
+                self.devices(domains, show::VIF_HEAD, |all| show::vifs(&all.vifs))
+            }
+            Verb::NetworkAttach { domain, options } => self.attach(domain, "vifs", options),
+            Verb::NetworkDetach { domain, device } => {
+                let vm = self.vm(domain)?.name;
+                let vifs = self.devices_of(&vm)?.vifs;
+                let vif = vifs.iter().find(|vif| vif.id.to_string() == *device || vif.mac == *device);
+                let unknown = || none(format!("{domain} has no network interface {device}"));
+                let id = vif.ok_or_else(unknown)?.id;
+                self.detach(&vm, &format!("vifs?id={id}"))
+            }
+            Verb::BlockList { domains } => {
+                self.devices(domains, show::DISK_HEAD, |all| show::disks(&all.disks))
+            }
+            Verb::BlockAttach { domain, options } => self.attach(domain, "disks", options),
+            Verb::BlockDetach { domain, device } => {
+                let vm = self.vm(domain)?.name;
+                let disks = self.devices_of(&vm)?.disks;
+                let disk = disks.iter().find(|disk| disk.id.to_string() == *device || disk.vdev == *device);
+                let unknown = || none(format!("{domain} has no disk {device}"));
+                let vdev = part(&disk.ok_or_else(unknown)?.vdev);
+                self.detach(&vm, &format!("disks?vdev={vdev}"))
+            }
+            Verb::Sysrq { domain, key } => {
+                self.order(domain, &format!("sysrq?key={}", part(&key.to_string())))
+            }
+            Verb::Top { delay } => top::run(&mut self.client, Duration::from_secs(*delay)),
+            Verb::Other(words) => Err(NoVerb::of(words).into()),
             // These need no host that runs; whoever calls this has done them.
             Verb::Host(_) | Verb::Completions { .. } | Verb::Man => Ok(()),
         }
@@ -123,6 +184,49 @@ impl Operator<'_> {
         self.print(&Vms { vms }, |vms| show::list(&vms.vms))
     }
 
+    fn vcpu_list(&mut self, domains: &[String]) -> Result<()> {
+        let vms = match domains {
+            [] => self.vms()?,
+            domains => domains.iter().map(|domain| self.vm(domain)).collect::<Result<_, _>>()?,
+        };
+        self.head(show::VCPU_HEAD)?;
+        for vm in vms {
+            let vcpus: Vcpus = self.client.get(&format!("/v1/vms/{}/vcpus", part(&vm.name)))?;
+            self.print(&vcpus, |vcpus| show::vcpus(&vm, &vcpus.vcpus))?;
+        }
+        Ok(())
+    }
+
+    fn devices_of(&mut self, vm: &str) -> Result<Devices, ClientError> {
+        self.client.get(&format!("/v1/vms/{}/devices", part(vm)))
+    }
+
+    fn devices(&mut self, domains: &[String], head: &str, show: fn(&Devices) -> String) -> Result<()> {
+        self.head(head)?;
+        for domain in domains {
+            let vm = self.vm(domain)?.name;
+            let devices = self.devices_of(&vm)?;
+            self.print(&devices, show)?;
+        }
+        Ok(())
+    }
+
+    /// The line above a table.
+    fn head(&mut self, head: &str) -> Result<()> {
+        if self.json { Ok(()) } else { Ok(self.out.write_all(head.as_bytes())?) }
+    }
+
+    fn attach(&mut self, domain: &str, what: &str, options: &[String]) -> Result<()> {
+        let path = format!("/v1/vms/{}/{what}", part(&self.vm(domain)?.name));
+        let done: Done = self.client.post(&path, options.join(",").as_bytes())?;
+        self.done(&done)
+    }
+
+    fn detach(&mut self, vm: &str, what: &str) -> Result<()> {
+        let done: Done = self.client.delete(&format!("/v1/vms/{}/{what}", part(vm)))?;
+        self.done(&done)
+    }
+
     fn create(&mut self, config: &str, console: bool) -> Result<()> {
         let vm: Vm = self.client.post("/v1/vms", config.as_bytes())?;
         self.print(&vm, |_| String::new())?;
@@ -155,7 +259,7 @@ impl Operator<'_> {
         let wait = if once { 0 } else { MAX_WAIT_S };
         let mut from = 0;
         loop {
-            let console: Console = self.client.get(&format!("{path}?from={from}&wait={wait}"))?;
+            let console: Console = self.client.news(&path, from, wait)?;
             let bytes = console.bytes().ok_or_else(|| ClientError::Strange("a console".into()))?;
             match self.json {
                 true => writeln!(self.out, "{}", serde_json::to_string(&console)?)?,
@@ -191,7 +295,11 @@ impl Operator<'_> {
     fn events(&mut self, mut from: u64, follow: bool) -> Result<()> {
         let wait = if follow { MAX_WAIT_S } else { 0 };
         loop {
-            let events: Events = self.client.get(&format!("/v1/events?from={from}&wait={wait}"))?;
+            let events: Events = match self.client.news("/v1/events", from, wait) {
+                // Whoever follows is not to miss anything: the host has the number from which it goes on.
+                Err(ClientError::Connection { .. }) if follow => continue,
+                events => events?,
+            };
             for event in &events.events {
                 self.print(event, |event| show::event(event) + "\n")?;
             }

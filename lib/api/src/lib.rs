@@ -16,6 +16,7 @@
 //! | `role` | who may ask for what |
 //! | `http` | heads of requests and answers |
 //! | `rate` | how often |
+//! | `doors` | who has which connection, and who makes room |
 //! | `limits` | how much of everything |
 //! | `server` | one connection, from the handshake to its end |
 //! | `openapi` | the description for others, `docs/openapi.json` |
@@ -24,6 +25,7 @@
 
 extern crate alloc;
 
+mod doors;
 pub mod http;
 pub mod limits;
 #[cfg(feature = "openapi")]
@@ -35,6 +37,7 @@ pub mod routes;
 pub mod server;
 pub mod types;
 
+pub use doors::Doors;
 pub use problem::{Problem, Status};
 pub use rate::Bucket;
 pub use role::{Role, Tokens};

@@ -29,6 +29,20 @@ pub enum Operation {
     PauseVm,
     /// They go on.
     UnpauseVm,
+    /// A VM's vCPUs.
+    Vcpus,
+    /// A VM's network interfaces and disks.
+    Devices,
+    /// A VM gets a network interface.
+    AttachVif,
+    /// It loses one.
+    DetachVif,
+    /// A VM gets a disk.
+    AttachDisk,
+    /// It loses one.
+    DetachDisk,
+    /// A key together with SysRq.
+    Sysrq,
     /// What a guest has written.
     ReadConsole,
     /// A guest is written to.
@@ -177,6 +191,23 @@ routes! {
         "Stops its vCPUs.";
     UnpauseVm "unpauseVm" Post "/v1/vms/{name}/unpause" Operator, Body::None => Ok Body::Json("Done"), []
         "Lets its vCPUs go on.";
+    Vcpus "vcpus" Get "/v1/vms/{name}/vcpus" Viewer, Body::None => Ok Body::Json("Vcpus"), []
+        "Its vCPUs.";
+    Devices "devices" Get "/v1/vms/{name}/devices" Viewer, Body::None => Ok Body::Json("Devices"), []
+        "Its network interfaces and disks.";
+    AttachVif "attachVif" Post "/v1/vms/{name}/vifs" Operator, Body::Text => Accepted Body::Json("Done"), []
+        "Gives it a network interface: the body is a value of `vif` in an xl.cfg.";
+    DetachVif "detachVif" Delete "/v1/vms/{name}/vifs" Operator, Body::None => Accepted Body::Json("Done"),
+        [number("id", "Which.")]
+        "Takes a network interface away from it.";
+    AttachDisk "attachDisk" Post "/v1/vms/{name}/disks" Operator, Body::Text => Accepted Body::Json("Done"), []
+        "Gives it a disk: the body is a value of `disk` in an xl.cfg.";
+    DetachDisk "detachDisk" Delete "/v1/vms/{name}/disks" Operator, Body::None => Accepted Body::Json("Done"),
+        [word("vdev", "Which, as the guest calls it: xvda, for instance.")]
+        "Takes a disk away from it.";
+    Sysrq "sysrq" Post "/v1/vms/{name}/sysrq" Operator, Body::None => Ok Body::Json("Done"),
+        [word("key", "The key: one character.")]
+        "Has the guest's kernel do what it does for a key together with SysRq.";
     ReadConsole "readConsole" Get "/v1/vms/{name}/console" Viewer, Body::None => Ok Body::Json("Console"),
         [number("from", "The position of the first byte. 0, the earliest that is kept, if nothing is said."), WAIT]
         "What the guest has written to its console, as far as it is kept.";

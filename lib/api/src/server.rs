@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::future::Future;
 use embassy_futures::select::{Either, select};
+use embassy_futures::yield_now;
 use secure::{Broken, Handshake, LENGTH, MAX_RECORD, MAX_TEXT, Secret, Seed, Transport, record_length};
 
 /// Bytes that come and go in order.
@@ -37,6 +38,10 @@ pub trait Host {
 
     /// Waits until then.
     fn wait_until(&self, at_us: u64) -> impl Future<Output = ()>;
+
+    /// Whoever is at the other end has shown a token of this host. Answers whether the connection may go on: it may have been given up
+    /// meanwhile, and only until then.
+    fn let_in(&self) -> bool;
 
     /// Does what is asked for by somebody who may; answers with the body. To be waited for to its end.
     fn carry_out(&self, found: &Found, body: &[u8]) -> impl Future<Output = Result<Vec<u8>, Problem>>;
@@ -70,6 +75,8 @@ pub enum End {
     Broken,
     /// It has taken too long for the handshake, a request or an answer, or has said nothing for too long.
     Late,
+    /// It had not shown a token, and there was no connection left for somebody else.
+    Displaced,
 }
 
 impl From<Closed> for End {
@@ -144,7 +151,10 @@ impl<'h, W: Wire, H: Host> Connection<'h, W, H> {
         let late_us = host.now_us() + HANDSHAKE_S * 1_000_000;
         let mut handshake = Handshake::server(&keys.secret, seed)?;
         let exchange = async {
+            // Each of the three steps computes for a while, in which nobody else is served.
+            yield_now().await;
             handshake.read(&read_record(&mut wire).await?)?;
+            yield_now().await;
             let mut message = [0; LENGTH + 256];
             let length = handshake.write(&mut message)?;
             Ok(wire.write(&message[..length]).await?)
@@ -181,9 +191,15 @@ impl<'h, W: Wire, H: Host> Connection<'h, W, H> {
             // Who shows wrong tokens has to come again for each.
             Err(problem) => {
                 let goes_on = goes_on && problem.status() != Status::Unauthorized;
+                if problem.status() != Status::Unauthorized && !self.host.let_in() {
+                    return Err(End::Displaced);
+                }
                 return self.refuse(&problem, goes_on).await;
             }
         };
+        if !self.host.let_in() {
+            return Err(End::Displaced);
+        }
         match self.host.carry_out(&found, &body).await {
             Ok(bytes) => {
                 let route = found.route;
@@ -296,6 +312,7 @@ impl fmt::Display for End {
             Self::Over => "it is over",
             Self::Broken => "the other end does not speak the channel's protocol, or has not the key",
             Self::Late => "the other end took too long",
+            Self::Displaced => "somebody else has come, and it had not shown a token",
         })
     }
 }

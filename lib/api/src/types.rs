@@ -53,6 +53,76 @@ bodies! {
         pub vms: Vec<Vm>,
     }
 
+    /// A vCPU.
+    pub struct Vcpu {
+        /// Its number.
+        pub vcpu: u32,
+        /// Whether it is up.
+        pub online: bool,
+        /// Whether it waits for an event.
+        pub blocked: bool,
+        /// Whether it has a CPU.
+        pub running: bool,
+        /// The CPU that it had last.
+        pub cpu: u32,
+        /// The CPU time that it has used, in microseconds.
+        pub cpu_us: u64,
+    }
+
+    /// The vCPUs of a virtual machine.
+    pub struct Vcpus {
+        /// By their numbers; none while it has no domain.
+        pub vcpus: Vec<Vcpu>,
+    }
+
+    /// A network interface.
+    pub struct Vif {
+        /// Its number.
+        pub id: u32,
+        /// Its address.
+        pub mac: String,
+        /// The domain that serves it.
+        pub backend_id: u16,
+        /// The frontend's state: 4 is connected.
+        pub state: Option<u32>,
+        /// The frontend's event channel, or that for sending.
+        pub event_channel: Option<u32>,
+        /// The grant of the ring to send.
+        pub tx_ring: Option<u32>,
+        /// The grant of the ring to receive.
+        pub rx_ring: Option<u32>,
+        /// The backend's directory in XenStore.
+        pub backend: String,
+    }
+
+    /// A disk.
+    pub struct Disk {
+        /// Its number, as Linux numbers devices.
+        pub id: u32,
+        /// What the guest calls it.
+        pub vdev: String,
+        /// The domain that serves it.
+        pub backend_id: u16,
+        /// The guest's domain.
+        pub frontend_id: u16,
+        /// The frontend's state: 4 is connected.
+        pub state: Option<u32>,
+        /// The frontend's event channel.
+        pub event_channel: Option<u32>,
+        /// The grant of its ring.
+        pub ring: Option<u32>,
+        /// The backend's directory in XenStore.
+        pub backend: String,
+    }
+
+    /// The devices of a virtual machine.
+    pub struct Devices {
+        /// Its network interfaces.
+        pub vifs: Vec<Vif>,
+        /// Its disks.
+        pub disks: Vec<Disk>,
+    }
+
     /// Something that is done, or begun.
     pub struct Done {
         /// What comes of it.
@@ -82,6 +152,16 @@ bodies! {
         pub incarnation: u64,
         /// Heartbeats of this life.
         pub beats: u64,
+        /// How it has failed last; none if it has not since root is there.
+        pub last_fault: Option<LastFault>,
+    }
+
+    /// How a component has failed.
+    pub struct LastFault {
+        /// `crash`, `hang`, `starved`, `stall` or `corrupt`.
+        pub kind: String,
+        /// When that was found, in microseconds since Xen has booted.
+        pub at_us: u64,
     }
 
     /// All components.

@@ -35,6 +35,8 @@ pub enum Answer {
     Info(DomainInfo),
     /// What the host has left.
     Host(HostInfo),
+    /// What a vCPU is doing.
+    Vcpu(VcpuInfo),
     /// What a component is doing; none if there are not so many.
     Component(Option<ComponentInfo>),
     /// A line of the event log; none if there is none yet.
@@ -55,6 +57,21 @@ pub struct EventLine {
     pub text: String<EVENT_TEXT>,
 }
 
+/// What a vCPU is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VcpuInfo {
+    /// Whether it is up.
+    pub online: bool,
+    /// Whether it waits for an event.
+    pub blocked: bool,
+    /// Whether it has a CPU.
+    pub running: bool,
+    /// The CPU that it had last.
+    pub cpu: u32,
+    /// Its CPU time, in ns.
+    pub cpu_time_ns: u64,
+}
+
 /// What a component is doing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentInfo {
@@ -68,6 +85,8 @@ pub struct ComponentInfo {
     pub incarnation: u64,
     /// Heartbeats of this one.
     pub beats: u64,
+    /// How it has failed last, if it has: root's word for it, and when that was found.
+    pub fault: Option<(String<16>, u64)>,
 }
 
 /// What has become of a domain.

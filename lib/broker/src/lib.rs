@@ -34,7 +34,9 @@ pub mod request;
 pub mod server;
 pub mod steps;
 
-pub use answer::{Answer, ComponentInfo, DomainInfo, DomainState, EventLine, HostInfo, Outcome, Refusal};
+pub use answer::{
+    Answer, ComponentInfo, DomainInfo, DomainState, EventLine, HostInfo, Outcome, Refusal, VcpuInfo,
+};
 pub use client::{AskError, Client, Ticket};
 pub use layout::{MAX_DATA, PAGES, SLOTS};
 pub use request::Request;

@@ -154,6 +154,13 @@ pub enum Request {
         /// In KiB.
         kib: u64,
     },
+    /// What a vCPU of a domain is doing. Answered by [`Answer::Vcpu`](crate::Answer::Vcpu).
+    Vcpu {
+        /// Which.
+        domain: Domid,
+        /// The vCPU.
+        vcpu: u32,
+    },
     /// What the component at a place in the description is doing. Needs the capability `inspect`. Answered by
     /// [`Answer::Component`](crate::Answer::Component), with none behind the last.
     Component {
@@ -220,6 +227,7 @@ impl Request {
             Self::Pause { .. } => "pause",
             Self::Destroy { .. } => "destroy",
             Self::SetMaxMemory { .. } => "set-max-memory",
+            Self::Vcpu { .. } => "vcpu",
             Self::Component { .. } => "component",
             Self::Event { .. } => "event",
             Self::Restart { .. } => "restart",
@@ -257,6 +265,7 @@ impl Request {
             | Self::Pause { domain }
             | Self::Destroy { domain }
             | Self::SetMaxMemory { domain, .. }
+            | Self::Vcpu { domain, .. }
             | Self::SetWeight { domain, .. } => Some(domain),
         }
     }

@@ -64,6 +64,7 @@ impl Answer {
             | Self::Domain(_)
             | Self::Info(_)
             | Self::Host(_)
+            | Self::Vcpu(_)
             | Self::Component(_)
             | Self::Event(_) => return None,
         })

@@ -11,6 +11,7 @@
 //! | `vcpus NAME COUNT` | how many of its vCPUs are to be up |
 //! | `attach NAME vif VALUE`, `attach NAME disk VALUE` | another device, as `xl.cfg` says it |
 //! | `detach NAME vif NUMBER`, `detach NAME disk VDEV` | takes a device away |
+//! | `sysrq NAME KEY` | presses a key of the guest's keyboard together with SysRq |
 //! | `console NAME TEXT` | types a line on the guest's console |
 //! | `log NAME` | shows again what is kept of the guest's console |
 //! | `list` | says where each VM is |
@@ -76,6 +77,8 @@ pub enum Order {
     AttachDisk(Disk),
     /// It loses a device.
     Detach(Kind, u32),
+    /// It is to do what its kernel does for this key together with SysRq.
+    Press(char),
     /// It is to read this line from its console.
     Type(String),
     /// What is kept of its console is to be shown again.
@@ -87,7 +90,7 @@ pub enum Order {
 pub enum NoCommand {
     /// The first word is none that is known, or a word is missing or too many.
     #[error(
-        "no command: create, shutdown, reboot, destroy, pause, unpause, balloon, vcpus, attach, detach, console, log, list and nodes are, with their words"
+        "no command: create, shutdown, reboot, destroy, pause, unpause, balloon, vcpus, attach, detach, sysrq, console, log, list and nodes are, with their words"
     )]
     Words,
     /// What should be a number is none.
@@ -129,6 +132,9 @@ impl FromStr for Command {
                 (name, Order::Vcpus(number(count)?.try_into().unwrap_or(u32::MAX)))
             }
             [Some("console"), Some(name), Some(first), ..] => (name, Order::Type(rest(first).into())),
+            [Some("sysrq"), Some(name), Some(key), None, _] => {
+                (name, Order::Press(key.parse().map_err(|_| NoCommand::Words)?))
+            }
             [Some("log"), Some(name), None, ..] => (name, Order::Recall),
             [Some("attach"), Some(name), Some(kind), Some(first), _] => {
                 let value = rest(first);

@@ -276,6 +276,11 @@ pub fn ask_guest(domid: Domid, what: &str, changes: &mut Changes) {
     changes.write(format!("{}/control/shutdown", home(domid)), what);
 }
 
+/// Presses a key of a guest's keyboard together with its key for help in need (SysRq).
+pub fn press(domid: Domid, key: char, changes: &mut Changes) {
+    changes.write(format!("{}/control/sysrq", home(domid)), key);
+}
+
 /// Both ends of a network interface, whose address is `mac` where the configuration says nothing.
 pub fn vif(device: &Device, vif: &Vif, mac: [u8; 6], changes: &mut Changes) {
     let (front, back) = device.add(changes);

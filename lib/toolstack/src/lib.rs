@@ -42,6 +42,6 @@ mod world;
 pub use crate::broker::Broker;
 pub use command::Command;
 pub use phase::Phase;
-pub use toolstack::{Refused, Toolstack, VmInfo};
+pub use toolstack::{DeviceInfo, Refused, Toolstack, VmInfo};
 pub use uuid::Uuid;
 pub use world::{Host, World};

@@ -5,7 +5,7 @@ mod inform;
 mod operate;
 mod recover;
 
-pub use inform::VmInfo;
+pub use inform::{DeviceInfo, VmInfo};
 pub use operate::Refused;
 
 use crate::broker::Broker;

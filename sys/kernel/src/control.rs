@@ -168,12 +168,13 @@ impl Control {
         Ok(&room[..found.min(room.len())])
     }
 
-    /// What Xen knows of vCPU 0 of `domain`: its CPU time, whether it is blocked.
+    /// What Xen knows of a vCPU of `domain`: its CPU time, whether it is blocked.
     ///
     /// # Errors
     /// Xen's.
-    pub fn vcpu_info(&self, domain: Domid) -> Result<VcpuInfo> {
-        Ok(self.with(DomctlCommand::GetVcpuInfo, domain, &VcpuInfo::default())?.payload())
+    pub fn vcpu_info(&self, domain: Domid, vcpu: u32) -> Result<VcpuInfo> {
+        let asked = VcpuInfo { vcpu, ..VcpuInfo::default() };
+        Ok(self.with(DomctlCommand::GetVcpuInfo, domain, &asked)?.payload())
     }
 
     /// How many pages `domain` may have, in KiB.

@@ -9,6 +9,11 @@ use uk_abi::layout::PAGE_SIZE;
 #[global_allocator]
 static HEAP: TalcLock<Mutex<()>, Manual> = TalcLock::new(Manual);
 
+/// Bytes of the heap that are in use.
+pub fn heap_used() -> usize {
+    HEAP.lock().counters().allocated_bytes
+}
+
 /// Gives `area` to the allocator, but for the pages at the addresses in `except`.
 ///
 /// # Safety

@@ -51,6 +51,7 @@ pub use embassy_futures as futures;
 pub use embassy_sync as sync;
 pub use embassy_time as time;
 pub use executor::{beat, give_way};
+pub use heap::heap_used;
 pub use recovery_box;
 pub use uk::{Records, Uk};
 pub use uk_abi;

@@ -128,7 +128,7 @@ impl Host {
                 let index = self.component(words.next())?;
                 self.components[index].ring();
                 let health = self.components[index].health().ok_or("it has no domain")?;
-                let used = self.control.vcpu_info(self.components[index].domid());
+                let used = self.control.vcpu_info(self.components[index].domid(), 0);
                 let cpu_us = used.map_err(|_| "Xen does not say")?.cpu_time / 1000;
                 answer(format_args!(
                     "beats={} incarnation={} cpu_us={cpu_us}",
@@ -204,7 +204,7 @@ impl Host {
             let Some(id) = ComponentId::new(component.index) else { continue };
             let state = phase_name(self.monitor.phase(id));
             let beats = component.health().map_or(0, |health| health.beats_since_start());
-            let cpu_us = self.control.vcpu_info(component.domid()).map_or(0, |info| info.cpu_time / 1000);
+            let cpu_us = self.control.vcpu_info(component.domid(), 0).map_or(0, |info| info.cpu_time / 1000);
             answer(format_args!(
                 "{} state={state} domid={} incarnation={} beats={beats} cpu_us={cpu_us}",
                 component.name,

@@ -9,6 +9,7 @@ use description::Component as Description;
 use heapless::Vec;
 use kernel::pv::event;
 use kernel::window::Slot;
+use monitor::Fault;
 use uk_abi::device_info::BARS;
 use uk_abi::health::{HealthPage, WORDS};
 use uk_abi::log_ring::LogReader;
@@ -47,6 +48,8 @@ pub struct Component {
     pub domain: Option<Domain>,
     /// When its last fault was injected, if it was.
     pub injected_us: Option<u64>,
+    /// How it has failed last, and when that was found, if it has in this life of root.
+    pub last_fault: Option<(Fault, u64)>,
     /// When its current second ends, in which the next three are counted.
     pub second_ends_us: u64,
     /// Lines of its log that were printed.
@@ -109,6 +112,7 @@ impl Component {
             incarnation: 0,
             domain: None,
             injected_us: None,
+            last_fault: None,
             second_ends_us: 0,
             log_printed: 0,
             log_unprinted: 0,

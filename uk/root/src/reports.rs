@@ -77,6 +77,11 @@ impl Host {
 
     fn note_report(&mut self, waiting: &Waiting) {
         let Waiting { report, at_us, injected_us, first_beat_us, incarnation } = *waiting;
+        if let Report::Fault { component, fault, detected_us, .. } = report
+            && let Some(component) = self.components.get_mut(component.index())
+        {
+            component.last_fault = Some((fault, detected_us));
+        }
         let Self { components, events, .. } = self;
         let name = |id: ComponentId| components.get(id.index()).map_or("?", |component| component.name);
         let who = report.component().map_or("root", name);

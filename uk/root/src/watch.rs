@@ -134,7 +134,7 @@ impl Host {
         }
         let sample = self
             .control
-            .vcpu_info(self.components[index].domid())
+            .vcpu_info(self.components[index].domid(), 0)
             .ok()
             .map(|info| CpuSample { used_us: info.cpu_time / 1000, runnable: info.blocked == 0 });
         self.observe(index, sample);

@@ -49,6 +49,7 @@ use core::sync::atomic::AtomicU64;
 use libos::event::Event;
 use libos::futures::join::join4;
 use libos::futures::select::{Either, select};
+use libos::time::{Duration, Timer};
 use libos::uk_abi::fault::Fault;
 use libos::{Spawner, Uk, fault, store};
 use toolstack::command::Order;
@@ -61,9 +62,12 @@ type RootBroker = Broker<&'static [AtomicU64], Event>;
 /// far.
 const API_NUMBERS: u64 = 1 << 63;
 
+/// How long an answer has to be sent before what is asked for may end this life.
+const UNTIL_HEARD: Duration = Duration::from_millis(100);
+
 libos::main!(main);
 
-async fn main(_spawner: Spawner, uk: Uk) {
+async fn main(spawner: Spawner, uk: Uk) {
     // Before anything is logged: consoles tell by the log how far the last life has come.
     let consoles = Consoles::find(&uk);
     log::info!("{}", uk.info());
@@ -74,7 +78,7 @@ async fn main(_spawner: Spawner, uk: Uk) {
     };
     let world = ThisHost { files, consoles, steps_left: Cell::new(None) };
     let desk = Desk::new();
-    let api = api::run(&uk, arguments.listen, world.files.secret(), &desk, &world.consoles);
+    let api = api::run(spawner, &uk, arguments.listen, world.files.secret(), &desk, &world.consoles);
     let control = control(&uk, &arguments, &world, &desk);
     join4(control, world.consoles.run(), faults(&world), api).await;
 }
@@ -140,6 +144,15 @@ async fn control(uk: &Uk, arguments: &Arguments, world: &ThisHost, desk: &Desk) 
             Either::First(waited) => done(waited),
             Either::Second((connection, ask)) => {
                 number += 1;
+                // What may end this life is done when whoever has asked knows of it.
+                if let Ask::After(request) = ask {
+                    desk.reply(connection, Reply::Done);
+                    Timer::after(UNTIL_HEARD).await;
+                    if let Err(refusal) = broker.ask(&request).await {
+                        log::error!("{}: {refusal}", request.name());
+                    }
+                    continue;
+                }
                 let reply = carry_out(&mut toolstack, &broker, ask, number).await;
                 desk.reply(connection, done(reply));
             }
@@ -163,12 +176,20 @@ async fn carry_out(
             Ok(Reply::Vms(vms))
         }
         Ask::Vm(name) => vm(toolstack, name).await,
+        Ask::Vcpus(name) => match toolstack.index_of(&name) {
+            Some(index) => Ok(Reply::Vcpus(toolstack.vcpus(index).await)),
+            None => Err(Refused::NoVm(name)),
+        },
+        Ask::Devices(name) => match toolstack.index_of(&name) {
+            Some(index) => toolstack.devices(index).await.map(Reply::Devices).map_err(Refused::Store),
+            None => Err(Refused::NoVm(name)),
+        },
         Ask::Create(config) => match toolstack.create_from(&config).await {
             Ok(name) => vm(toolstack, name).await,
             Err(refused) => Err(refused),
         },
         Ask::Do(command) => toolstack.carry_out(command, number).await.map(|()| Reply::Done),
-        Ask::Root(request) => Ok(Reply::Root(broker.ask(&request).await)),
+        Ask::Root(request) | Ask::After(request) => Ok(Reply::Root(broker.ask(&request).await)),
     };
     match done {
         Err(Refused::Store(error)) => Err(error),

@@ -63,6 +63,8 @@ struct World {
     step_us: u64,
     now_us: Cell<u64>,
     asked: RefCell<Vec<String>>,
+    /// Whether there is room for whoever has shown a token.
+    has_room: bool,
 }
 
 impl Host for World {
@@ -80,6 +82,10 @@ impl Host for World {
             Poll::Pending
         })
         .await;
+    }
+
+    fn let_in(&self) -> bool {
+        self.has_room
     }
 
     async fn carry_out(&self, found: &Found, body: &[u8]) -> Result<Vec<u8>, Problem> {
@@ -175,8 +181,14 @@ fn meet_in_steps<F: Future<Output = ()>>(
     step_us: u64,
     client: impl FnOnce(Pipe, Pipe) -> F,
 ) -> (End, u64, Vec<String>) {
+    meet_in(World { step_us, now_us: Cell::default(), asked: RefCell::default(), has_room: true }, client)
+}
+
+fn meet_in<F: Future<Output = ()>>(
+    world: World,
+    client: impl FnOnce(Pipe, Pipe) -> F,
+) -> (End, u64, Vec<String>) {
     let (there, back) = (Pipe::default(), Pipe::default());
-    let world = World { step_us, now_us: Cell::default(), asked: RefCell::default() };
     let keys = Keys::new(secret());
     let server = async {
         let wire = Server { from: there.clone(), to: back.clone() };
@@ -272,6 +284,16 @@ fn who_has_not_the_key_gets_no_answer() {
         assert_eq!(read_record(&from).await, None);
     });
     assert_eq!(end, End::Broken);
+}
+
+#[test]
+fn nothing_is_done_on_a_connection_that_was_given_up() {
+    let world = World { step_us: 1000, now_us: Cell::default(), asked: RefCell::default(), has_room: false };
+    let (end, _, asked) = meet_in(world, |from, to| async move {
+        let mut client = Client::connect(from, to).await;
+        assert_eq!(client.ask("GET /v1/vms", "admin", "").await, None);
+    });
+    assert_eq!((end, asked), (End::Displaced, Vec::new()));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use broker::answer::{EVENT_TEXT, What};
 use broker::{
-    Answer, ComponentInfo, DomainInfo, DomainState, EventLine, HostInfo, Outcome, Refusal, Request,
+    Answer, ComponentInfo, DomainInfo, DomainState, EventLine, HostInfo, Outcome, Refusal, Request, VcpuInfo,
 };
 use builder::steps::{Create, MAX_EXTENTS, TableSizes};
 use proptest::prelude::*;
@@ -49,6 +49,7 @@ pub fn request() -> impl Strategy<Value = Request> {
             21 => Request::Event { from: a },
             22 => Request::Restart { index: c, rung: b as u8 },
             23 => Request::Release { index: c },
+            25 => Request::Vcpu { domain, vcpu: c },
             24 => Request::Inject { index: c, fault: b as u32, argument: a },
             _ => Request::SetWeight { domain, weight: b as u16 },
         }
@@ -57,7 +58,7 @@ pub fn request() -> impl Strategy<Value = Request> {
 
 pub fn outcome() -> impl Strategy<Value = Outcome> {
     let frames = prop::collection::vec(any::<u64>().prop_map(Mfn), 0..=MAX_EXTENTS);
-    (0..20, any::<(u16, u64, u64, u64, u32)>(), any::<[u8; 16]>(), frames).prop_map(
+    (0..21, any::<(u16, u64, u64, u64, u32)>(), any::<[u8; 16]>(), frames).prop_map(
         |(kind, (domain, a, b, c, d), handle, frames)| {
             let domain = Domid(domain);
             Ok(match kind {
@@ -89,7 +90,15 @@ pub fn outcome() -> impl Strategy<Value = Outcome> {
                     domain,
                     incarnation: a,
                     beats: b,
+                    fault: (d % 4 == 0).then(|| ("hang".try_into().unwrap(), c)),
                 })),
+                19 => Answer::Vcpu(VcpuInfo {
+                    online: d % 2 == 0,
+                    blocked: d % 3 == 0,
+                    running: d % 5 == 0,
+                    cpu: d,
+                    cpu_time_ns: a,
+                }),
                 17 => Answer::Event(Some(EventLine {
                     sequence: a,
                     at_us: b,

@@ -1,11 +1,18 @@
 //! What an operator is told of VMs.
 
 use super::Toolstack;
+use crate::journal::DeviceId;
+use crate::layout::{Device, Kind};
 use crate::phase::Phase;
 use crate::uuid::Uuid;
 use crate::world::World;
+use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
+use broker::{Answer, Request, VcpuInfo};
+use core::str::FromStr;
 use xen_abi::Domid;
+use xenstore_session::{Error, Transaction};
 
 /// KiB in a page.
 const PAGE_KIB: u64 = 4;
@@ -27,6 +34,23 @@ pub struct VmInfo {
     pub vcpus: u32,
     /// CPU time that they have used, in microseconds.
     pub cpu_us: u64,
+}
+
+/// A device of a VM, as both its ends have it in XenStore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Which.
+    pub id: DeviceId,
+    /// Its two ends.
+    pub device: Device,
+    /// An interface's address; what the guest calls a disk.
+    pub name: String,
+    /// The frontend's state, as `xenbus.h` counts.
+    pub state: Option<u32>,
+    /// The frontend's event channel, or the first of two.
+    pub event_channel: Option<u32>,
+    /// What the frontend has granted as rings: a disk has one, an interface has that to send first.
+    pub rings: Vec<u32>,
 }
 
 impl<W: World> Toolstack<'_, W> {
@@ -60,5 +84,57 @@ impl<W: World> Toolstack<'_, W> {
             info.cpu_us = domain.cpu_time_ns / 1000;
         }
         Some(info)
+    }
+
+    /// What the vCPUs of a VM do, of those that root can tell of, by their numbers; none if it has no domain.
+    pub async fn vcpus(&self, index: usize) -> Vec<(u32, VcpuInfo)> {
+        let mut vcpus = Vec::new();
+        let Some(vm) = self.vms.get(index) else { return vcpus };
+        let Some(domain) = vm.domid() else { return vcpus };
+        for vcpu in 0..vm.config.most_vcpus {
+            if let Ok(Answer::Vcpu(info)) = self.broker.ask(&Request::Vcpu { domain, vcpu }).await {
+                vcpus.push((vcpu, info));
+            }
+        }
+        vcpus
+    }
+
+    /// The devices of a VM that have nodes in XenStore.
+    ///
+    /// # Errors
+    /// XenStore's.
+    pub async fn devices(&mut self, index: usize) -> Result<Vec<DeviceInfo>, Error> {
+        let Some(vm) = self.vms.get(index) else { return Ok(Vec::new()) };
+        let devices: Vec<_> = vm.devices(&self.host).collect();
+        let mut infos = Vec::new();
+        for (id, device) in devices {
+            let (front, back) = (device.frontend_path(), device.backend_path());
+            let (name, rings): (_, &[&str]) = match device.kind {
+                Kind::Vif => (format!("{front}/mac"), &["tx-ring-ref", "rx-ring-ref"]),
+                Kind::Vbd => (format!("{back}/dev"), &["ring-ref"]),
+            };
+            let mut info = DeviceInfo {
+                id,
+                device,
+                name: self.value(&name).await?.unwrap_or_default(),
+                state: self.value(&format!("{front}/state")).await?,
+                event_channel: self.value(&format!("{front}/event-channel")).await?,
+                rings: Vec::new(),
+            };
+            if info.event_channel.is_none() {
+                info.event_channel = self.value(&format!("{front}/event-channel-tx")).await?;
+            }
+            for ring in rings {
+                info.rings.extend(self.value::<u32>(&format!("{front}/{ring}")).await?);
+            }
+            infos.push(info);
+        }
+        Ok(infos)
+    }
+
+    /// What a node says, if it is there and says such a thing.
+    async fn value<T: FromStr>(&mut self, path: &str) -> Result<Option<T>, Error> {
+        let value = self.session.find(Transaction::NONE, path).await?;
+        Ok(value.and_then(|bytes| core::str::from_utf8(&bytes).ok()?.parse().ok()))
     }
 }

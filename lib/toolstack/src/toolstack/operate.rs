@@ -269,6 +269,11 @@ impl<'a, W: World> Toolstack<'a, W> {
             }
             Order::Pause => self.pause(index, Event::Pause, false).await,
             Order::Unpause => self.pause(index, Event::Unpause, true).await,
+            Order::Press(key) => {
+                let mut changes = Changes::new();
+                layout::press(self.live_domain(index)?, key, &mut changes);
+                Ok(self.make(changes).await?)
+            }
             Order::Balloon(mib) => self.balloon(index, mib).await,
             Order::Vcpus(count) => self.set_vcpus(index, count).await,
             Order::AttachVif(vif) => {

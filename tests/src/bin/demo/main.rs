@@ -8,10 +8,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use api::Role;
 use clap::Parser;
 use emulator::artifacts::XenVersion;
 use emulator::condition::everything_is_up;
 use emulator::host::Host;
+use rvmm::access::write_secret;
 use rvmm_tests::Setup;
 use rvmm_tests::service::breakage::{Breakage, Breaker, COMPONENTS, EVERYTHING, TOTAL, breakages};
 use rvmm_tests::service::guests::Guests;
@@ -48,7 +50,8 @@ struct Options {
 fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let Options { xen, processors, kvm, no_iommu, keep } = options;
-    let setup = Setup { xen, processors, iommu: !no_iommu, ..service::setup()? };
+    let api = if keep { Some(rvmm_tests::api::forward()?) } else { None };
+    let setup = Setup { xen, processors, iommu: !no_iommu, api, ..service::setup()? };
     let setup = if kvm { setup.on_fastest_accelerator()? } else { setup };
     let directory = log_directory("demo");
     let prepared = setup.prepare(&directory)?;
@@ -62,10 +65,13 @@ fn main() -> Result<ExitCode> {
     let mut host = Host::switch_on(&prepared.machine, &directory, if keep { KEPT } else { LIFETIME })?;
     let shown = show(&mut host, setup, switched_on);
     let sound = shown.with_context(|| format!("the logs are in {}", directory.display()))?;
-    if let Some(forward) = setup.forward.filter(|_| keep) {
+    if let (Some(web), Some(api)) = (setup.forward, setup.api) {
+        let access = directory.join("access");
+        write_secret(&access, &format!("{}\n", rvmm_tests::api::access(api, Role::Admin)))?;
         println!(
-            "The host goes on: its web server is at http://127.0.0.1:{}/, and Ctrl-C ends it.",
-            forward.here
+            "The host goes on: its web server is at http://127.0.0.1:{}/, and Ctrl-C ends it. To look at it: cargo run -p rvmm -- --access {} top",
+            web.here,
+            access.display()
         );
         while host.is_on() {
             std::thread::sleep(Duration::from_secs(1));

@@ -82,6 +82,7 @@ impl Hands<'_> {
             | Request::Find { .. }
             | Request::Next { .. }
             | Request::Info { .. }
+            | Request::Vcpu { .. }
             | Request::Create { .. }
             | Request::Component { .. }
             | Request::Event { .. }

@@ -5,7 +5,7 @@ use super::domains::Guest;
 use crate::host::Host;
 use crate::loans;
 use broker::answer::What;
-use broker::{Answer, DomainInfo as Info, DomainState, HostInfo, Outcome, Refusal};
+use broker::{Answer, DomainInfo as Info, DomainState, HostInfo, Outcome, Refusal, VcpuInfo};
 use builder::steps::{Create, MAX_VCPUS, TableSizes};
 use uk_abi::register::{DOMAINS, Ring, State};
 use xen_abi::domctl::{CreateDomain, DomainInfo, DomainInfoFlags, SHUTDOWN_MASK, SHUTDOWN_SHIFT};
@@ -50,6 +50,17 @@ impl Host {
             cpu_time_ns: info.cpu_time,
             vcpus: info.nr_online_vcpus,
             shared_info: info.shared_info_frame,
+        }))
+    }
+
+    pub(super) fn vcpu_info(&self, domain: Domid, vcpu: u32) -> Outcome {
+        let info = by_xen(self.control.vcpu_info(domain, vcpu))?;
+        Ok(Answer::Vcpu(VcpuInfo {
+            online: info.online != 0,
+            blocked: info.blocked != 0,
+            running: info.running != 0,
+            cpu: info.cpu,
+            cpu_time_ns: info.cpu_time,
         }))
     }
 

@@ -208,6 +208,7 @@ impl Host {
                 Ok(Answer::Domain(next.map(|guest| (guest.domid, guest.handle))))
             }
             Request::Info { domain } => self.guest_info(domain),
+            Request::Vcpu { domain, vcpu } => self.vcpu_info(domain, vcpu),
             Request::Create { create, weight } => self.create_guest(index, memory_kib, &create, weight),
             Request::Introduce { domain, frame, reference, port } => {
                 self.introduce_guest(domain, frame, reference, port)

@@ -37,6 +37,7 @@ impl Host {
                 domain: component.domid(),
                 incarnation: component.incarnation,
                 beats: component.health().map_or(0, |health| health.beats_since_start()),
+                fault: component.last_fault.map(|(fault, at_us)| (cut(fault.name()), at_us)),
             })
         });
         Ok(Answer::Component(info))

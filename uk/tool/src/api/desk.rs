@@ -6,12 +6,11 @@
 use ::api::limits::CONNECTIONS;
 use alloc::string::String;
 use alloc::vec::Vec;
-use broker::Request;
-use broker::{Answer, Refusal};
+use broker::{Answer, Refusal, Request, VcpuInfo};
 use libos::sync::blocking_mutex::raw::NoopRawMutex;
 use libos::sync::channel::Channel;
 use libos::sync::signal::Signal;
-use toolstack::{Command, Refused, VmInfo};
+use toolstack::{Command, DeviceInfo, Refused, VmInfo};
 
 /// What is asked for.
 #[derive(Debug)]
@@ -20,12 +19,18 @@ pub enum Ask {
     List,
     /// About one.
     Vm(String),
+    /// About the vCPUs of one.
+    Vcpus(String),
+    /// About the devices of one.
+    Devices(String),
     /// A VM from a configuration.
     Create(String),
     /// What an operator can have done.
     Do(Command),
     /// Something that root knows or does.
     Root(Request),
+    /// Something that root does and that may end this program's life: it is answered before it is asked for.
+    After(Request),
 }
 
 /// What comes of it.
@@ -33,6 +38,10 @@ pub enum Ask {
 pub enum Reply {
     /// The VMs that were asked for.
     Vms(Vec<VmInfo>),
+    /// The vCPUs.
+    Vcpus(Vec<(u32, VcpuInfo)>),
+    /// The devices.
+    Devices(Vec<DeviceInfo>),
     /// It is done, or begun.
     Done,
     /// Root's answer.

@@ -1,6 +1,7 @@
 //! What is done for each operation of the API.
 
 use super::desk::{Ask, Desk, Reply};
+use super::doors::Doors;
 use super::metrics;
 use crate::consoles::Consoles;
 use ::api::limits::{CONSOLE_BYTES, EVENTS, MAX_WAIT_S};
@@ -9,15 +10,18 @@ use ::api::{Found, Operation, Problem, Status};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use broker::{Answer, Refusal, Request};
+use broker::{Answer, Refusal, Request, VcpuInfo};
+use core::fmt::Display;
+use core::str::FromStr;
 use libos::clock;
 use libos::time::{Duration, Instant, Timer};
 use libos::uk_abi::fault::Fault;
 use libos::xen_abi::Domid;
 use serde::Serialize;
 use toolstack::command::Order;
+use toolstack::layout::{Kind, vbd_number};
 use toolstack::phase::Wish;
-use toolstack::{Command, Phase, Refused, VmInfo};
+use toolstack::{Command, DeviceInfo, Phase, Refused, VmInfo};
 
 /// KiB in a page.
 const PAGE_KIB: u64 = 4;
@@ -31,14 +35,21 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The names of the ladder's rungs, from the cheapest.
 const RUNGS: [&str; 5] = ["part-restart", "micro-reboot", "rebuild", "cascade", "control-plane"];
 
+/// The first rung that concerns others besides.
+const CASCADE: u8 = 3;
+
 /// The host, as one connection sees it.
 pub struct Host<'a> {
     /// Where the toolstack is asked.
     pub desk: &'a Desk,
     /// Guests' consoles.
     pub consoles: &'a Consoles,
+    /// The doors of all connections.
+    pub doors: &'a Doors,
     /// The connection's number.
     pub connection: usize,
+    /// This program's domain.
+    pub own: Domid,
 }
 
 impl api::server::Host for Host<'_> {
@@ -48,6 +59,10 @@ impl api::server::Host for Host<'_> {
 
     async fn wait_until(&self, at_us: u64) {
         Timer::at(Instant::from_micros(at_us)).await;
+    }
+
+    fn let_in(&self) -> bool {
+        self.doors.let_in(self.connection)
     }
 
     async fn carry_out(&self, found: &Found, body: &[u8]) -> Result<Vec<u8>, Problem> {
@@ -62,13 +77,34 @@ impl api::server::Host for Host<'_> {
             Operation::RebootVm => self.stop(found, Wish::Reboot).await,
             Operation::PauseVm => self.order(name, Order::Pause).await,
             Operation::UnpauseVm => self.order(name, Order::Unpause).await,
+            Operation::Vcpus => json(&self.vcpus(name).await?),
+            Operation::Devices => json(&self.devices(name).await?),
+            Operation::AttachVif => self.order(name, Order::AttachVif(value(body)?)).await,
+            Operation::DetachVif => {
+                let id = found.number("id", u64::MAX)?.try_into().unwrap_or(u32::MAX);
+                self.order(name, Order::Detach(Kind::Vif, id)).await
+            }
+            Operation::AttachDisk => self.order(name, Order::AttachDisk(value(body)?)).await,
+            Operation::DetachDisk => {
+                let vdev = found.word("vdev").unwrap_or_default();
+                let none = || {
+                    Problem::new(Status::BadRequest, format!("{vdev:?} is no disk: xvda is, for instance"))
+                };
+                let id = vbd_number(&vdev).ok_or_else(none)?;
+                self.order(name, Order::Detach(Kind::Vbd, id)).await
+            }
+            Operation::Sysrq => {
+                let key = found.word("key").and_then(|key| key.parse().ok());
+                let none = || Problem::new(Status::BadRequest, "a key is one character");
+                self.order(name, Order::Press(key.ok_or_else(none)?)).await
+            }
             Operation::ReadConsole => self.console(found).await,
             Operation::WriteConsole => self.give_line(name, body).await,
             Operation::ListComponents => json(&types::Components { components: self.components().await? }),
             Operation::RestartComponent => self.restart(found).await,
             Operation::ReleaseComponent => {
-                let index = self.component(name).await?;
-                self.root(Request::Release { index }).await.and_then(|_| done("it is tried again"))
+                let (index, _) = self.component(name).await?;
+                self.on_component(Request::Release { index }, false, "it is tried again").await
             }
             Operation::InjectFault => self.inject(found).await,
             Operation::Events => self.events(found).await,
@@ -131,6 +167,47 @@ impl Host<'_> {
         self.infos(Ask::Create(text.into())).await?.pop().map(vm).ok_or_else(strange)
     }
 
+    async fn vcpus(&self, name: &str) -> Result<types::Vcpus, Problem> {
+        let Reply::Vcpus(vcpus) = self.ask(Ask::Vcpus(name.into())).await? else { return Err(strange()) };
+        let vcpu = |(vcpu, info): (u32, VcpuInfo)| {
+            let VcpuInfo { online, blocked, running, cpu, cpu_time_ns } = info;
+            types::Vcpu { vcpu, online, blocked, running, cpu, cpu_us: cpu_time_ns / 1000 }
+        };
+        Ok(types::Vcpus { vcpus: vcpus.into_iter().map(vcpu).collect() })
+    }
+
+    async fn devices(&self, name: &str) -> Result<types::Devices, Problem> {
+        let Reply::Devices(infos) = self.ask(Ask::Devices(name.into())).await? else { return Err(strange()) };
+        let mut devices = types::Devices { vifs: Vec::new(), disks: Vec::new() };
+        for DeviceInfo { id: (kind, id), device, name, state, event_channel, rings } in infos {
+            let (backend_id, backend) = (device.backend.0, device.backend_path());
+            let ring = |at: usize| rings.get(at).copied();
+            match kind {
+                Kind::Vif => devices.vifs.push(types::Vif {
+                    id,
+                    mac: name,
+                    backend_id,
+                    state,
+                    event_channel,
+                    tx_ring: ring(0),
+                    rx_ring: ring(1),
+                    backend,
+                }),
+                Kind::Vbd => devices.disks.push(types::Disk {
+                    id,
+                    vdev: name,
+                    backend_id,
+                    frontend_id: device.guest.0,
+                    state,
+                    event_channel,
+                    ring: ring(0),
+                    backend,
+                }),
+            }
+        }
+        Ok(devices)
+    }
+
     async fn order(&self, name: &str, order: Order) -> Result<Vec<u8>, Problem> {
         self.ask(Ask::Do(Command::On { name: name.into(), order })).await?;
         done("the toolstack is at it")
@@ -177,16 +254,31 @@ impl Host<'_> {
                 domid: info.domain.0,
                 incarnation: info.incarnation,
                 beats: info.beats,
+                last_fault: info
+                    .fault
+                    .map(|(kind, at_us)| types::LastFault { kind: kind.as_str().into(), at_us }),
             });
         }
         Ok(components)
     }
 
     /// The place of a component.
-    async fn component(&self, name: &str) -> Result<u32, Problem> {
-        let place = self.components().await?.iter().position(|component| component.name == name);
+    /// The place of a component, and whether it is this program itself.
+    async fn component(&self, name: &str) -> Result<(u32, bool), Problem> {
+        let components = self.components().await?;
+        let place = components.iter().position(|component| component.name == name);
         let none = || Problem::new(Status::NotFound, format!("there is no component {name}"));
-        place.map(|place| place as u32).ok_or_else(none)
+        let place = place.ok_or_else(none)?;
+        Ok((place as u32, components[place].domid == self.own.0))
+    }
+
+    /// Has root do something with a component. What may end this program's life is answered before.
+    async fn on_component(&self, request: Request, may_end: bool, said: &str) -> Result<Vec<u8>, Problem> {
+        match may_end {
+            true => self.ask(Ask::After(request)).await.map(|_| ())?,
+            false => self.root(request).await.map(|_| ())?,
+        }
+        done(said)
     }
 
     async fn restart(&self, found: &Found) -> Result<Vec<u8>, Problem> {
@@ -195,9 +287,9 @@ impl Host<'_> {
         let none =
             || Problem::new(Status::BadRequest, format!("{word} is no rung: there are {}", RUNGS.join(", ")));
         let rung = rung.ok_or_else(none)? as u8;
-        let index = self.component(&found.name).await?;
-        self.root(Request::Restart { index, rung }).await?;
-        done("it is restarted")
+        let (index, is_own) = self.component(&found.name).await?;
+        let takes_others = rung >= CASCADE;
+        self.on_component(Request::Restart { index, rung }, is_own || takes_others, "it is restarted").await
     }
 
     async fn inject(&self, found: &Found) -> Result<Vec<u8>, Problem> {
@@ -205,9 +297,13 @@ impl Host<'_> {
         let fault: Fault =
             word.parse().map_err(|error| Problem::new(Status::BadRequest, format!("{error}")))?;
         let argument = found.number("argument", 0)?;
-        let index = self.component(&found.name).await?;
-        self.root(Request::Inject { index, fault: fault as u32, argument }).await?;
-        done("it is told to fail")
+        let (index, is_own) = self.component(&found.name).await?;
+        self.on_component(
+            Request::Inject { index, fault: fault as u32, argument },
+            is_own,
+            "it is told to fail",
+        )
+        .await
     }
 
     async fn events(&self, found: &Found) -> Result<Vec<u8>, Problem> {
@@ -234,6 +330,13 @@ impl Host<'_> {
 /// Until when a client wants to wait for news.
 fn until(found: &Found) -> Result<Instant, Problem> {
     Ok(Instant::now() + Duration::from_secs(found.number("wait", 0)?.min(MAX_WAIT_S)))
+}
+
+/// What a body says of a device, as an `xl.cfg` says it.
+fn value<T: FromStr<Err: Display>>(body: &[u8]) -> Result<T, Problem> {
+    let text = core::str::from_utf8(body);
+    let text = text.map_err(|_| Problem::new(Status::BadRequest, "the body is not UTF-8"))?;
+    text.parse().map_err(|mistake| Problem::new(Status::BadRequest, format!("{mistake}")))
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>, Problem> {

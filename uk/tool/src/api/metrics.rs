@@ -12,6 +12,8 @@ pub fn text(host: &Host, vms: &[Vm], components: &[Component]) -> String {
     family(&mut text, "rvmm_uptime_microseconds", "counter", "Since Xen has booted.", one(host.uptime_us));
     family(&mut text, "rvmm_memory_free_kibibytes", "gauge", "Memory that nobody has.", one(host.free_kib));
     family(&mut text, "rvmm_memory_total_kibibytes", "gauge", "Memory of the machine.", one(host.total_kib));
+    let used = one(libos::heap_used() as u64);
+    family(&mut text, "rvmm_toolstack_heap_bytes", "gauge", "Memory that the toolstack uses.", used);
     let of = |component: &Component, value: u64| (label("component", &component.name), value);
     let lives = components.iter().map(|one| of(one, one.incarnation));
     family(&mut text, "rvmm_component_incarnation", "counter", "Lives that a component has had.", lives);

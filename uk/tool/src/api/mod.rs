@@ -4,10 +4,12 @@
 //!   net uk === cable === network (frames) --- embassy-net (TCP) --- lib/api (channel, HTTP, roles) --- host --- desk --- toolstack
 //! ```
 //!
-//! There are so many connections and no more, each with its own memory; a client that stalls, floods or sends rubbish costs its own.
-//! Nothing of all this outlives a life of the toolstack: clients connect again.
+//! There are so many connections and no more, each with its own memory; a client that stalls, floods or sends rubbish costs its own,
+//! and who has not shown a token makes room for whoever comes next. Nothing of all this outlives a life of the toolstack: clients
+//! connect again.
 
 mod desk;
+mod doors;
 mod host;
 mod metrics;
 mod network;
@@ -22,12 +24,14 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use doors::Doors;
 use embassy_net::tcp::TcpSocket;
-use embassy_net::{Config, Ipv4Cidr, Stack, StackResources, StaticConfigV4};
+use embassy_net::{Config, Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
 use host::Host;
-use libos::futures::join::{join, join_array};
+use libos::futures::join::join_array;
+use libos::futures::select::{Either, select};
 use libos::time::{Duration, Timer};
-use libos::{Uk, clock};
+use libos::{Spawner, Uk, clock};
 use network::Line;
 use secure::{Secret, Seed};
 
@@ -51,6 +55,7 @@ const SAMPLES: usize = 64;
 
 /// Serves the API for ever; ends at once if the description says nothing of it.
 pub async fn run(
+    spawner: Spawner,
     uk: &Uk,
     listen: Option<Listen>,
     secret: Option<[u8; 32]>,
@@ -71,19 +76,32 @@ pub async fn run(
     let seeds = Seeds { keys: &keys, life: uk.info().incarnation, drawn: Cell::new(0) };
     let mut number = [0; 8];
     seeds.next().fill(&mut number);
-    let mut resources = Box::new(StackResources::<{ CONNECTIONS + 1 }>::new());
+    // It is there for as long as this life.
+    let resources = Box::leak(Box::new(StackResources::<{ CONNECTIONS + 1 }>::new()));
     let config = Config::ipv4_static(StaticConfigV4 {
         address: Ipv4Cidr::new(listen.address, listen.prefix),
         gateway: listen.gateway,
         dns_servers: Default::default(),
     });
-    let (stack, mut runner) = embassy_net::new(line, config, &mut *resources, u64::from_le_bytes(number));
+    let (stack, runner) = embassy_net::new(line, config, resources, u64::from_le_bytes(number));
+    match move_frames(runner) {
+        Ok(task) => spawner.spawn(task),
+        Err(error) => panic!("the network's task cannot be spawned: {error:?}"),
+    }
     log::info!("the API is at {}:{}", listen.address, listen.port);
+    let doors = Doors::new();
     let connections = core::array::from_fn::<_, CONNECTIONS, _>(|connection| {
-        let host = Host { desk, consoles, connection };
+        let host = Host { desk, consoles, doors: &doors, connection, own: uk.domid() };
         connect(stack, listen.port, host, &keys, &seeds)
     });
-    join(runner.run(), join_array(connections)).await;
+    join_array(connections).await;
+}
+
+/// Moves frames and keeps TCP's times. It is a task of its own: whoever looks at a connection wakes it, and in one task with the
+/// connections it would have them look again, without end.
+#[libos::task(embassy_executor = libos::embassy_executor)]
+async fn move_frames(mut runner: Runner<'static, Line>) {
+    runner.run().await
 }
 
 /// Serves one connection after the other.
@@ -97,7 +115,12 @@ async fn connect(stack: Stack<'_>, port: u16, host: Host<'_>, keys: &Keys, seeds
             Timer::after(PAUSE).await;
             continue;
         }
-        let end = api::server::serve(Socket(&mut socket), &host, keys, seeds.next()).await;
+        host.doors.arrive(host.connection);
+        let served = api::server::serve(Socket(&mut socket), &host, keys, seeds.next());
+        let end = match select(served, host.doors.must_go(host.connection)).await {
+            Either::First(end) => end,
+            Either::Second(()) => End::Displaced,
+        };
         socket.close();
         // Whoever broke the rules is not waited for.
         if end == End::Over {
@@ -105,6 +128,7 @@ async fn connect(stack: Stack<'_>, port: u16, host: Host<'_>, keys: &Keys, seeds
         }
         socket.abort();
         let _ = libos::time::with_timeout(FAREWELL, socket.flush()).await;
+        host.doors.leave(host.connection);
     }
 }
 
