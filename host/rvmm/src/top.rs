@@ -79,7 +79,7 @@ fn rate(before: Option<u64>, now: u64, seconds: f64) -> f64 {
 /// Whether a line is about something that failed, or was repaired.
 fn is_repair(event: &Event) -> bool {
     let word = event.text.split(' ').nth(1).unwrap_or_default();
-    ["fault", "repair", "repaired", "repair-failed", "escalate", "held", "hold"].contains(&word)
+    ["fault", "repair", "repaired", "repair-failed", "escalate", "hold"].contains(&word)
 }
 
 impl Screen {
