@@ -242,13 +242,12 @@ impl Operator<'_> {
     fn stop(&mut self, stop: &Stop, verb: &str) -> Result<()> {
         let before = self.vm(&stop.domain)?;
         self.order(&before.name, &format!("{verb}?seconds={}", stop.seconds))?;
-        // It has stopped when its domain is gone, or another has taken its place.
-        while stop.wait
-            && self
-                .vms()?
-                .iter()
-                .any(|vm| vm.name == before.name && vm.domid == before.domid && vm.domid.is_some())
-        {
+        // It has stopped when its domain is gone with all that belonged to it, or another has taken its place.
+        let is_there = |vm: &Vm| {
+            let has_domain = vm.domid.is_some() && vm.domid == before.domid;
+            vm.name == before.name && (has_domain || vm.phase == "destroying")
+        };
+        while stop.wait && self.vms()?.iter().any(is_there) {
             sleep(LOOK_EVERY);
         }
         Ok(())
