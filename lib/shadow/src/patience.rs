@@ -2,7 +2,8 @@
 //!
 //! No number fits a disk in a datacentre, one that spins, and one that a busy machine emulates. So a device that is not known yet is
 //! trusted with much; each time that it finishes something it is trusted with a little less, down to some times what it took at the
-//! longest of late. Whoever gives up on it too early does that once: it is trusted with some times as much from then on.
+//! longest of late. Whoever gives up on it too early does that once: it is trusted with some times as much from then on, unless it
+//! finishes what it has at once when its driver is another. Then it was the driver.
 //!
 //! Time is counted in looks at the device, of whoever looks: while nobody has a processor to look, no time passes.
 
@@ -24,12 +25,14 @@ const FORGOTTEN: u32 = 64;
 pub struct Patience {
     /// In parts of a look.
     allowed: u32,
+    /// What it was before it ended, if nothing was finished since.
+    before: Option<u32>,
 }
 
 impl Patience {
     /// With a device that is not known yet.
     pub const fn new(looks: u32) -> Self {
-        Self { allowed: looks * PARTS }
+        Self { allowed: looks * PARTS, before: None }
     }
 
     /// Whether it ends when nothing was finished at so many looks in a row.
@@ -37,15 +40,19 @@ impl Patience {
         looks > self.allowed / PARTS
     }
 
-    /// Takes in that something was finished, when nothing had been at so many looks in a row.
+    /// Takes in that something was finished, when nothing had been at so many looks in a row, or since the driver was made anew.
     pub fn took(&mut self, looks: u32) {
+        if let Some(before) = self.before.take().filter(|_| looks <= LEAST) {
+            self.allowed = before;
+        }
         let less = self.allowed - self.allowed / FORGOTTEN;
         self.allowed = less.max(Self::bounded(looks.saturating_mul(FACTOR)));
     }
 
-    /// Takes in that it has ended: the driver is made anew.
-    pub fn ended(&mut self) {
-        self.allowed = Self::bounded((self.allowed / PARTS).saturating_mul(FACTOR));
+    /// Takes in that it has ended: the driver was made anew, which took as long as so many looks.
+    pub fn ended(&mut self, looks: u32) {
+        self.before.get_or_insert(self.allowed);
+        self.allowed = Self::bounded((self.allowed / PARTS).max(looks).saturating_mul(FACTOR));
     }
 
     fn bounded(looks: u32) -> u32 {
@@ -82,12 +89,23 @@ mod tests {
     }
 
     #[test]
+    fn a_driver_that_hangs_costs_its_device_no_trust() {
+        let mut patience = Patience::new(LEAST);
+        patience.ended(0);
+        patience.took(1);
+        assert_eq!(lasts(&patience), LEAST);
+        patience.ended(LEAST + 1);
+        patience.took(LEAST + 1);
+        assert_eq!(lasts(&patience), FACTOR * (LEAST + 1), "the device is slow");
+    }
+
+    #[test]
     fn who_gives_up_too_early_does_not_do_so_for_ever() {
         let mut patience = Patience::new(LEAST);
         let mut waited = 0;
         for _ in 0..8 {
             waited += lasts(&patience);
-            patience.ended();
+            patience.ended(0);
         }
         assert!(waited > 2 * MOST, "work that is started eight times has had a minute");
         assert_eq!(lasts(&patience), MOST);

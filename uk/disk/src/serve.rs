@@ -2,7 +2,7 @@
 
 use crate::manager::Manager;
 use crate::service::{self, Service};
-use crate::storage::Harm;
+use crate::storage::{Harm, PROBE_PERIOD};
 use crate::tables::Disks;
 use alloc::vec::Vec;
 use core::cell::RefCell;
@@ -15,13 +15,10 @@ use libos::futures::yield_now;
 use libos::interrupt::Interrupt;
 use libos::sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use libos::sync::signal::Signal;
-use libos::time::{Duration, Timer};
+use libos::time::Timer;
 use libos::uk_abi::fault::Fault;
 use libos::xen_abi::MachineAddr;
 use libos::{Uk, fault, store, virtio};
-
-/// From one look of the probe to the next: a period of the heart.
-const PROBE_PERIOD: Duration = Duration::from_millis(5);
 
 type Bell = Signal<CriticalSectionRawMutex, ()>;
 

@@ -14,6 +14,7 @@ use libos::block::{self, Driver, Facts, Span};
 use libos::contain::{Crashed, contain};
 use libos::fault;
 use libos::interrupt::Interrupt;
+use libos::time::{Duration, Instant};
 use libos::uk_abi::device_info::DeviceInfo;
 use libos::virtio::DeviceError;
 use shadow::Patience;
@@ -74,10 +75,13 @@ pub enum Harm {
     Hang,
 }
 
-/// With what devices are trusted that are not known yet, in looks: a hundred milliseconds, if none of the looks is late; and while a flush
+/// From one look of the probe to the next: a period of the heart.
+pub const PROBE_PERIOD: Duration = Duration::from_millis(5);
+
+/// With what devices are trusted that are not known yet, in looks: fifty milliseconds, if none of the looks is late; and while a flush
 /// is under way, which takes as long as the medium has to write.
-const PATIENCE: u32 = 20;
-const FLUSH_PATIENCE: u32 = 100;
+const PATIENCE: u32 = 10;
+const FLUSH_PATIENCE: u32 = 20;
 
 /// What devices are doing while nothing ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -375,6 +379,7 @@ impl Storage {
     /// # Panics
     /// If a driver cannot let go of its device.
     pub fn restart(&mut self) -> Result<(), DeviceError> {
+        let begun = Instant::now();
         let infos: Vec<_> = self.drives.iter().map(|drive| drive.info).collect();
         let drives = core::mem::take(&mut self.drives);
         if let Err(crashed) = contain(|| drop(drives)) {
@@ -390,10 +395,12 @@ impl Storage {
         if core::mem::take(&mut self.aside_is_under_way) {
             self.aside = Some(block::Outcome::Aborted);
         }
+        // Some devices end a reset only when they have done what they were given: the time counts as if they had been looked at.
+        let looks = (begun.elapsed().as_micros() / PROBE_PERIOD.as_micros()) as u32;
         if matches!(self.fault, Some(DriverFault::Hangs { .. })) {
-            self.seen.patience().ended();
+            self.seen.patience().ended(looks);
         }
-        self.seen.looks = 0;
+        self.seen.looks = looks;
         (self.fault, self.harm) = (None, Harm::None);
         Ok(())
     }
