@@ -31,6 +31,9 @@ const SECOND: u16 = GUESTS[1];
 const PARTITIONS: [(u64, u64, &str); 3] =
     [(2048, 32768, "first"), (34816, 32768, "both"), (67584, 32768, "none")];
 
+/// A block of the partition that both read, which cannot be read.
+const BAD_BLOCK: u64 = 2500;
+
 /// How often something is done.
 fn setting(name: &str, default: usize) -> usize {
     match env::var(name) {
@@ -111,8 +114,9 @@ fn a_root_file_system_stays_right() {
 }
 
 /// A guest writes blocks at random places, reads them again and compares, while its disk's unikernel dies.
-fn blocks_stay_right(test: &str, setup: Setup, kills: usize) -> Host {
+fn blocks_stay_right(test: &str, setup: Setup, rings: &str, kills: usize) -> Host {
     let mut host = boot(test, setup);
+    host.wait_for_guest_to_say(GUEST, &format!("guest: rings {rings}"));
     host.wait_for_guest_to_say(GUEST, "guest: verified");
     for round in 0..kills {
         harm(&mut host, round);
@@ -125,8 +129,10 @@ fn blocks_stay_right(test: &str, setup: Setup, kills: usize) -> Host {
 
 #[test]
 fn blocks_stay_right_at_depth_32() {
-    let setup = Setup { system: guest_that("task=verify depth=32"), ..Setup::default() };
-    let mut host = blocks_stay_right("disk-verify", setup, setting("RVMM_DISK_KILLS", 16));
+    let guest = guest_with("guest", &["disk0,,xvda,rw"]).does("quiet task=verify depth=32 rings=2");
+    let setup = Setup { system: system::DISK.starting(&[guest.with("vcpus = 2")]), ..Setup::default() };
+    let rings = "queues=2 order=2";
+    let mut host = blocks_stay_right("disk-verify", setup, rings, setting("RVMM_DISK_KILLS", 16));
     // The disk becomes larger, once while all is well and once while the unikernel dies: the guest is told.
     host.resize_disk(80 << 20);
     host.wait_for_guest_to_say(GUEST, "guest: disk xvda sectors=163840");
@@ -141,7 +147,9 @@ fn blocks_stay_right_at_depth_32() {
 fn blocks_stay_right_one_at_a_time_on_nvme() {
     let setup =
         Setup { system: guest_that("task=verify depth=1"), disk: DiskModel::Nvme, ..Setup::default() };
-    blocks_stay_right("disk-verify-nvme", setup, setting("RVMM_DISK_KILLS", 16) / 2).power_off();
+    // With sectors of 4 KiB.
+    let kills = setting("RVMM_DISK_KILLS", 16) / 2;
+    blocks_stay_right("disk-verify-nvme", setup, "queues=1 order=0", kills).power_off();
 }
 
 /// Two guests have a volume each, and one that both may read. One of them lies to the backend and asks for what the other has: the
@@ -150,11 +158,13 @@ fn blocks_stay_right_one_at_a_time_on_nvme() {
 fn a_rude_guest_harms_only_itself() {
     let first = guest_with("first", &["disk0/p1,,xvda,rw", "disk0/p2,,xvdb,ro"]);
     let second = guest_with("second", &["disk0/p2,,xvda,ro", "disk0/p1,,xvdb,rw", "disk0/p3,,xvdc,rw"]);
-    let guests = [first.does("quiet task=verify depth=8 share=xvdb"), second.does("quiet task=rude")];
+    let rude = second.does(format!("quiet task=rude bad={BAD_BLOCK}"));
+    let guests = [first.does("quiet task=verify depth=8 share=xvdb"), rude];
     let setup = Setup {
         system: system::DISK.starting(&guests.map(|guest| guest.memory_mib(96))),
         devices: true,
         partitions: &PARTITIONS,
+        bad_sector: Some(PARTITIONS[1].0 + BAD_BLOCK * 8),
         ..Setup::default()
     };
     let mut host = Host::switch_on("disk-guests", setup);
@@ -166,6 +176,12 @@ fn a_rude_guest_harms_only_itself() {
     let refused = host.wait_for_guest_to_say(SECOND, "guest: refused ");
     assert!(refused.contains("disk 51712 of domain 6 has it"), "{refused}");
     host.wait_for_guest_to_say(SECOND, "guest: disk xvda sectors=32768 read_only=1");
+    // The medium is to blame, and not the driver.
+    host.wait_for_guest_to_say(SECOND, &format!("guest: block {BAD_BLOCK} is bad"));
+    host.wait_for(
+        component(DISK).logs(&format!("disk 51712 of domain 7: operation 0 at sector {}", BAD_BLOCK * 8)),
+    );
+    host.has_not_seen(component(DISK).logs("repaired part=driver kind=crash"));
     for round in 0..3 {
         harm(&mut host, round);
         host.wait_for_guest_to_say(FIRST, "guest: verified");

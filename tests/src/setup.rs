@@ -53,6 +53,8 @@ pub struct Setup {
     pub api: Option<Forward>,
     /// Which disk.
     pub disk: DiskModel,
+    /// A sector of the disk that cannot be read, if it has one.
+    pub bad_sector: Option<u64>,
     /// The partitions of the disk, by first sector, count and name; without any it has no table.
     pub partitions: &'static [(u64, u64, &'static str)],
     /// What is on the disk, as a file below `target/guests`; without one it is empty.
@@ -77,6 +79,7 @@ impl Default for Setup {
             forward: None,
             api: None,
             disk: DiskModel::Virtio,
+            bad_sector: None,
             partitions: &[],
             disk_content: None,
             memory_mib: None,
@@ -142,7 +145,7 @@ impl Setup {
                 None => new_disk(directory, self.partitions)?,
                 Some(content) => copied_disk(directory, &artifacts.target().join("guests").join(content))?,
             };
-            let disk = Disk::new(self.disk, file);
+            let disk = Disk::new(self.disk, file).bad_sector(self.bad_sector);
             machine = machine.nic(nic).disk(disk.persistent());
         }
         Ok(Prepared { machine, lan })

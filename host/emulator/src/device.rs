@@ -20,7 +20,7 @@ pub enum NicModel {
 pub enum DiskModel {
     /// A virtio disk.
     Virtio,
-    /// An NVMe disk.
+    /// An NVMe disk, whose sectors have 4 KiB.
     Nvme,
 }
 
@@ -114,12 +114,13 @@ pub struct Disk {
     model: DiskModel,
     file: PathBuf,
     persistent: bool,
+    bad_sector: Option<u64>,
 }
 
 impl Disk {
     /// A disk with the content of `file`.
     pub fn new(model: DiskModel, file: impl Into<PathBuf>) -> Self {
-        Disk { model, file: file.into(), persistent: false }
+        Disk { model, file: file.into(), persistent: false, bad_sector: None }
     }
 
     /// Writes go to the file.
@@ -127,15 +128,33 @@ impl Disk {
         Disk { persistent: true, ..self }
     }
 
+    /// This sector, of 512 bytes, cannot be read.
+    pub fn bad_sector(self, sector: Option<u64>) -> Self {
+        Disk { bad_sector: sector, ..self }
+    }
+
     pub(crate) fn backend(&self, id: &str) -> String {
         let snapshot = if self.persistent { "off" } else { "on" };
-        format!("if=none,id={id},format=raw,file={},snapshot={snapshot}", escaped(&self.file))
+        let path = escaped(&self.file);
+        let file = match self.bad_sector {
+            None => format!("file={path}"),
+            Some(sector) => {
+                let rule = format!("event=read_aio,iotype=read,sector={sector}")
+                    .replace(',', ",file.inject-error.0.");
+                format!("file.driver=blkdebug,file.image.filename={path},file.inject-error.0.{rule}")
+            }
+        };
+        format!("if=none,id={id},format=raw,{file},snapshot={snapshot}")
     }
 
     pub(crate) fn device(&self, id: &str, bus: &str, iommu: bool) -> String {
         match self.model {
             DiskModel::Virtio => format!("virtio-blk-pci,drive={id},bus={bus}{}", virtio(iommu)),
-            DiskModel::Nvme => format!("nvme,drive={id},bus={bus},serial={id}"),
+            DiskModel::Nvme => {
+                format!(
+                    "nvme,drive={id},bus={bus},serial={id},logical_block_size=4096,physical_block_size=4096"
+                )
+            }
         }
     }
 }
@@ -169,5 +188,13 @@ mod tests {
         let disk = Disk::new(DiskModel::Virtio, "/d");
         assert!(disk.backend("x").ends_with("snapshot=on"));
         assert!(disk.persistent().backend("x").ends_with("snapshot=off"));
+    }
+
+    #[test]
+    fn a_bad_sector_is_one_that_is_read() {
+        let line = Disk::new(DiskModel::Virtio, "/d").bad_sector(Some(7)).backend("x");
+        let rule =
+            "file.inject-error.0.event=read_aio,file.inject-error.0.iotype=read,file.inject-error.0.sector=7";
+        assert!(line.contains("file.image.filename=/d,") && line.contains(rule), "{line}");
     }
 }
