@@ -63,14 +63,19 @@ impl Apt {
         Ok(apt)
     }
 
-    /// What the mirror offers as `package`.
-    pub(super) fn offer(&self, package: &str) -> Result<Offer, PackagesError> {
-        let listing = self.capture("apt-get", &["--print-uris", "download", package])?;
-        parse_offer(&listing).ok_or_else(|| PackagesError::NotOffered {
-            package: package.to_owned(),
-            suite: self.suite,
-            found: listing,
-        })
+    /// What the mirror offers as each of `packages`.
+    pub(super) fn offers(&self, packages: &[String]) -> Result<Vec<Offer>, PackagesError> {
+        let arguments: Vec<&str> =
+            ["--print-uris", "download"].into_iter().chain(packages.iter().map(String::as_str)).collect();
+        let listing = self.capture("apt-get", &arguments)?;
+        let offer = |package: &String| {
+            parse_offer(&listing, package).ok_or_else(|| PackagesError::NotOffered {
+                package: package.clone(),
+                suite: self.suite,
+                found: listing.clone(),
+            })
+        };
+        packages.iter().map(offer).collect()
     }
 
     /// The package whose name starts with `prefix` among those that `package` depends on.
@@ -83,10 +88,10 @@ impl Apt {
         })
     }
 
-    /// Downloads `package` into `folder`; apt checks it against the signed index.
-    pub(super) fn download(&self, package: &str, folder: &Path) -> Result<(), PackagesError> {
+    /// Downloads `packages` into `folder`; apt checks them against the signed index.
+    pub(super) fn download(&self, packages: &[&String], folder: &Path) -> Result<(), PackagesError> {
         let mut command = self.command("apt-get");
-        process::capture(command.current_dir(folder).args(["download", package]))
+        process::capture(command.current_dir(folder).arg("download").args(packages))
             .map(|_| ())
             .map_err(|error| self.explain(error))
     }
@@ -159,10 +164,11 @@ APT::Sandbox::User "root";
     )
 }
 
-/// Reads the one line that `apt-get --print-uris download` prints: 'URI' FILE SIZE SHA256:DIGEST.
-fn parse_offer(listing: &str) -> Option<Offer> {
-    let line = listing.lines().find(|line| line.starts_with('\''))?;
-    let mut words = line.split_whitespace().skip(1);
+/// Reads the line for `package` of those that `apt-get --print-uris download` prints: 'URI' FILE SIZE SHA256:DIGEST.
+fn parse_offer(listing: &str, package: &str) -> Option<Offer> {
+    let is_its = |file: &str| file.strip_prefix(package).is_some_and(|rest| rest.starts_with('_'));
+    let line = |line: &&str| line.starts_with('\'') && line.split_whitespace().nth(1).is_some_and(is_its);
+    let mut words = listing.lines().find(line)?.split_whitespace().skip(1);
     let file = words.next().filter(|file| file.ends_with(".deb") && !file.contains('/'))?;
     let sha256 = words.nth(1)?.strip_prefix("SHA256:").filter(|digest| digest.len() == 64)?;
     Some(Offer { file: file.to_owned(), sha256: sha256.to_ascii_lowercase() })
@@ -183,9 +189,11 @@ mod tests {
 
     #[test]
     fn an_offer_is_read_with_its_epoch_and_digest() {
-        let listing =
-            format!("'http://m.test/b_1.35%2bb1_amd64.deb' b_1%3a1.35+b1_amd64.deb 928188 SHA256:{DIGEST}\n");
-        let offer = parse_offer(&listing).unwrap();
+        let listing = format!(
+            "'http://m.test/b-more_1_amd64.deb' b-more_1_amd64.deb 1 SHA256:{DIGEST}\n\
+             'http://m.test/b_1.35%2bb1_amd64.deb' b_1%3a1.35+b1_amd64.deb 928188 SHA256:{DIGEST}\n"
+        );
+        let offer = parse_offer(&listing, "b").unwrap();
         assert_eq!(offer, Offer { file: "b_1%3a1.35+b1_amd64.deb".into(), sha256: DIGEST.into() });
     }
 
@@ -194,11 +202,12 @@ mod tests {
         for listing in [
             "",
             "Get:1 http://m.test",
-            "'http://m.test/a.deb' a.deb 12",
-            "'http://m.test/a.deb' a.deb 12 MD5Sum:0123",
-            &format!("'http://m.test/a.deb' ../a.deb 12 SHA256:{DIGEST}"),
+            "'http://m.test/a_1.deb' a_1.deb 12",
+            "'http://m.test/a_1.deb' a_1.deb 12 MD5Sum:0123",
+            &format!("'http://m.test/a_1.deb' a_/../../a.deb 12 SHA256:{DIGEST}"),
+            &format!("'http://m.test/b_1.deb' b_1.deb 12 SHA256:{DIGEST}"),
         ] {
-            assert_eq!(parse_offer(listing), None, "{listing}");
+            assert_eq!(parse_offer(listing, "a"), None, "{listing}");
         }
     }
 

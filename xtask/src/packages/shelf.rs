@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::apt::Apt;
+use super::apt::{Apt, Offer};
 use super::manifest::{self, Damage, Manifest};
 use super::{PackagesError, Piece};
 use crate::process;
@@ -79,22 +79,33 @@ impl Shelf {
         let debs = self.folder.join(DEBS);
         fs::create_dir_all(&debs).map_err(|source| self.file_error(DEBS, source))?;
         let apt = self.apt()?;
-        let mut files = Vec::new();
-        for package in piece.packages(self.xen, apt)? {
-            let offer = apt.offer(&package)?;
-            let file = Path::new(DEBS).join(&offer.file);
-            let path = self.folder.join(&file);
+        let packages = piece.packages(self.xen, apt)?;
+        let offers = apt.offers(&packages)?;
+        let mut wanted = Vec::new();
+        for (package, offer) in packages.iter().zip(&offers) {
+            let path = debs.join(&offer.file);
+            if manifest::digest_of(&path).is_ok_and(|found| found == offer.sha256) {
+                continue;
+            }
             // apt takes a file of the right name and size for the right file: a damaged one has to go first.
             fs::remove_file(&path).or_else(unless_missing).map_err(|source| self.file_error(DEBS, source))?;
             eprintln!("x: downloading {} (unpacked under target/, not installed)", offer.file);
-            apt.download(&package, &debs)?;
-            let found = manifest::digest_of(&path).map_err(|source| self.file_error(&offer.file, source))?;
-            if found != offer.sha256 {
-                return Err(PackagesError::WrongDigest { file: offer.file, asked: offer.sha256, found });
-            }
-            files.push(file);
+            wanted.push(package);
         }
-        Ok(files)
+        // All at once: apt reads its lists each time that it is called.
+        if !wanted.is_empty() {
+            apt.download(&wanted, &debs)?;
+        }
+        let check = |Offer { file, sha256: asked }: Offer| {
+            let found =
+                manifest::digest_of(&debs.join(&file)).map_err(|source| self.file_error(&file, source))?;
+            if found == asked {
+                Ok(Path::new(DEBS).join(file))
+            } else {
+                Err(PackagesError::WrongDigest { file, asked, found })
+            }
+        };
+        offers.into_iter().map(check).collect()
     }
 
     /// apt with the suite's lists, as they are on the mirror now.
