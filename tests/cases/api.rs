@@ -1,6 +1,6 @@
 //! The management API of a booted host, as the operator's command speaks to it.
 //!
-//! `RVMM_CONNECTIONS=1000` has so many opened and dropped.
+//! `RVMM_CONNECTIONS` says how many connections are opened and dropped (100 if it is not set).
 
 use ::api::Role;
 use ::api::types::{Components, Devices, Events, Host as HostInfo, Vm, Vms};
@@ -12,9 +12,8 @@ use rvmm::verbs::{NoVerb, Operator};
 use rvmm_tests::api::{SECRET, access, client, forward};
 use rvmm_tests::guest::Guest;
 use rvmm_tests::system::WHOLE;
-use rvmm_tests::{Host, Setup};
+use rvmm_tests::{Host, Setup, setting};
 use secure::Secret;
-use std::env;
 use std::io::Write;
 use std::net::TcpStream;
 use std::thread::sleep;
@@ -126,7 +125,7 @@ fn strangers_keep_nobody_out(forward: Forward) {
     // What is made when it is needed first is there then.
     used();
     let before = used();
-    let dropped = env::var("RVMM_CONNECTIONS").map_or(DROPPED, |text| text.parse().unwrap());
+    let dropped = setting("RVMM_CONNECTIONS", DROPPED);
     let open = || TcpStream::connect(("127.0.0.1", forward.here)).unwrap();
     let held: Vec<TcpStream> = (0..HELD).map(|_| open()).collect();
     for number in 0..dropped {

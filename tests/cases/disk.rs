@@ -1,10 +1,9 @@
 //! Guests' disks: a stock kernel's file system and blocks stay right, and it sees no error, while drivers, backend and unikernel die
 //! under it.
 //!
-//! `RVMM_DISK_KILLS` says how often they do while blocks are verified (16 times if it is not set, and 4 while fio does it),
-//! `RVMM_DISK_POWER_CUTS` how often the power is cut (once), `RVMM_DISK_COMPILATIONS` how often something is compiled (twice).
+//! `RVMM_DISK_KILLS` says how often they do while blocks are verified (16 times if it is not set, and 2 while fio does it),
+//! `RVMM_DISK_POWER_CUTS` how often the power is cut (once), `RVMM_DISK_COMPILATIONS` how often something is compiled (once).
 
-use std::env;
 use std::fs;
 use std::thread;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use rvmm_tests::part::harm_and_wait;
 use rvmm_tests::setup::disk_path;
 use rvmm_tests::system;
 use rvmm_tests::toolstack::TOOLSTACK;
-use rvmm_tests::{Host, Setup};
+use rvmm_tests::{Host, Setup, setting};
 
 const DISK: &str = "disk";
 
@@ -33,14 +32,6 @@ const PARTITIONS: [(u64, u64, &str); 3] =
 
 /// A block of the partition that both read, which cannot be read.
 const BAD_BLOCK: u64 = 2500;
-
-/// How often something is done.
-fn setting(name: &str, default: usize) -> usize {
-    match env::var(name) {
-        Err(_) => default,
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("expected {name} to be a number, found {text:?}")),
-    }
-}
 
 /// A host whose guest has its disk.
 fn boot(test: &str, setup: Setup) -> Host {
@@ -89,7 +80,7 @@ fn a_file_system_stays_right() {
 /// verify them, while its disk's unikernel dies.
 #[test]
 fn a_root_file_system_stays_right() {
-    let rounds = setting("RVMM_DISK_COMPILATIONS", 2);
+    let rounds = setting("RVMM_DISK_COMPILATIONS", 1);
     let guest = guest_with("guest", &["disk0,,xvda,rw"]).does(format!("quiet task=root rounds={rounds}"));
     // What fio is linked with takes some room.
     let system = system::DISK.starting(&[guest.memory_mib(256)]);
@@ -99,7 +90,7 @@ fn a_root_file_system_stays_right() {
         harm(&mut host, round);
         host.guest_has_not_said(GUEST, "error");
     }
-    for round in 0..setting("RVMM_DISK_KILLS", 4) {
+    for round in 0..setting("RVMM_DISK_KILLS", 2) {
         harm(&mut host, round);
         if round % 2 == 0 {
             host.wait_for_guest_to_say(GUEST, "guest: fio depth=1 ");

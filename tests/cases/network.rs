@@ -4,7 +4,6 @@
 //! `RVMM_NETWORK_KILLS=1000` makes as many kills as that in each of the tests that kill; with `RVMM_NETWORK_GUESTS=8` so many guests are
 //! on one bridge; with `RVMM_NETWORK_MIB=1024` so much goes through a connection that outlives kills.
 
-use std::env;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::ops::Range;
@@ -17,7 +16,7 @@ use emulator::fault::Fault;
 use emulator::lan::{OUR_ADDRESS, Passed};
 use rvmm_tests::network::{GUESTS, MOST_GUESTS, NET, Network};
 use rvmm_tests::part::{harm_and_wait, part_is_repaired};
-use rvmm_tests::{Host, Setup};
+use rvmm_tests::{Host, Setup, setting};
 
 /// The address of the first guest.
 const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 6);
@@ -49,13 +48,9 @@ fn domains(guests: usize) -> Range<u16> {
     GUESTS[0]..GUESTS[0] + guests as u16
 }
 
-fn number(variable: &str, default: usize) -> usize {
-    env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 /// How often the tests that kill do so.
 fn kills() -> usize {
-    number("RVMM_NETWORK_KILLS", KILLS)
+    setting("RVMM_NETWORK_KILLS", KILLS)
 }
 
 /// Kills the network's unikernel or a part of it in one way after the other, and waits each time until that is repaired. Answers which way
@@ -84,7 +79,7 @@ fn interface_has_not_changed(host: &mut Host, guest: u16) {
 /// Each guest pings the next, all at the same time, every other one with frames six times as long as those of a card.
 #[test]
 fn guests_reach_each_other() {
-    let guests = number("RVMM_NETWORK_GUESTS", GUESTS.len()).clamp(2, MOST_GUESTS);
+    let guests = setting("RVMM_NETWORK_GUESTS", GUESTS.len()).clamp(2, MOST_GUESTS);
     let address = |guest: usize| format!("10.0.3.{}", 6 + guest % guests);
     let size = |guest| if guest % 2 == 0 { 8900 } else { 56 };
     let job = |guest| {
@@ -177,7 +172,7 @@ fn a_connection_outlives_whatever_dies() {
     host.wait_for_guest_to_say(guest, "guest: echo starts");
     let (stream, _) = listener.accept().unwrap();
     let (done, echoed) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let enough = number("RVMM_NETWORK_MIB", 1) << 20;
+    let enough = setting("RVMM_NETWORK_MIB", 1) << 20;
     thread::scope(|scope| {
         let talk = scope.spawn(|| talk(stream, &done, &echoed));
         let mut round = 0;

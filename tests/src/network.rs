@@ -34,7 +34,9 @@ impl Network<'_> {
     pub const PATIENT: Network<'static> =
         Network { address: "10.0.3.2/24", policy: "fine", deadline: Duration::from_millis(100) };
 
-    /// The same with the deadlines of a host in service, those of `rvmm.toml`: where times are measured.
+    /// The same with the deadlines of a host in service, where times are measured. The unikernel beats in the midst of its turns, so that
+    /// root can see a hang within 10 ms, which is five looks. A busy machine that emulates a host makes a healthy one look ill at that:
+    /// `rvmm.toml` gives it longer.
     pub fn in_service(self, jobs: &[&str]) -> System {
         let deadline = "heartbeat-period = \"4 ms\"\nheartbeat-deadline = \"8 ms\"";
         let system = self.system(jobs).replacing(&format!(" deadline={}", self.deadline.as_millis()), "");
