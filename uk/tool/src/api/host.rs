@@ -262,7 +262,6 @@ impl Host<'_> {
         Ok(components)
     }
 
-    /// The place of a component.
     /// The place of a component, and whether it is this program itself.
     async fn component(&self, name: &str) -> Result<(u32, bool), Problem> {
         let components = self.components().await?;
