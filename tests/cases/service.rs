@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use emulator::host::Host;
 use rvmm_tests::seats::Seats;
-use rvmm_tests::service::breakage::{Breaker, PAUSE, TOTAL};
+use rvmm_tests::service::breakage::{Breaker, EVERYTHING, TOTAL};
 use rvmm_tests::service::{setup, start_load, wait_until_up};
 use rvmm_tests::setting;
 use rvmm_tests::setup::log_directory;
@@ -30,10 +30,10 @@ fn guests_outlive_total_crashes() -> Result<()> {
         let load = start_load(&setup)?;
         let mut breaker = Breaker::default();
         for fault in TOTAL.into_iter().cycle().take(count) {
+            breaker.rest(EVERYTHING);
             breaker.break_all(&mut host, fault)?;
             guests.look(&host)?;
             load.wait_for_another();
-            std::thread::sleep(PAUSE);
         }
         guests.rounds_after(&mut host)?;
         let failures: Vec<String> =

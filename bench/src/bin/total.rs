@@ -5,7 +5,6 @@
 //! beaten again (`recover`); and the longest that a request for the page has taken meanwhile (`longest-request`). Beside them stand the
 //! figures of the paper about R-VMM, from a machine and not from an emulator.
 
-use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,7 +13,7 @@ use emulator::host::Host;
 use rvmm_bench::options::HostOptions;
 use rvmm_bench::report::Report;
 use rvmm_tests::Setup;
-use rvmm_tests::service::breakage::{Breaker, PAUSE, TOTAL};
+use rvmm_tests::service::breakage::{Breaker, EVERYTHING, TOTAL};
 use rvmm_tests::service::{setup, start_load, wait_until_up};
 use rvmm_tests::setup::log_directory;
 
@@ -55,7 +54,7 @@ fn measure(setup: Setup, count: usize, report: &mut Report) -> Result<()> {
     let mut breaker = Breaker::default();
     let (mut detect, mut recover, mut longest) = (Vec::new(), Vec::new(), Vec::new());
     for fault in TOTAL.into_iter().cycle().take(count) {
-        thread::sleep(PAUSE);
+        breaker.rest(EVERYTHING);
         let from = load.elapsed();
         let broken = breaker.break_all(&mut host, fault)?;
         guests.look(&host)?;

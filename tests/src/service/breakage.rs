@@ -1,6 +1,8 @@
 //! What is broken, and what the host says of it.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::part::PartRepair;
 use crate::trial::{FOREIGN_ADDRESS, LONG_ENOUGH};
@@ -19,8 +21,8 @@ pub const COMPONENTS: [&str; 6] = ["xenstore.0", "xenstore.1", "xenstore.2", "ne
 /// What all of them are made to have at the same time, in turns.
 pub const TOTAL: [Fault; 3] = [Fault::Ud2, Fault::Panic, Fault::NullStore];
 
-/// From one total crash to the next: no component fails more often than its limits let it.
-pub const PAUSE: Duration = Duration::from_secs(4);
+/// From one fault of a component to the next: none fails more often than its limits let it.
+const PAUSE: Duration = Duration::from_secs(4);
 
 /// The name under which all of them are broken together.
 pub const EVERYTHING: &str = "everything";
@@ -69,14 +71,25 @@ fn can_have(component: &str, fault: Fault) -> bool {
 pub struct Breaker {
     /// When the last fault was injected that root knows of: what is said of it comes late.
     last_us: u64,
+    /// When each component was broken last.
+    broken: HashMap<&'static str, Instant>,
 }
 
 impl Breaker {
+    /// Waits until `component`, or [`EVERYTHING`], may fail again.
+    pub fn rest(&self, component: &str) {
+        let broken = self.broken.iter().filter(|(name, _)| [**name, EVERYTHING].contains(&component));
+        if let Some(last) = broken.map(|(_, at)| *at).max() {
+            thread::sleep(PAUSE.saturating_sub(last.elapsed()));
+        }
+    }
+
     /// Has `component` fail, and waits until that is over.
     ///
     /// # Errors
     /// When it does not end.
     pub fn break_one(&mut self, host: &mut Host, component: &'static str, fault: Fault) -> Result<Breakage> {
+        self.broken.insert(component, Instant::now());
         host.begin_chapter();
         let argument = if fault == Fault::RogueDma { Some(FOREIGN_ADDRESS) } else { Some(1) };
         host.command(&Command::Inject { component: component.into(), fault, argument })?;
@@ -109,6 +122,7 @@ impl Breaker {
     /// # Errors
     /// When it does not end.
     pub fn break_all(&mut self, host: &mut Host, fault: Fault) -> Result<Breakage> {
+        self.broken.extend(COMPONENTS.map(|component| (component, Instant::now())));
         host.begin_chapter();
         host.command(&Command::Inject { component: "all".into(), fault, argument: None })?;
         let mut faults = Vec::new();

@@ -99,6 +99,7 @@ fn show(host: &mut Host, setup: Setup, switched_on: Instant) -> Result<bool> {
     );
     let one_by_one = breakages(setup.iommu);
     for (component, fault) in one_by_one.chain(TOTAL.map(|fault| (EVERYTHING, fault))) {
+        breaker.rest(component);
         let from = load.elapsed();
         marks.push(Mark { at: from, component });
         let broken = match component {
