@@ -160,10 +160,20 @@ fn measure_web(
             // In the middle, if it takes as long again.
             let half = Duration::from_micros(without[without.len() - 1] * requests as u64 / 2);
             let host = site.host().context("this host is not ours")?;
+            let is_over = AtomicBool::new(false);
             with.push(thread::scope(|scope| {
-                let figures = scope.spawn(|| load.run());
+                let figures = scope.spawn(|| {
+                    let figures = load.run();
+                    // A part that has no work hangs unseen.
+                    while figures.is_ok() && !is_over.load(Ordering::Relaxed) {
+                        load.run()?;
+                    }
+                    figures
+                });
                 thread::sleep(half);
-                inject(host, policy, fault)?;
+                let injected = inject(host, policy, fault);
+                is_over.store(true, Ordering::Relaxed);
+                injected?;
                 figures.join().map_err(|_| anyhow!("nobody asks any more"))?.map(per_request)
             })?);
         }
