@@ -398,6 +398,11 @@ impl<'a> Device<'a> {
         self.queues.get(queue).map_or(0, |queue| queue.transmit.answered())
     }
 
+    /// How many requests of a receive queue are answered, modulo 2^32.
+    pub fn delivered(&self, queue: usize) -> u32 {
+        self.queues.get(queue).map_or(0, |queue| queue.receive.answered())
+    }
+
     /// How far its rings are: requests taken and not answered, and requests answered, of all transmit queues; the
     /// private side of what a watcher compares with the shared counters.
     pub fn progress(&self) -> (u32, u64) {

@@ -7,9 +7,13 @@ use alloc::vec::Vec;
 use libos::clock;
 use libos::contain::Crashed;
 use libos::uk_abi::fault::Fault;
-use network::netback::Device;
+use network::netback::{Device, MAX_LENGTH, PAGE};
 use network::{Book, Decision, Level, Look, Policy, Repair, open_requests};
+use ring::Page;
 use shadow::{Part, Repaired};
+
+/// Slots of a receive ring in which every frame fits, with what is said of it besides: so many must be free for a frame to wait in vain.
+const ROOM: u32 = (MAX_LENGTH.div_ceil(PAGE) + 2) as u32;
 
 /// How often a card is asked whether it works.
 const ASK_EVERY_US: u64 = 20_000;
@@ -168,7 +172,7 @@ impl Service {
         }
     }
 
-    /// What guests have asked against what the backend has taken and answered.
+    /// What guests have asked against what the backend has taken and answered; and what waits for guests that have room for it.
     fn backend_look(&self, now_us: u64, deadline_us: u64) -> Look {
         let mut look = Look::default();
         for vif in FIRST_GUEST..self.guests.len() {
@@ -181,7 +185,11 @@ impl Service {
                 .map(|(queue, page)| open_requests(page, device.answered(queue)))
                 .fold(0, u32::wrapping_add);
             let is_excused = guest.excused_us + deadline_us > now_us;
-            look.has_work |= open > taken && !is_excused;
+            let has_room = |(queue, page): (usize, &&Page)| {
+                device.waiting(Some(queue)) > 0 && open_requests(page, device.delivered(queue)) >= ROOM
+            };
+            let is_to_deliver = guest.wiring.receive.iter().enumerate().any(has_room);
+            look.has_work |= (open > taken || is_to_deliver) && !is_excused;
             look.done = look.done.wrapping_add(answered).wrapping_add(taken.into());
         }
         look

@@ -39,6 +39,8 @@ pub struct Wiring {
     pub control: Option<Ring<'static, NetControl>>,
     /// The page of each transmit ring, for whoever watches.
     pub transmit: Vec<&'static Page>,
+    /// That of each receive ring.
+    pub receive: Vec<&'static Page>,
     /// Whom to notify of what: for transmit rings, receive rings and the control ring.
     ports: [Vec<Port>; 3],
     events: Vec<Event>,
@@ -60,6 +62,7 @@ impl Wiring {
             queues: Vec::new(),
             control: None,
             transmit: Vec::new(),
+            receive: Vec::new(),
             ports: [const { Vec::new() }; 3],
             events: Vec::new(),
             pages: Vec::new(),
@@ -81,8 +84,9 @@ impl Wiring {
     ) -> Result<(), WiringError> {
         for queue in &keys.queues {
             let (page, transmit) = self.ring(domid, queue.tx_ring(), leftovers)?;
-            let (_, receive) = self.ring(domid, queue.rx_ring(), leftovers)?;
+            let (receive_page, receive) = self.ring(domid, queue.rx_ring(), leftovers)?;
             self.transmit.push(page);
+            self.receive.push(receive_page);
             self.queues.push(QueueRings { transmit, receive });
             for (kind, there) in [(0, queue.tx_port()), (1, queue.rx_port())] {
                 let port = self.bind(domid, there)?;
