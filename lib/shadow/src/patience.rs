@@ -10,10 +10,6 @@
 /// How much longer than it was seen to take it may take.
 const FACTOR: u32 = 4;
 
-/// The least that any device is trusted with: one that takes no time at all may still be looked at early and late. At half of it, a busy
-/// machine had a disk's healthy driver restarted some times in a minute.
-const LEAST: u32 = 12;
-
 /// The most, in looks: half a minute, if they are five milliseconds apart. Linux gives a disk as long.
 const MOST: u32 = 6000;
 
@@ -31,6 +27,10 @@ pub struct Patience {
 }
 
 impl Patience {
+    /// The least that any device is trusted with, in looks: one that takes no time at all may still be looked at early and late. At half of it, a
+    /// busy machine had a disk's healthy driver restarted some times in a minute.
+    pub const LEAST: u32 = 12;
+
     /// With a device that is not known yet.
     pub const fn new(looks: u32) -> Self {
         Self { allowed: looks * PARTS, before: None }
@@ -43,7 +43,7 @@ impl Patience {
 
     /// Takes in that something was finished, when nothing had been at so many looks in a row, or since the driver was made anew.
     pub fn took(&mut self, looks: u32) {
-        if let Some(before) = self.before.take().filter(|_| looks <= LEAST) {
+        if let Some(before) = self.before.take().filter(|_| looks <= Self::LEAST) {
             self.allowed = before;
         }
         let less = self.allowed - self.allowed / FORGOTTEN;
@@ -57,7 +57,7 @@ impl Patience {
     }
 
     fn bounded(looks: u32) -> u32 {
-        looks.clamp(LEAST, MOST) * PARTS
+        looks.clamp(Self::LEAST, MOST) * PARTS
     }
 }
 
@@ -75,9 +75,9 @@ mod tests {
         let mut patience = Patience::new(400);
         assert_eq!(lasts(&patience), 400);
         (0..50).for_each(|_| patience.took(0));
-        assert!((LEAST + 1..400).contains(&lasts(&patience)), "not at once");
+        assert!((Patience::LEAST + 1..400).contains(&lasts(&patience)), "not at once");
         (0..1000).for_each(|_| patience.took(0));
-        assert_eq!(lasts(&patience), LEAST);
+        assert_eq!(lasts(&patience), Patience::LEAST);
     }
 
     #[test]
@@ -91,18 +91,18 @@ mod tests {
 
     #[test]
     fn a_driver_that_hangs_costs_its_device_no_trust() {
-        let mut patience = Patience::new(LEAST);
+        let mut patience = Patience::new(Patience::LEAST);
         patience.ended(0);
         patience.took(1);
-        assert_eq!(lasts(&patience), LEAST);
-        patience.ended(LEAST + 1);
-        patience.took(LEAST + 1);
-        assert_eq!(lasts(&patience), FACTOR * (LEAST + 1), "the device is slow");
+        assert_eq!(lasts(&patience), Patience::LEAST);
+        patience.ended(Patience::LEAST + 1);
+        patience.took(Patience::LEAST + 1);
+        assert_eq!(lasts(&patience), FACTOR * (Patience::LEAST + 1), "the device is slow");
     }
 
     #[test]
     fn who_gives_up_too_early_does_not_do_so_for_ever() {
-        let mut patience = Patience::new(LEAST);
+        let mut patience = Patience::new(Patience::LEAST);
         let mut waited = 0;
         for _ in 0..8 {
             waited += lasts(&patience);

@@ -78,9 +78,9 @@ pub enum Harm {
 /// From one look of the probe to the next: a period of the heart.
 pub const PROBE_PERIOD: Duration = Duration::from_millis(5);
 
-/// With what devices are trusted that are not known yet, in looks: fifty milliseconds, if none of the looks is late; and while a flush
-/// is under way, which takes as long as the medium has to write.
-const PATIENCE: u32 = 10;
+/// With what devices are trusted that are not known yet, in looks: the least that any is, sixty milliseconds, if none of the looks is late;
+/// and while a flush is under way, which takes as long as the medium has to write.
+const PATIENCE: u32 = Patience::LEAST;
 const FLUSH_PATIENCE: u32 = 20;
 
 /// What devices are doing while nothing ends.
