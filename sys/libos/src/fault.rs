@@ -89,10 +89,8 @@ pub(crate) fn carry_out(health: &HealthPage<'_>, command: FaultCommand) {
         | Fault::DriverHang
         | Fault::BackendCrash
         | Fault::BackendHang
-        | Fault::StepCrash => {
-            FOR_PROGRAM.signal((fault, command.argument));
-        }
-        Fault::FlipNode
+        | Fault::StepCrash
+        | Fault::FlipNode
         | Fault::FlipTree
         | Fault::FlipDigest
         | Fault::FlipClient
