@@ -169,14 +169,7 @@ impl Disk {
             }
             "backendtype" if text == "phy" => {}
             "backendtype" => return Err(wrong("phy, because every disk is served by the disks' unikernel,")),
-            _ => {
-                let refused = REFUSED.iter().find(|(name, _)| *name == key);
-                let key = key.to_owned();
-                return Err(match refused {
-                    Some((_, why)) => Reason::Refused { key, why },
-                    None => Reason::UnknownKey { key },
-                });
-            }
+            _ => return Err(Reason::no_use_for(key, &REFUSED)),
         }
         Ok(())
     }

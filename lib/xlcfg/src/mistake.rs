@@ -70,6 +70,16 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// A key that means nothing here: refused for the reason that `refused`, a list of keys with reasons, has for it, or unknown.
+    pub(crate) fn no_use_for(key: &str, refused: &[(&str, &'static str)]) -> Self {
+        let why = refused.iter().find(|(name, _)| *name == key).map(|(_, why)| *why);
+        let key = key.into();
+        match why {
+            Some(why) => Self::Refused { key, why },
+            None => Self::UnknownKey { key },
+        }
+    }
+
     /// This, at a place.
     pub(crate) fn at(self, place: Place) -> Mistake {
         Mistake { place, reason: self }

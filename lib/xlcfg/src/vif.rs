@@ -53,15 +53,7 @@ impl Vif {
                 }
                 "type" if text == "vif" => {}
                 "type" => return Err(wrong("vif, because no device is emulated for a PV guest,")),
-                _ => {
-                    let refused = REFUSED.iter().find(|(name, _)| *name == key);
-                    let key = key.to_owned();
-                    return Err(match refused {
-                        Some((_, why)) => Reason::Refused { key, why },
-                        None => Reason::UnknownKey { key },
-                    }
-                    .at(value.place));
-                }
+                _ => return Err(Reason::no_use_for(key, &REFUSED).at(value.place)),
             }
         }
         Ok(vif)
