@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use anyhow::{Context, Result, anyhow};
-use description::{ArchiveWriter, Description, Name};
+use description::{ArchiveWriter, Capabilities, Description, Name};
 use emulator::artifacts::Artifacts;
 use guest_files::{Folders, GuestFiles};
 use xlcfg::Config;
@@ -16,9 +16,6 @@ use crate::guest::{Guest, Packed};
 
 /// Bytes of a page, the unit of memory sizes in a description.
 const PAGE_BYTES: u32 = 4096;
-
-/// What stands in the arguments of a component that serves the API, whose keys come from a secret.
-const SERVES_API: &str = "ip=";
 
 /// A system description, with the configurations of its guests.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -197,8 +194,10 @@ impl System {
             writer.image(name, read(&artifacts.image(name.as_str()))?);
             writer.symbols(name, read(&artifacts.symbols(name.as_str()))?);
         }
-        for component in description.components.iter().filter(|one| one.args.contains(SERVES_API)) {
-            writer.secret(&component.name, SECRET);
+        let readers =
+            description.components.iter().filter(|one| one.capabilities.contains(Capabilities::GUESTS));
+        for reader in readers {
+            writer.secret(&reader.name, SECRET);
         }
         let files = artifacts.target().join("guests");
         let configs = path.parent().unwrap_or(path);

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use description::{ArchiveWriter, Description, Name, encode_symbols};
+use description::{ArchiveWriter, Capabilities, Description, Name, encode_symbols};
 use guest_files::{Folders, GuestFileError};
 
 use crate::cargo::{self, ROOT};
@@ -17,8 +17,7 @@ use crate::workspace::{Workspace, WorkspaceError};
 const DESCRIPTION: &str = "rvmm.toml";
 /// What the keys of the management API come from, in hexadecimal: made once, and beside the archive that holds it too.
 const SECRET: &str = "rvmm.secret";
-/// What stands in the arguments of a component that serves the API.
-const SERVES_API: &str = "ip=";
+
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ImageError {
@@ -150,8 +149,9 @@ fn archive(
             writer.symbols(&program.name, program.symbols.clone());
         }
     }
-    for component in description.components.iter().filter(|one| one.args.contains(SERVES_API)) {
-        writer.secret(&component.name, secret);
+    let readers = description.components.iter().filter(|one| one.capabilities.contains(Capabilities::GUESTS));
+    for reader in readers {
+        writer.secret(&reader.name, secret);
     }
     guest_files::add(description, folders, &mut writer)?;
     Ok(writer.finish())
