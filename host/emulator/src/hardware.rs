@@ -18,12 +18,24 @@ pub(crate) fn option() -> String {
 /// # Errors
 /// When QEMU cannot be reached, or refuses.
 pub(crate) fn resize_disk(pid: u32, number: usize, bytes: u64) -> io::Result<()> {
+    let size = format!("\"block_resize\",\"arguments\":{{\"device\":\"disk{number}\",\"size\":{bytes}}}");
+    execute(pid, &size)
+}
+
+/// Has that QEMU stop the machine with its clocks, or have it run on.
+///
+/// # Errors
+/// The same.
+pub(crate) fn set_running(pid: u32, runs: bool) -> io::Result<()> {
+    execute(pid, if runs { "\"cont\"" } else { "\"stop\"" })
+}
+
+fn execute(pid: u32, command: &str) -> io::Result<()> {
     // By this way its name is short enough for a socket, wherever the directory is.
     let mut stream = UnixStream::connect(format!("/proc/{pid}/cwd/{SOCKET}"))?;
     stream.set_read_timeout(Some(GUARD))?;
     let mut answers = BufReader::new(stream.try_clone()?).lines();
-    let resize = format!("\"block_resize\",\"arguments\":{{\"device\":\"disk{number}\",\"size\":{bytes}}}");
-    for command in ["\"qmp_capabilities\"", &resize] {
+    for command in ["\"qmp_capabilities\"", command] {
         writeln!(stream, "{{\"execute\":{command}}}")?;
         loop {
             // Greetings and events come between.

@@ -255,6 +255,14 @@ impl Host {
         hardware::resize_disk(self.qemu.pid(), number, bytes).map_err(HostError::Hardware)
     }
 
+    /// Stops the machine with its clocks, or has it run on: it does not notice.
+    ///
+    /// # Errors
+    /// When the emulator does not do it.
+    pub fn set_running(&self, runs: bool) -> Result<(), HostError> {
+        hardware::set_running(self.qemu.pid(), runs).map_err(HostError::Hardware)
+    }
+
     /// Whether the machine is on.
     pub fn is_on(&self) -> bool {
         self.qemu.is_running()

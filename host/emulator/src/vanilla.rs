@@ -6,6 +6,7 @@ use std::process::ChildStdin;
 use std::time::{Duration, Instant};
 
 use crate::console::{Console, Position};
+use crate::hardware;
 use crate::host::HostError;
 use crate::line::Line;
 use crate::machine::MachineConfig;
@@ -24,7 +25,7 @@ const LINE: usize = 100;
 
 /// A host. It is switched off when this is dropped.
 pub struct Vanilla {
-    _qemu: Qemu,
+    qemu: Qemu,
     input: ChildStdin,
     console: Console,
 }
@@ -48,9 +49,25 @@ impl Vanilla {
     pub fn boot(machine: MachineConfig, directory: &Path, lifetime: Duration) -> Result<Self, HostError> {
         let (qemu, serial) = Qemu::spawn(&machine.with_linux(), directory, lifetime)?;
         let console = Console::follow(serial.output, &directory.join("console.log"))?;
-        let host = Vanilla { _qemu: qemu, input: serial.input, console };
-        host.wait(Position::default(), "dom0 is ready", |line| line.contains(READY).then_some(()))?;
+        let host = Vanilla { qemu, input: serial.input, console };
+        host.wait_line("dom0 is ready", |line| line.contains(READY).then_some(()))?;
         Ok(host)
+    }
+
+    /// Waits for a line that `pick` picks of all that dom0 has printed; `what` says what that is.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub fn wait_line<T>(&self, what: &str, pick: impl FnMut(&str) -> Option<T>) -> Result<T, HostError> {
+        self.wait(Position::default(), what, pick)
+    }
+
+    /// Stops the machine with its clocks, or has it run on: it does not notice.
+    ///
+    /// # Errors
+    /// When the emulator does not do it.
+    pub fn set_running(&self, runs: bool) -> Result<(), HostError> {
+        hardware::set_running(self.qemu.pid(), runs).map_err(HostError::Hardware)
     }
 
     /// Runs a command of the shell in dom0.

@@ -12,8 +12,8 @@ pub enum Task<'a> {
     Serve(&'a str),
     /// Write to these sectors of the first disk and read them again.
     Test(Range<u64>),
-    /// Measure what the first disk does with these sectors.
-    Measure(Range<u64>),
+    /// Measure what the first disk does with these sectors, so many times.
+    Measure(Range<u64>, usize),
 }
 
 /// The arguments are none that this program knows.
@@ -22,7 +22,8 @@ pub struct ArgumentError<'a>(&'a str);
 
 impl fmt::Display for ArgumentError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let forms = "\"store=NAME\", \"scratch=2048+2048\" or \"measure=2048+65536\", first sector and count";
+        let forms =
+            "\"store=NAME\", \"scratch=2048+2048\" or \"measure=2048+65536 runs=5\", first sector and count";
         write!(f, "args must be like {forms}, not \"{}\"", self.0)
     }
 }
@@ -44,7 +45,9 @@ pub fn parse(arguments: &str) -> Result<Task<'_>, ArgumentError<'_>> {
     let task = match text.split_once('=') {
         Some(("store", name)) if !name.is_empty() => Some(Task::Serve(name)),
         Some(("scratch", range)) => sectors(range).map(Task::Test),
-        Some(("measure", range)) => sectors(range).map(Task::Measure),
+        Some(("measure", rest)) => rest
+            .split_once(" runs=")
+            .and_then(|(range, runs)| Some(Task::Measure(sectors(range)?, runs.parse().ok()?))),
         _ => None,
     };
     task.ok_or(ArgumentError(arguments))

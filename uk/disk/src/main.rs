@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `store=NAME` | serves guests, of whom XenStore tells over the ring in the shared memory of that name |
 //! | `scratch=FIRST+COUNT` | checks without end that the first disk keeps what is written to these sectors |
-//! | `measure=FIRST+COUNT` | measures the first disk with these sectors, by itself: nothing can be faster for a guest |
+//! | `measure=FIRST+COUNT runs=N` | measures the first disk with these sectors, by itself: nothing can be faster for a guest |
 //! | none | sets up the first disk |
 //!
 //! ```text
@@ -74,12 +74,12 @@ async fn main(_spawner: Spawner, uk: Uk) {
     };
     let facts = *disk.driver.facts();
     log::info!("{} sectors on a disk that interrupts by {:?}", facts.sectors, disk.interrupt.kind());
-    let (Task::Test(scratch) | Task::Measure(scratch)) = task.clone() else { return };
+    let (Task::Test(scratch) | Task::Measure(scratch, _)) = task.clone() else { return };
     if scratch.end > facts.sectors || facts.read_only {
         panic!("the disk has no sectors {scratch:?} to write to");
     }
-    if let Task::Measure(sectors) = task {
-        return measure::run(disk, sectors).await;
+    if let Task::Measure(sectors, runs) = task {
+        return measure::run(disk, sectors, runs).await;
     }
     let mut test = SelfTest::new(&uk, disk, scratch);
     match select(test.run(), have_faults()).await {

@@ -16,9 +16,8 @@ const ROW_COMMANDS: usize = (1 << 20) / (ROW_PAGES * PAGE_SIZE as usize);
 /// Commands under way at most.
 const DEPTH: usize = 32;
 
-/// How long each pattern is measured, and how often.
+/// How long each pattern is measured at a time.
 const PERIOD_US: u64 = 1_000_000;
-const RUNS: usize = 5;
 
 /// What is done.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,17 +45,17 @@ impl Pattern {
     }
 }
 
-/// Measures every pattern on these sectors, and logs what came of it.
+/// Measures every pattern on these sectors, so many times each, and logs what came of it.
 ///
 /// # Panics
 /// If there is too little DMA memory, or the disk fails.
-pub async fn run(mut disk: Disk, sectors: Range<u64>) {
+pub async fn run(mut disk: Disk, sectors: Range<u64>, runs: usize) {
     let pages: Vec<_> = (0..ROW_PAGES * ROW_COMMANDS).map_while(|_| DmaPage::new()).collect();
     let spans: Vec<_> = pages.iter().filter_map(|page| page.span(0, PAGE_SIZE as u32)).collect();
     assert!(spans.len() == ROW_PAGES * ROW_COMMANDS, "there is too little DMA memory");
     for (pattern, name) in Pattern::ALL {
         for depth in [1, DEPTH] {
-            for _ in 0..RUNS {
+            for _ in 0..runs {
                 let (took_us, mut times) = measure(&mut disk, &sectors, &spans, pattern, depth).await;
                 times.sort_unstable();
                 let at =
