@@ -10,7 +10,7 @@ use crate::nic::{
 use alloc::vec::Vec;
 use bitflags::bitflags;
 use uk_abi::device_info::DeviceInfo;
-use virtio_drivers::transport::{DeviceStatus, DeviceType, Transport};
+use virtio_drivers::transport::{DeviceType, Transport};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The numbers of the queues, without several pairs of them.
@@ -97,6 +97,7 @@ fn with_header(span: Span) -> Result<Span, CardError> {
 
 /// A virtio network card.
 pub struct Net {
+    /// Dropped first.
     transport: UkTransport,
     receive: Queue,
     transmit: Queue,
@@ -137,6 +138,7 @@ impl Net {
         let mac = mac.map_err(DeviceError::Virtio)?;
         if goes_on.is_none() {
             transport.finish_init();
+            log::info!("the card was reset as a whole: it may have dropped what waited for it");
         }
         let (arriving, leaving) = (Given::new(&receive), Given::new(&transmit));
         Ok(Self { transport, receive, transmit, arriving, leaving, pool, mac, features, status })
@@ -266,11 +268,9 @@ impl Nic for Net {
 
 impl Drop for Net {
     fn drop(&mut self) {
-        // The queues' memory is given back after this: the card must have forgotten it.
-        let has_reset = self.features.contains(Features::RING_RESET)
-            && [RECEIVE, TRANSMIT].iter().all(|queue| self.transport.reset_queue(*queue));
-        if !has_reset {
-            self.transport.set_status(DeviceStatus::empty());
+        // After this the transport is dropped, and then the queues: the card has forgotten their memory before it is given back.
+        if self.features.contains(Features::RING_RESET) {
+            self.transport.reset_queues(RECEIVE..TRANSMIT + 1);
         }
     }
 }

@@ -4,6 +4,8 @@
 use super::DeviceError;
 use super::hal::UkHal;
 use super::pci::Snapshot;
+use core::mem::ManuallyDrop;
+use core::ops::Range;
 use core::ptr::NonNull;
 use uk_abi::device_info::{DeviceInfo, IrqKind};
 use virtio_drivers::transport::pci::bus::PciRoot;
@@ -40,13 +42,16 @@ const CAP_COMMON: u8 = 1;
 /// Reads of a status that should be 0: a device that was reset by root answers at once.
 const STATUS_READS: u32 = 100_000;
 
-/// A virtio device.
+/// A virtio device. It is reset when this is dropped, unless it has forgotten all of its queues by then.
 pub struct UkTransport {
-    pci: PciTransport,
+    /// Never dropped: that would reset the device whatever it knows, and wait without end for one that does not.
+    pci: ManuallyDrop<PciTransport>,
     /// The registers of the common configuration.
     common: NonNull<u8>,
     /// Whether queues interrupt by MSI-X: all by vector 0.
     msix: bool,
+    /// Whether the next driver may go on with the device as it is: it knows of no queue.
+    is_idle: bool,
 }
 
 impl UkTransport {
@@ -59,7 +64,8 @@ impl UkTransport {
         let function = snapshot.function();
         let pci = PciTransport::new::<UkHal, _>(&mut PciRoot::new(snapshot), function);
         let common = common(device).ok_or(DeviceError::Pci(VirtioPciError::MissingCommonConfig))?;
-        Ok(Self { pci: pci.map_err(DeviceError::Pci)?, common, msix: device.irq_kind() == IrqKind::Msix })
+        let pci = ManuallyDrop::new(pci.map_err(DeviceError::Pci)?);
+        Ok(Self { pci, common, msix: device.irq_kind() == IrqKind::Msix, is_idle: false })
     }
 
     /// Resets the device, and waits until it has forgotten all that it was told.
@@ -76,7 +82,7 @@ impl UkTransport {
         Status(self.common)
     }
 
-    /// What the last driver has agreed to, if the device goes on with it: its queues have been [reset](Self::reset_queue), and nothing
+    /// What the last driver has agreed to, if the device goes on with it: its queues have been [reset](Self::reset_queues), and nothing
     /// else. A device that was reset as a whole may drop what waits for it when it begins anew, as QEMU's network card does.
     pub fn agreed(&mut self) -> Option<u64> {
         (self.pci.get_status() == WORKS).then(|| {
@@ -88,11 +94,15 @@ impl UkTransport {
         })
     }
 
-    /// Resets a queue, if [`RING_RESET`] was agreed to. Answers whether the device has forgotten it.
-    pub fn reset_queue(&mut self, queue: u16) -> bool {
-        self.write(QUEUE_SELECT, queue);
-        self.write(QUEUE_RESET, 1_u16);
-        (0..STATUS_READS).any(|_| self.read::<u16>(QUEUE_RESET) == 0 && self.read::<u16>(QUEUE_ENABLE) == 0)
+    /// Resets all queues of the device, which are these, where [`RING_RESET`] was agreed to. If it has forgotten them, it is not reset when
+    /// this is dropped.
+    pub fn reset_queues(&mut self, mut queues: Range<u16>) {
+        self.is_idle = queues.all(|queue| {
+            self.write(QUEUE_SELECT, queue);
+            self.write(QUEUE_RESET, 1_u16);
+            let has_forgotten = || self.read::<u16>(QUEUE_RESET) == 0 && self.read::<u16>(QUEUE_ENABLE) == 0;
+            (0..STATUS_READS).any(|_| has_forgotten())
+        });
     }
 
     fn write<T>(&mut self, offset: usize, value: T) {
@@ -104,6 +114,14 @@ impl UkTransport {
     fn read<T>(&self, offset: usize) -> T {
         // SAFETY: as above; reading changes nothing.
         unsafe { self.common.byte_add(offset).cast::<T>().read_volatile() }
+    }
+}
+
+impl Drop for UkTransport {
+    fn drop(&mut self) {
+        if !self.is_idle {
+            self.set_status(DeviceStatus::empty());
+        }
     }
 }
 
