@@ -3,7 +3,7 @@
 //! `RVMM_CONNECTIONS` says how many connections are opened and dropped (100 if it is not set).
 
 use ::api::Role;
-use ::api::types::{Components, Devices, Events, Host as HostInfo, Vm, Vms};
+use ::api::types::{Components, Devices, Events, Host as HostInfo, Notification, Vm, Vms};
 use emulator::condition::{component, everything_is_up};
 use emulator::device::Forward;
 use rvmm::cli::Cli;
@@ -11,6 +11,7 @@ use rvmm::client::{Client, ClientError};
 use rvmm::verbs::{NoVerb, Operator};
 use rvmm_tests::api::{SECRET, access, client, forward};
 use rvmm_tests::guest::Guest;
+use rvmm_tests::receiver::{Mood, Receiver};
 use rvmm_tests::system::WHOLE;
 use rvmm_tests::{Host, Setup, setting};
 use secure::Secret;
@@ -20,7 +21,18 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// The first guest's domain, behind those of the components.
-const GUEST: u16 = 7;
+const GUEST: u16 = 8;
+
+/// A component that is given up when a repair of it has failed.
+const DOOMED: &str = r#"
+[[component]]
+name = "doomed"
+image = "probe"
+limits = { micro-reboot = 1, rebuild = 0, cascade = 0, control-plane = 0, hold = 1 }
+"#;
+
+/// The words of the toolstack's arguments that others follow.
+const ARGUMENTS: &str = "gw=10.0.2.2";
 
 /// How many connections are held by somebody who says nothing: more than there are.
 const HELD: usize = 12;
@@ -75,7 +87,9 @@ fn wait_until(mut is_so: impl FnMut() -> bool) {
 fn an_operator_does_what_xl_does_and_nobody_else() {
     let forward = forward().unwrap();
     let guest = Guest::new("guest").memory_mib(96).does("task=shell").with("vif = ['bridge=xenbr0']");
-    let system = WHOLE.starting(&[guest]);
+    let receiver = Receiver::new().unwrap();
+    let arguments = format!("{ARGUMENTS} name=rack-7 hook={}", receiver.address());
+    let system = WHOLE.with(DOOMED).replacing(ARGUMENTS, &arguments).starting(&[guest]);
     let mut host = Host::boot("api", Setup { system, devices: true, api: Some(forward), ..Setup::default() });
     host.wait_for(component("tool").logs("the toolstack is up"));
     let operator = Terminal { forward, role: Role::Operator };
@@ -89,6 +103,8 @@ fn an_operator_does_what_xl_does_and_nobody_else() {
     devices_come_and_go(operator);
     operator.shows("destroy guest");
     wait_until(|| operator.shows("list").lines().count() == 1);
+
+    who_is_to_be_told_is_told(&mut host, Terminal { forward, role: Role::Admin }, &receiver);
 
     // While another comes up, whatever the API stands on dies.
     let new = one_is_made(&host, operator);
@@ -142,16 +158,16 @@ fn strangers_keep_nobody_out(forward: Forward) {
 fn the_guest_is_shown_and_told(host: &Host, operator: Terminal) {
     let list = operator.shows("list");
     let expected = "Name                                        ID   Mem VCPUs\tState\tTime(s)\n\
-                    guest                                        7    96     1     r-----";
+                    guest                                        8    96     1     r-----";
     assert!(list.starts_with(expected), "{list}");
     assert_eq!(
-        (operator.shows("domid guest").as_str(), operator.shows("domname 7").as_str()),
-        ("7\n", "guest\n")
+        (operator.shows("domid guest").as_str(), operator.shows("domname 8").as_str()),
+        ("8\n", "guest\n")
     );
     assert!(operator.shows("info").contains("xen_major              : 4\n"));
     let vcpus = operator.shows("vcpu-list guest");
     let expected = "Name                                ID  VCPU   CPU State   Time(s) Affinity (Hard / Soft)\n\
-                    guest                                7     0     0   ";
+                    guest                                8     0     0   ";
     assert!(vcpus.starts_with(expected) && vcpus.ends_with("  all / all\n"), "{vcpus}");
     assert_eq!(operator.shows("vcpu-list").lines().count(), 2);
     assert!(operator.shows("console --once guest").contains("guest: up "));
@@ -161,7 +177,7 @@ fn the_guest_is_shown_and_told(host: &Host, operator: Terminal) {
     operator.shows("sysrq guest h");
     wait_until(|| operator.shows("console --once guest").contains("sysrq: HELP"));
     operator.shows("pause guest");
-    assert!(operator.shows("list 7").contains("--p---"));
+    assert!(operator.shows("list 8").contains("--p---"));
     operator.shows("unpause guest");
     let vm: Vm = serde_json::from_str(&operator.shows("--json domid guest")).unwrap();
     assert_eq!((vm.domid, vm.phase.as_str()), (Some(GUEST), "running"));
@@ -196,11 +212,59 @@ fn devices_come_and_go(operator: Terminal) {
     wait_until(|| devices("block-list").disks.iter().any(|disk| connected(disk.state)));
     let list = operator.shows("block-list guest");
     let expected =
-        "Vdev  BE  handle state evt-ch ring-ref BE-path                       \n51728 5   7      4     ";
+        "Vdev  BE  handle state evt-ch ring-ref BE-path                       \n51728 5   8      4     ";
     assert!(list.starts_with(expected), "{list}");
     operator.shows("block-detach guest xvdb");
     wait_until(|| devices("block-list").disks.is_empty());
     assert!(operator.is_refused("block-attach guest disk0,,nonsense,rw").contains("nonsense"));
+}
+
+/// Whatever becomes of the receiver and of the toolstack meanwhile, a receiver hears of each event, and in order.
+fn who_is_to_be_told_is_told(host: &mut Host, admin: Terminal, receiver: &Receiver) {
+    let heard = |kind: &str| {
+        let is_it = |told: &Notification| told.event.as_ref().is_some_and(|event| event.text.contains(kind));
+        receiver.heard().into_iter().rfind(is_it)
+    };
+    wait_until(|| heard("root boot xen=").is_some());
+    let boot = heard("root boot xen=").unwrap();
+    assert_eq!((boot.host.as_str(), boot.after), ("rack-7", 0));
+
+    host.begin_chapter();
+    receiver.set(Mood::Cross);
+    admin.shows("component crash doomed crash-at-boot 1");
+    host.wait_for(component("doomed").is_held());
+    // Each in its turn costs the toolstack a connection, and nobody else anything.
+    for mood in [Mood::Stalling, Mood::Rubbish(1 << 20)] {
+        receiver.set(mood);
+        let before = receiver.called();
+        admin.shows("component restart tool");
+        wait_until(|| receiver.called() > before);
+        assert!(admin.shows("component list").contains("held"));
+    }
+    receiver.set(Mood::Stalling);
+    admin.shows("component crash tool null-store");
+    host.wait_for(component("tool").is_repaired());
+    receiver.set(Mood::Up);
+    wait_until(|| heard("doomed hold reason=").is_some());
+    admin.shows("component release doomed");
+    wait_until(|| heard("doomed release").is_some());
+    host.wait_for(everything_is_up());
+
+    let all = receiver.heard();
+    assert!(all.iter().all(|told| told.log == boot.log && told.lost_from.is_none()), "{all:?}");
+    let (mut last, mut kinds) = (0, Vec::new());
+    for told in all {
+        // The same again, or what follows.
+        assert!(told.sequence == last || told.sequence > last && told.after <= last, "{told:?} after {last}");
+        if told.sequence > last {
+            last = told.sequence;
+            kinds.extend(told.event.and_then(|event| event.text.split(' ').nth(1).map(str::to_owned)));
+        }
+    }
+    assert!(kinds.ends_with(&["repair-failed", "hold", "release"].map(str::to_owned)), "{kinds:?}");
+    let metrics = admin.shows("metrics");
+    let figure = format!("rvmm_hook_last_sequence{{hook=\"{}\"}} {last}\n", receiver.address());
+    assert!(metrics.contains(&figure), "{figure} is not among {metrics}");
 }
 
 /// Its name, its memory and its kernel are the file's, but for what is said behind it. Answers its domain.

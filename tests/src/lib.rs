@@ -18,6 +18,7 @@ pub mod guest;
 pub mod host;
 pub mod network;
 pub mod part;
+pub mod receiver;
 pub mod seats;
 pub mod service;
 pub mod setting;

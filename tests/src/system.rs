@@ -128,6 +128,11 @@ impl System {
         System { text: self.text.replace(from, to).leak(), ..self }
     }
 
+    /// The same with what these lines describe, behind its own.
+    pub fn with(self, lines: &str) -> System {
+        System { text: format!("{}{lines}", self.text).leak(), ..self }
+    }
+
     /// The same with these guests besides, which start with the host in this order.
     pub fn starting(self, guests: &[Guest]) -> System {
         let (mut text, mut all) = (self.text.to_owned(), self.guests.to_vec());

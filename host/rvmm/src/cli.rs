@@ -206,6 +206,11 @@ pub enum HostVerb {
         #[arg(long, default_value = "viewer")]
         role: Role,
     },
+    /// Print the key that a receiver of notifications knows the host by
+    HookKey {
+        /// The receiver's address, as the system description has it
+        address: String,
+    },
     /// Run it until it is ended
     #[command(hide = true)]
     Run(Run),

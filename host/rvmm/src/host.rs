@@ -101,6 +101,7 @@ pub fn carry_out(verb: &HostVerb, json: bool) -> Result<()> {
         HostVerb::Down => down(&state),
         HostVerb::Status => status(&state, json),
         HostVerb::Access { role } => access(&state, *role),
+        HostVerb::HookKey { address } => hook_key(&state, address),
         HostVerb::Run(options) => run(&state, options),
     }
 }
@@ -203,11 +204,23 @@ fn status(state: &State, json: bool) -> Result<()> {
     Ok(())
 }
 
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| path.display().to_string())
+}
+
+fn secret(state: &State) -> Result<Secret> {
+    Ok(read(&state.secret_file())?.trim().parse()?)
+}
+
 fn access(state: &State, role: Role) -> Result<()> {
-    let read = |path: PathBuf| fs::read_to_string(&path).with_context(|| path.display().to_string());
-    let secret: Secret = read(state.secret_file())?.trim().parse()?;
-    let own: Access = read(state.access())?.parse()?;
-    println!("{}", Access::of(own.address, &secret, role));
+    let own: Access = read(&state.access())?.parse()?;
+    println!("{}", Access::of(own.address, &secret(state)?, role));
+    Ok(())
+}
+
+fn hook_key(state: &State, address: &str) -> Result<()> {
+    let address = hooks::Address::read(address).with_context(|| address.to_owned())?;
+    println!("{}", secret(state)?.signing_key(address.text));
     Ok(())
 }
 

@@ -29,6 +29,7 @@ pub fn description() -> Value {
         },
         "security": [{ "token": [] }],
         "paths": paths,
+        "webhooks": { "notification": { "post": notification() } },
         "components": {
             "schemas": schemas.take_definitions(true),
             "securitySchemes": { "token": { "type": "http", "scheme": "bearer", "description": roles() } },
@@ -57,6 +58,7 @@ fn name_types(schemas: &mut SchemaGenerator) {
         one::<types::Components>,
         one::<types::Event>,
         one::<types::Events>,
+        one::<types::Notification>,
         one::<Problem>,
     ];
     types.iter().for_each(|name| name(schemas));
@@ -90,6 +92,23 @@ fn operation(route: &Route) -> Value {
         operation["requestBody"] = json!({ "required": true, "content": content(route.request) });
     }
     operation
+}
+
+/// What a receiver of notifications is asked.
+fn notification() -> Value {
+    json!({
+        "summary": "Local repair was not enough, or that is over: what the event log says. Told again until it is answered so.",
+        "security": [],
+        "parameters": [{
+            "name": "rvmm-signature",
+            "in": "header",
+            "required": true,
+            "description": "Keyed BLAKE2s of the body, in 64 hexadecimal digits.",
+            "schema": { "type": "string" },
+        }],
+        "requestBody": { "required": true, "content": content(Body::Json("Notification")) },
+        "responses": { "2XX": { "description": "The receiver has it." } },
+    })
 }
 
 fn parameter(parameter: &Parameter) -> Value {

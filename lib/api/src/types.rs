@@ -187,6 +187,23 @@ bodies! {
         /// The number to ask from next.
         pub next: u64,
     }
+
+    /// What a host tells the receivers that its description names.
+    pub struct Notification {
+        /// The host's name.
+        pub host: String,
+        /// Which event log it is about, in 16 hexadecimal digits: numbers begin anew with each boot of the host, in another log.
+        pub log: String,
+        /// The number of what is told: that of the event, or of the last line that is lost.
+        pub sequence: u64,
+        /// The number of what this receiver has said last that it has; 0 if there is nothing. If that is more than the receiver
+        /// knows of, somebody else has answered in its place.
+        pub after: u64,
+        /// The event; none if lines are lost.
+        pub event: Option<Event>,
+        /// If lines of the log were overwritten before they could be told: the first of them.
+        pub lost_from: Option<u64>,
+    }
 }
 
 impl Console {

@@ -13,7 +13,7 @@ pub const MAX_COMPONENTS: usize = 32;
 pub const MAX_GUESTS: usize = 16;
 
 /// The most bytes of a description's compact form.
-pub const MAX_ENCODED: usize = 16 * 1024;
+pub const MAX_ENCODED: usize = 20 * 1024;
 
 /// Everything an R-VMM host runs: the compiled form of `rvmm.toml`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ pub struct Description {
 }
 
 // Root keeps one for its whole life: it counts on what that takes.
-const _: () = assert!(size_of::<Description>() <= 16 * 1024);
+const _: () = assert!(size_of::<Description>() <= 20 * 1024);
 
 /// Why bytes are no description.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,6 +22,14 @@ pub struct PublicKey([u8; KEY]);
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token([u8; KEY]);
 
+/// What one receiver of notifications knows the host by, and nobody else.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SigningKey([u8; KEY]);
+
+/// What shows that whoever has written something has the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature([u8; KEY]);
+
 /// A text that is not 64 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{found} characters that are not {} hexadecimal digits", 2 * KEY)]
@@ -50,6 +58,11 @@ impl Secret {
     /// The token of whoever may do what `role` may.
     pub fn token(&self, role: &str) -> Token {
         Token(self.derive("token", role.as_bytes()))
+    }
+
+    /// The key for what is sent to the receiver with this address, as it was written.
+    pub fn signing_key(&self, address: &str) -> SigningKey {
+        SigningKey(self.derive("hook", address.as_bytes()))
     }
 
     /// The key that never leaves the host.
@@ -91,7 +104,16 @@ impl Token {
     }
 }
 
-/// Neither a secret nor a token is ever shown by accident.
+impl SigningKey {
+    /// The signature of a message: keyed BLAKE2s with 32 bytes (RFC 7693), over the message and nothing else, as every library has it.
+    pub fn sign(&self, message: &[u8]) -> Signature {
+        let mut hash = Blake2sMac256::new((&self.0).into());
+        hash.update(message);
+        Signature(hash.finalize_fixed().into())
+    }
+}
+
+/// Neither a secret nor a token nor a key is ever shown by accident.
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
@@ -101,6 +123,12 @@ impl fmt::Debug for Secret {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token")
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SigningKey")
     }
 }
 
@@ -122,7 +150,7 @@ macro_rules! hexadecimal {
     )*};
 }
 
-hexadecimal!(Secret PublicKey Token);
+hexadecimal!(Secret PublicKey Token SigningKey Signature);
 
 fn read(text: &str) -> Option<[u8; KEY]> {
     let digits = text.as_bytes();

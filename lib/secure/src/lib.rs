@@ -13,11 +13,12 @@
 //! ```
 //!
 //! Everything secret of a host comes from one number of 32 bytes, its [`Secret`]: the private key, and a [`Token`] for each
-//! role. What a client is given, the public key and one token, says nothing about the others.
+//! role. What a client is given, the public key and one token, says nothing about the others; nor does the [`SigningKey`] that
+//! somebody knows notifications by, which do not go through the channel.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `keys` | secret, public key, tokens |
+//! | `keys` | secret, public key, tokens, and what notifications are signed with |
 //! | `seed` | numbers that nobody can guess |
 //! | `channel` | handshake and records |
 
@@ -30,5 +31,5 @@ mod keys;
 mod seed;
 
 pub use channel::{Broken, Handshake, LENGTH, MAX_RECORD, MAX_TEXT, Transport, record_length};
-pub use keys::{KEY, NotAKey, PublicKey, Secret, Token};
+pub use keys::{KEY, NotAKey, PublicKey, Secret, Signature, SigningKey, Token};
 pub use seed::Seed;

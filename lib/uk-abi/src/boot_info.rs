@@ -23,7 +23,7 @@ pub const MAX_DEVICES: usize = 4;
 pub const NAME_MAX: usize = 16;
 
 /// Bytes for a component's arguments.
-pub const ARGS_MAX: usize = 64;
+pub const ARGS_MAX: usize = 192;
 
 /// Why this incarnation was started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ pub struct BootInfo {
 }
 
 const _: () = assert!(
-    size_of::<BootInfo>() == 352 + MAX_SHARED * size_of::<SharedInfo>() && size_of::<BootInfo>() <= PAGE_SIZE
+    size_of::<BootInfo>() == 480 + MAX_SHARED * size_of::<SharedInfo>() && size_of::<BootInfo>() <= PAGE_SIZE
 );
 
 /// Why a boot info page is not one that this unikernel can use.

@@ -1,5 +1,8 @@
 //! What the system description tells the toolstack, by its `args`.
 
+use crate::api::Receivers;
+use ::hooks::{Address, MAX_HOOKS};
+use alloc::string::{String, ToString};
 use core::net::Ipv4Addr;
 
 /// The port of the API, where nothing is said.
@@ -34,12 +37,15 @@ pub struct Arguments {
     pub disk: Option<&'static str>,
     /// Where the API is served, if it is to be.
     pub listen: Option<Listen>,
+    /// Who is told when local repair is not enough.
+    pub receivers: Receivers,
 }
 
 impl Arguments {
     /// Reads the words of `text`; one that is not known is reported and passed over.
     pub fn parse(text: &'static str) -> Self {
-        let mut arguments = Self { store: "store.tool", net: None, disk: None, listen: None };
+        let receivers = Receivers { host: String::new(), addresses: heapless::Vec::new() };
+        let mut arguments = Self { store: "store.tool", net: None, disk: None, listen: None, receivers };
         let (mut address, mut gateway, mut port, mut cable) = (None, None, PORT, CABLE);
         for word in text.split_ascii_whitespace() {
             let is_known = match word.split_once('=').filter(|(_, value)| !value.is_empty()) {
@@ -50,14 +56,36 @@ impl Arguments {
                 Some(("gw", text)) => set(&mut gateway, text.parse().ok().map(Some)),
                 Some(("port", text)) => set(&mut port, text.parse().ok()),
                 Some(("cable", name)) => set(&mut cable, Some(name)),
+                Some(("name", name)) => set(&mut arguments.receivers.host, Some(name.into())),
+                Some(("hook", text)) => {
+                    add(&mut arguments.receivers, text);
+                    true
+                }
                 _ => false,
             };
             if !is_known {
                 log::warn!("`{word}` among the arguments means nothing to the toolstack");
             }
         }
+        if let Some((address, _)) = address.filter(|_| arguments.receivers.host.is_empty()) {
+            arguments.receivers.host = address.to_string();
+        }
+        if address.is_none() && !arguments.receivers.addresses.is_empty() {
+            log::error!("nobody is told of anything: without `ip=` among the arguments there is no network");
+        }
         arguments.listen = address.map(|(address, prefix)| Listen { cable, address, prefix, gateway, port });
         arguments
+    }
+}
+
+/// Adds a receiver; one that cannot be called is reported and passed over.
+fn add(receivers: &mut Receivers, text: &'static str) {
+    match Address::read(text) {
+        Err(error) => log::error!("nobody is told at {text}: {error}"),
+        Ok(address) if receivers.addresses.push(address).is_err() => {
+            log::error!("nobody is told at {text}: there can be {MAX_HOOKS} receivers and no more");
+        }
+        Ok(_) => {}
     }
 }
 

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::fmt;
 use core::future::poll_fn;
+use core::sync::atomic::AtomicU64;
 use core::task::{Context, Poll};
 use libos::event::{self, BindError, Event};
 use libos::futures::select::select;
@@ -27,7 +28,7 @@ const LINES: usize = 4;
 /// Until root has read some of the log, so that there is room again.
 const PATIENCE: Duration = Duration::from_millis(2);
 
-type Memory = Kept<&'static [core::sync::atomic::AtomicU64]>;
+type Memory = Kept<&'static [AtomicU64]>;
 
 /// The consoles.
 pub struct Consoles(RefCell<All>);
@@ -69,9 +70,9 @@ impl fmt::Display for ConsoleError {
 }
 
 impl Consoles {
-    /// Finds what the last life has left, and how far it had come. Nothing may have been logged before.
-    pub fn find(uk: &Uk) -> Self {
-        let memory: Vec<Memory> = uk.recovery_words().chunks_exact(KEPT_WORDS).map(Kept::new).collect();
+    /// Finds what the last life has left in `words`, and how far it had come. Nothing may have been logged before.
+    pub fn find(uk: &Uk, words: &'static [AtomicU64]) -> Self {
+        let memory: Vec<Memory> = words.chunks_exact(KEPT_WORDS).map(Kept::new).collect();
         if uk.boot_reason() != BootReason::MicroReboot {
             // The page is new in which root numbers what the operator says.
             memory.iter().for_each(Kept::forget_numbers);

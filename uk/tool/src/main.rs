@@ -7,7 +7,7 @@
 //!   archive ---- files: kernels, ... ------+
 //!
 //!   guests' rings --- consoles --- root's console, line by line
-//!   network -------- api ----------+-- what operators ask for
+//!   network -------- api ----------+-- what operators ask for, and who is told of events
 //! ```
 //!
 //! What is in brackets is `lib/toolstack`. Arguments are words:
@@ -21,6 +21,8 @@
 //! | `gw=ADDRESS` | who leads from there to other networks |
 //! | `port=NUMBER` | the API's TCP port; 7800 if nothing is said |
 //! | `cable=MEMORY` | the memory of the cable to `net`; `cable` if nothing is said |
+//! | `hook=http://ADDRESS:PORT/PATH` | who is told when local repair is not enough; up to four such words |
+//! | `name=NAME` | the host's name for those; its address if nothing is said |
 //!
 //! The operator's commands (`toolstack::command`) come over root's console: `tell tool create web`.
 
@@ -35,7 +37,7 @@ mod consoles;
 mod files;
 mod host;
 
-use crate::api::{Ask, Desk, Reply};
+use crate::api::{Ask, Desk, HOOK_WORDS, Reply};
 use crate::arguments::Arguments;
 use crate::consoles::Consoles;
 use crate::files::Files;
@@ -69,7 +71,9 @@ libos::main!(main);
 
 async fn main(spawner: Spawner, uk: Uk) {
     // Before anything is logged: consoles tell by the log how far the last life has come.
-    let consoles = Consoles::find(&uk);
+    let words = uk.recovery_words();
+    let (for_consoles, for_hooks) = words.split_at(words.len().saturating_sub(HOOK_WORDS));
+    let consoles = Consoles::find(&uk, for_consoles);
     log::info!("{}", uk.info());
     let arguments = Arguments::parse(uk.info().args());
     let files = match Files::read(&uk).await {
@@ -78,7 +82,8 @@ async fn main(spawner: Spawner, uk: Uk) {
     };
     let world = ThisHost { files, consoles, steps_left: Cell::new(None) };
     let desk = Desk::new();
-    let api = api::run(spawner, &uk, arguments.listen, world.files.secret(), &desk, &world.consoles);
+    let hooks = (arguments.receivers.clone(), for_hooks);
+    let api = api::run(spawner, &uk, arguments.listen, hooks, world.files.secret(), &desk, &world.consoles);
     let control = control(&uk, &arguments, &world, &desk);
     join4(control, world.consoles.run(), faults(&world), api).await;
 }

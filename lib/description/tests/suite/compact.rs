@@ -4,8 +4,8 @@ use crate::strategy::{any_description, valid_description};
 use crate::{breaches, encode};
 use description::{
     Amount, Capabilities, CmdLine, Component, ComponentSet, DecodeError, Description, Device, DeviceSelector,
-    Guest, Host, Interrupt, Item, Limits, MAX_COMPONENTS, MAX_DEVICES, MAX_GUESTS, MAX_SHARED, Name, Path,
-    PciAddress, Problem, Shared, Source,
+    Guest, Host, Interrupt, Item, Limits, MAX_ARGS, MAX_COMPONENTS, MAX_DEVICES, MAX_GUESTS, MAX_SHARED,
+    Name, Path, PciAddress, Problem, Shared, Source,
 };
 use proptest::prelude::*;
 
@@ -95,7 +95,7 @@ fn largest() -> Description {
     component.devices = std::iter::repeat_n(device, MAX_DEVICES).collect();
     component.limits = Limits { attempts: [u8::MAX; 5], window_us: u64::MAX, hold: u8::MAX };
     component.capabilities = Capabilities::from_bits_retain(u32::MAX);
-    component.args = "x".repeat(64).as_str().try_into().unwrap();
+    component.args = "x".repeat(MAX_ARGS).as_str().try_into().unwrap();
     let path = Path::try_from("x".repeat(64).as_str()).unwrap();
     let shared = Shared { name: name.clone(), between: (0..MAX_COMPONENTS).collect(), pages: u32::MAX };
     let guest = Guest {

@@ -1,9 +1,10 @@
 //! Where connections leave what only the toolstack can do, and wait for it.
 //!
 //! The toolstack does one thing after the other, so that its journal is that of one hand. A connection that has asked waits to
-//! the end, and has one thing asked at a time.
+//! the end, and has one thing asked at a time. So does each of those who tell others of events: their numbers follow.
 
 use ::api::limits::CONNECTIONS;
+use ::hooks::MAX_HOOKS;
 use alloc::string::String;
 use alloc::vec::Vec;
 use broker::{Answer, Refusal, Request, VcpuInfo};
@@ -11,6 +12,9 @@ use libos::sync::blocking_mutex::raw::NoopRawMutex;
 use libos::sync::channel::Channel;
 use libos::sync::signal::Signal;
 use toolstack::{Command, DeviceInfo, Refused, VmInfo};
+
+/// Who may ask at the same time: each connection, and whoever tells a receiver.
+const SEATS: usize = CONNECTIONS + MAX_HOOKS;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -52,29 +56,29 @@ pub enum Reply {
 
 /// The desk.
 pub struct Desk {
-    asked: Channel<NoopRawMutex, (usize, Ask), CONNECTIONS>,
-    replies: [Signal<NoopRawMutex, Reply>; CONNECTIONS],
+    asked: Channel<NoopRawMutex, (usize, Ask), SEATS>,
+    replies: [Signal<NoopRawMutex, Reply>; SEATS],
 }
 
 impl Desk {
     /// An empty one.
     pub const fn new() -> Self {
-        Self { asked: Channel::new(), replies: [const { Signal::new() }; CONNECTIONS] }
+        Self { asked: Channel::new(), replies: [const { Signal::new() }; SEATS] }
     }
 
-    /// Has something done for the connection of this number, and waits for it.
-    pub async fn ask(&self, connection: usize, ask: Ask) -> Reply {
-        self.asked.send((connection, ask)).await;
-        self.replies[connection].wait().await
+    /// Has something done for whoever has this seat, and waits for it.
+    pub async fn ask(&self, seat: usize, ask: Ask) -> Reply {
+        self.asked.send((seat, ask)).await;
+        self.replies[seat].wait().await
     }
 
-    /// The next that is to be done, and for which connection.
+    /// The next that is to be done, and for which seat.
     pub async fn next(&self) -> (usize, Ask) {
         self.asked.receive().await
     }
 
     /// Says what has come of it.
-    pub fn reply(&self, connection: usize, reply: Reply) {
-        self.replies[connection].signal(reply);
+    pub fn reply(&self, seat: usize, reply: Reply) {
+        self.replies[seat].signal(reply);
     }
 }

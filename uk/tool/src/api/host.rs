@@ -2,6 +2,7 @@
 
 use super::desk::{Ask, Desk, Reply};
 use super::doors::Doors;
+use super::hooks::Hooks;
 use super::metrics;
 use crate::consoles::Consoles;
 use ::api::limits::{CONSOLE_BYTES, EVENTS, MAX_WAIT_S};
@@ -10,7 +11,7 @@ use ::api::{Found, Operation, Problem, Status};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use broker::{Answer, Refusal, Request, VcpuInfo};
+use broker::{Answer, EventLine, Refusal, Request, VcpuInfo};
 use core::fmt::Display;
 use core::str::FromStr;
 use libos::clock;
@@ -46,6 +47,8 @@ pub struct Host<'a> {
     pub consoles: &'a Consoles,
     /// The doors of all connections.
     pub doors: &'a Doors,
+    /// Those who are told of events.
+    pub hooks: &'a Hooks,
     /// The connection's number.
     pub connection: usize,
     /// This program's domain.
@@ -110,7 +113,9 @@ impl api::server::Host for Host<'_> {
             Operation::Events => self.events(found).await,
             Operation::Metrics => {
                 let (host, vms) = (self.host().await?, self.vms().await?);
-                Ok(metrics::text(&host, &vms, &self.components().await?).into_bytes())
+                let (components, hooks) =
+                    (self.components().await?, self.hooks.figures().collect::<Vec<_>>());
+                Ok(metrics::text(&host, &vms, &components, &hooks).into_bytes())
             }
         }
     }
@@ -315,8 +320,7 @@ impl Host<'_> {
                 };
                 let Some(line) = line else { break };
                 next = line.sequence + 1;
-                let text = line.text.as_str().into();
-                events.push(types::Event { sequence: line.sequence, at_us: line.at_us, text });
+                events.push(event(line));
             }
             if !events.is_empty() || Instant::now() >= until {
                 return json(&types::Events { events, next });
@@ -324,6 +328,11 @@ impl Host<'_> {
             clock::at_next(LOOK_EVERY).await;
         }
     }
+}
+
+/// A line of the event log.
+pub fn event(line: EventLine) -> types::Event {
+    types::Event { sequence: line.sequence, at_us: line.at_us, text: line.text.as_str().into() }
 }
 
 /// Until when a client wants to wait for news.

@@ -1,12 +1,13 @@
 //! Figures, in Prometheus' text format.
 
+use super::hooks::Figures;
 use ::api::types::{Component, Host, Vm};
 use alloc::format;
 use alloc::string::String;
 use core::fmt::{Display, Write};
 
 /// All figures.
-pub fn text(host: &Host, vms: &[Vm], components: &[Component]) -> String {
+pub fn text(host: &Host, vms: &[Vm], components: &[Component], hooks: &[Figures]) -> String {
     let mut text = String::new();
     let one = |value: u64| [(String::new(), value)];
     family(&mut text, "rvmm_uptime_microseconds", "counter", "Since Xen has booted.", one(host.uptime_us));
@@ -28,6 +29,13 @@ pub fn text(host: &Host, vms: &[Vm], components: &[Component]) -> String {
     family(&mut text, "rvmm_vm_cpu_microseconds", "counter", "CPU time that it has used.", cpu);
     let running = vms.iter().map(|vm| of(vm, u64::from(vm.phase == "running")));
     family(&mut text, "rvmm_vm_running", "gauge", "Whether it runs.", running);
+    let of = |hook: &Figures, value: u64| (label("hook", hook.address), value);
+    let delivered = hooks.iter().map(|one| of(one, one.delivered));
+    family(&mut text, "rvmm_hook_delivered", "counter", "Notifications that it has taken.", delivered);
+    let failed = hooks.iter().map(|one| of(one, one.failed));
+    family(&mut text, "rvmm_hook_failed", "counter", "Attempts to tell it that have failed.", failed);
+    let last = hooks.iter().map(|one| of(one, one.last));
+    family(&mut text, "rvmm_hook_last_sequence", "gauge", "Of what it has taken last.", last);
     text
 }
 

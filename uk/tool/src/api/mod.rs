@@ -6,29 +6,34 @@
 //!
 //! There are so many connections and no more, each with its own memory; a client that stalls, floods or sends rubbish costs its own,
 //! and who has not shown a token makes room for whoever comes next. Nothing of all this outlives a life of the toolstack: clients
-//! connect again.
+//! connect again. Who is told of events is the other way round: this program connects.
 
 mod desk;
 mod doors;
+mod hooks;
 mod host;
 mod metrics;
 mod network;
 
 pub use desk::{Ask, Desk, Reply};
+pub use hooks::{Receivers, WORDS as HOOK_WORDS};
 
 use crate::arguments::Listen;
 use crate::consoles::Consoles;
 use ::api::limits::CONNECTIONS;
 use ::api::server::{Closed, End, Keys, Wire};
+use ::hooks::MAX_HOOKS;
 use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::sync::atomic::AtomicU64;
 use doors::Doors;
 use embassy_net::tcp::TcpSocket;
 use embassy_net::{Config, Ipv4Cidr, Runner, Stack, StackResources, StaticConfigV4};
+use hooks::Hooks;
 use host::Host;
-use libos::futures::join::join_array;
+use libos::futures::join::{join, join_array};
 use libos::futures::select::{Either, select};
 use libos::time::{Duration, Timer};
 use libos::{Spawner, Uk, clock};
@@ -58,6 +63,7 @@ pub async fn run(
     spawner: Spawner,
     uk: &Uk,
     listen: Option<Listen>,
+    (receivers, kept): (Receivers, &'static [AtomicU64]),
     secret: Option<[u8; 32]>,
     desk: &Desk,
     consoles: &Consoles,
@@ -74,16 +80,19 @@ pub async fn run(
     };
     let keys = Keys::new(Secret::new(secret));
     let seeds = Seeds { keys: &keys, life: uk.info().incarnation, drawn: Cell::new(0) };
-    let mut number = [0; 8];
-    seeds.next().fill(&mut number);
+    let Some(hooks) = Hooks::new(receivers, kept, || seeds.number()) else {
+        return log::error!(
+            "the recovery box has no room for how far others were told: the API is not served"
+        );
+    };
     // It is there for as long as this life.
-    let resources = Box::leak(Box::new(StackResources::<{ CONNECTIONS + 1 }>::new()));
+    let resources = Box::leak(Box::new(StackResources::<{ CONNECTIONS + MAX_HOOKS + 1 }>::new()));
     let config = Config::ipv4_static(StaticConfigV4 {
         address: Ipv4Cidr::new(listen.address, listen.prefix),
         gateway: listen.gateway,
         dns_servers: Default::default(),
     });
-    let (stack, runner) = embassy_net::new(line, config, resources, u64::from_le_bytes(number));
+    let (stack, runner) = embassy_net::new(line, config, resources, seeds.number());
     match move_frames(runner) {
         Ok(task) => spawner.spawn(task),
         Err(error) => panic!("the network's task cannot be spawned: {error:?}"),
@@ -91,10 +100,10 @@ pub async fn run(
     log::info!("the API is at {}:{}", listen.address, listen.port);
     let doors = Doors::new();
     let connections = core::array::from_fn::<_, CONNECTIONS, _>(|connection| {
-        let host = Host { desk, consoles, doors: &doors, connection, own: uk.domid() };
+        let host = Host { desk, consoles, doors: &doors, hooks: &hooks, connection, own: uk.domid() };
         connect(stack, listen.port, host, &keys, &seeds)
     });
-    join_array(connections).await;
+    join(join_array(connections), hooks.run(stack, desk, keys.secret())).await;
 }
 
 /// Moves frames and keeps TCP's times. It is a task of its own: whoever looks at a connection wakes it, and in one task with the
@@ -168,5 +177,12 @@ impl Seeds<'_> {
         let numbers = [self.life, self.drawn.get()].into_iter().chain((0..SAMPLES).map(|_| clock::now_ns()));
         let once: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
         Seed::of(self.keys.secret(), &once)
+    }
+
+    /// A number.
+    fn number(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.next().fill(&mut bytes);
+        u64::from_le_bytes(bytes)
     }
 }
