@@ -21,6 +21,14 @@ struct Screen {
     host: Host,
     components: Vec<Shown<Component>>,
     vms: Vec<Shown<Vm>>,
+    log: Log,
+}
+
+/// What is known of the event log.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Log {
+    /// The number of the line from which to go on.
+    next: u64,
     /// The last lines about repairs.
     events: Vec<Event>,
 }
@@ -87,27 +95,20 @@ impl Screen {
         let host: Host = client.get("/v1/host")?;
         let components: Components = client.get("/v1/components")?;
         let vms: Vms = client.get("/v1/vms")?;
-        let mut events = before.map_or(Vec::new(), |before| before.events.clone());
-        let mut from = events.last().map_or(1, |event: &Event| event.sequence + 1);
+        let mut log = before.map_or(Log::default(), |before| before.log.clone());
         loop {
-            let news: Events = client.news("/v1/events", from, 0)?;
+            let news: Events = client.news("/v1/events", log.next, 0)?;
             if news.events.is_empty() {
                 break;
             }
-            from = news.next;
-            events.extend(news.events.into_iter().filter(is_repair));
+            log.next = news.next;
+            log.events.extend(news.events.into_iter().filter(is_repair));
         }
-        events.drain(..events.len().saturating_sub(EVENTS));
-        Ok(Self::of(host, components.components, vms.vms, events, before))
+        log.events.drain(..log.events.len().saturating_sub(EVENTS));
+        Ok(Self::of(host, components.components, vms.vms, log, before))
     }
 
-    fn of(
-        host: Host,
-        components: Vec<Component>,
-        vms: Vec<Vm>,
-        events: Vec<Event>,
-        before: Option<&Self>,
-    ) -> Self {
+    fn of(host: Host, components: Vec<Component>, vms: Vec<Vm>, log: Log, before: Option<&Self>) -> Self {
         let since_us = before.map_or(0, |before| host.uptime_us.saturating_sub(before.host.uptime_us));
         let seconds = since_us as f64 / 1e6;
         let beats = |one: &Component| {
@@ -122,7 +123,7 @@ impl Screen {
         let vm = |what: Vm| Shown { rate: rate(cpu(&what), what.cpu_us, seconds) / 1e4, what };
         let (components, vms) =
             (components.into_iter().map(component).collect(), vms.into_iter().map(vm).collect());
-        Self { host, components, vms, events }
+        Self { host, components, vms, log }
     }
 
     fn draw(&self, frame: &mut Frame<'_>) {
@@ -142,7 +143,7 @@ impl Screen {
         frame.render_widget(self.component_table(), components);
         frame.render_widget(self.vm_table(), vms);
         let room = usize::from(events.height.saturating_sub(2));
-        let lines = self.events.iter().rev().take(room).rev().map(|event| Line::from(show::event(event)));
+        let lines = self.log.events.iter().rev().take(room).rev().map(|event| Line::from(show::event(event)));
         let log =
             Paragraph::new(lines.collect::<Vec<_>>()).block(Block::bordered().title("Faults and repairs"));
         frame.render_widget(log, events);
@@ -191,7 +192,8 @@ mod tests {
         let (name, uuid, phase) = ("web".to_owned(), String::new(), "running".to_owned());
         let web = Vm { name, uuid, domid: Some(7), phase, memory_kib: 98_304, vcpus: 1, cpu_us };
         let event = Event { sequence: 9, at_us: 1_234_567, text: "net fault kind=hang".into() };
-        Screen::of(host, vec![net], vec![web], vec![event], before)
+        let log = Log { next: 10, events: vec![event] };
+        Screen::of(host, vec![net], vec![web], log, before)
     }
 
     #[test]

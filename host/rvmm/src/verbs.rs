@@ -126,25 +126,21 @@ impl Operator<'_> {
             }
             Verb::NetworkAttach { domain, options } => self.attach(domain, "vifs", options),
             Verb::NetworkDetach { domain, device } => {
-                let vm = self.vm(domain)?.name;
-                let vifs = self.devices_of(&vm)?.vifs;
-                let vif = vifs.iter().find(|vif| vif.id.to_string() == *device || vif.mac == *device);
-                let unknown = || none(format!("{domain} has no network interface {device}"));
-                let id = vif.ok_or_else(unknown)?.id;
-                self.detach(&vm, &format!("vifs?id={id}"))
+                self.detach(domain, &format!("network interface {device}"), |all| {
+                    let vif =
+                        all.vifs.iter().find(|vif| vif.id.to_string() == *device || vif.mac == *device)?;
+                    Some(format!("vifs?id={}", vif.id))
+                })
             }
             Verb::BlockList { domains } => {
                 self.devices(domains, show::DISK_HEAD, |all| show::disks(&all.disks))
             }
             Verb::BlockAttach { domain, options } => self.attach(domain, "disks", options),
-            Verb::BlockDetach { domain, device } => {
-                let vm = self.vm(domain)?.name;
-                let disks = self.devices_of(&vm)?.disks;
-                let disk = disks.iter().find(|disk| disk.id.to_string() == *device || disk.vdev == *device);
-                let unknown = || none(format!("{domain} has no disk {device}"));
-                let vdev = part(&disk.ok_or_else(unknown)?.vdev);
-                self.detach(&vm, &format!("disks?vdev={vdev}"))
-            }
+            Verb::BlockDetach { domain, device } => self.detach(domain, &format!("disk {device}"), |all| {
+                let mut disks = all.disks.iter();
+                let disk = disks.find(|disk| disk.id.to_string() == *device || disk.vdev == *device)?;
+                Some(format!("disks?vdev={}", part(&disk.vdev)))
+            }),
             Verb::Sysrq { domain, key } => {
                 self.order(domain, &format!("sysrq?key={}", part(&key.to_string())))
             }
@@ -222,8 +218,17 @@ impl Operator<'_> {
         self.done(&done)
     }
 
-    fn detach(&mut self, vm: &str, what: &str) -> Result<()> {
-        let done: Done = self.client.delete(&format!("/v1/vms/{}/{what}", part(vm)))?;
+    /// Takes a device away: that which `find` finds, as the end of a path.
+    fn detach(
+        &mut self,
+        domain: &str,
+        what: &str,
+        find: impl FnOnce(&Devices) -> Option<String>,
+    ) -> Result<()> {
+        let vm = self.vm(domain)?.name;
+        let unknown = || none(format!("{domain} has no {what}"));
+        let device = find(&self.devices_of(&vm)?).ok_or_else(unknown)?;
+        let done: Done = self.client.delete(&format!("/v1/vms/{}/{device}", part(&vm)))?;
         self.done(&done)
     }
 
