@@ -2,23 +2,29 @@
 //!
 //! `RVMM_CONNECTIONS` says how many connections are opened and dropped (100 if it is not set).
 
-use ::api::Role;
-use ::api::types::{Components, Devices, Events, Host as HostInfo, Notification, Vm, Vms};
+use ::api::types::{Components, Devices, Done, Events, Host as HostInfo, Notification, Vm, Vms};
+use ::api::{Checksum, Role};
 use emulator::condition::{component, everything_is_up};
 use emulator::device::Forward;
 use rvmm::cli::Cli;
 use rvmm::client::{Client, ClientError};
+use rvmm::upload::{Uploaded, upload};
 use rvmm::verbs::{NoVerb, Operator};
 use rvmm_tests::api::{SECRET, access, client, forward};
 use rvmm_tests::guest::Guest;
 use rvmm_tests::receiver::{Mood, Receiver};
+use rvmm_tests::setup::disk_path;
 use rvmm_tests::system::WHOLE;
 use rvmm_tests::{Host, Setup, setting};
 use secure::Secret;
+use std::fs::File;
 use std::io::Write;
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+use volume::SECTOR;
 
 /// The first guest's domain, behind those of the components.
 const GUEST: u16 = 8;
@@ -42,6 +48,10 @@ const DROPPED: usize = 100;
 
 /// How long anything may take: a guard against a hang, and no aim.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The partitions of its disk: first sectors, counts and names.
+const SPARE: (u64, u64, &str) = (2048, 16384, "spare");
+const SMALL: (u64, u64, &str) = (20480, 128, "small");
 
 /// Bytes that the toolstack may use more at one time than at another: less than one connection does.
 const SLACK: usize = 16 << 10;
@@ -90,7 +100,9 @@ fn an_operator_does_what_xl_does_and_nobody_else() {
     let receiver = Receiver::new().unwrap();
     let arguments = format!("{ARGUMENTS} name=rack-7 hook={}", receiver.address());
     let system = WHOLE.with(DOOMED).replacing(ARGUMENTS, &arguments).starting(&[guest]);
-    let mut host = Host::boot("api", Setup { system, devices: true, api: Some(forward), ..Setup::default() });
+    let setup =
+        Setup { system, devices: true, api: Some(forward), partitions: &[SPARE, SMALL], ..Setup::default() };
+    let mut host = Host::boot("api", setup);
     host.wait_for(component("tool").logs("the toolstack is up"));
     let operator = Terminal { forward, role: Role::Operator };
 
@@ -101,6 +113,8 @@ fn an_operator_does_what_xl_does_and_nobody_else() {
     host.wait_for_guest_to_say(GUEST, "guest: up ");
     the_guest_is_shown_and_told(&host, operator);
     devices_come_and_go(operator);
+    volumes_are_shown_and_in_use(&host, forward);
+    an_upload_goes_on_whoever_dies(&mut host, forward);
     operator.shows("destroy guest");
     wait_until(|| operator.shows("list").lines().count() == 1);
 
@@ -265,6 +279,119 @@ fn who_is_to_be_told_is_told(host: &mut Host, admin: Terminal, receiver: &Receiv
     let metrics = admin.shows("metrics");
     let figure = format!("rvmm_hook_last_sequence{{hook=\"{}\"}} {last}\n", receiver.address());
     assert!(metrics.contains(&figure), "{figure} is not among {metrics}");
+}
+
+/// An image of so many bytes, in which no sector is like another.
+fn image(host: &Host, bytes: usize) -> (PathBuf, Vec<u8>) {
+    let word = |word: u64| word.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes();
+    let content: Vec<u8> = (1..).flat_map(word).take(bytes).collect();
+    let path = host.directory().join("image");
+    std::fs::write(&path, &content).unwrap();
+    (path, content)
+}
+
+fn volumes_are_shown_and_in_use(host: &Host, forward: Forward) {
+    let (viewer, operator) =
+        (Terminal { forward, role: Role::Viewer }, Terminal { forward, role: Role::Operator });
+    let list = viewer.shows("volume list");
+    let lines: Vec<_> = list.lines().skip(1).collect();
+    let expected = [
+        "disk0            -                          65536     512  free       -",
+        "disk0/p1         spare                       8192     512  free       -",
+        "disk0/p2         small                         64     512  free       -",
+    ];
+    assert_eq!(lines, expected);
+    let (file, content) = image(host, 70_000);
+    let upload = |volume: &str| format!("volume upload {} {volume}", file.display());
+    assert!(viewer.is_refused(&upload("spare")).contains("for the role operator"));
+    assert!(operator.is_refused(&upload("small")).ends_with("has 70000 bytes, and disk0/p2 only 65536"));
+    assert!(operator.is_refused(&upload("disk0/p3")).starts_with("there is no volume disk0/p3"));
+    assert!(operator.is_refused("volume upload /nowhere disk0/p1").starts_with("/nowhere: "));
+
+    let mut client = client(forward, Role::Operator);
+    let mut put = |from: u64, sha256: &str, content: &[u8]| {
+        let path = format!("/v1/volumes/disk0%2Fp2/content?from={from}&sha256={sha256}");
+        let refused = client.put::<Done>(&path, content).unwrap_err();
+        let ClientError::Refused(problem) = refused else { panic!("{refused}") };
+        problem
+    };
+    let sector = &content[..512];
+    let sum = Checksum::of(sector);
+    let other = put(0, &Checksum::of(b"another"), sector);
+    assert!(other.status == 400 && other.message.ends_with("it is not written"), "{other}");
+    for (from, content) in
+        [(1, sector), (0, &sector[..100]), (65536, sector), (u64::MAX - 511, sector), (0, &[])]
+    {
+        assert_eq!(put(from, &Checksum::of(content), content).status, 400, "from {from}");
+    }
+
+    // A guest that has the disk has all that is on it.
+    operator.shows("block-attach guest disk0/p2,,xvdc,rw");
+    wait_until(|| operator.shows("block-list guest").contains(" 4     "));
+    wait_until(|| {
+        viewer.shows("volume list").contains("small                         64     512  exclusive  guest")
+    });
+    assert!(
+        viewer
+            .shows("volume ls")
+            .contains("disk0            -                          65536     512  exclusive  guest")
+    );
+    let taken = put(0, &sum, sector);
+    assert!(taken.status == 409 && taken.message.ends_with("shares it with nobody"), "{taken}");
+    operator.shows("block-detach guest xvdc");
+    wait_until(|| viewer.shows("volume list").lines().skip(1).all(|line| line.ends_with("free       -")));
+    let part = read_disk(host, SMALL.0, 512);
+    assert!(part.starts_with(b"small") && part[5..].iter().all(|byte| *byte == 0));
+}
+
+fn read_disk(host: &Host, sector: u64, bytes: usize) -> Vec<u8> {
+    let mut content = vec![0; bytes];
+    let disk = File::open(disk_path(host.directory())).unwrap();
+    disk.read_exact_at(&mut content, sector * u64::from(SECTOR)).unwrap();
+    content
+}
+
+/// The toolstack crashes in the middle of it, then the disk's driver, the disks' unikernel, and the toolstack once more.
+fn an_upload_goes_on_whoever_dies(host: &mut Host, forward: Forward) {
+    let admin = Terminal { forward, role: Role::Admin };
+    // Neither whole sectors nor whole ranges.
+    let (file, mut content) = image(host, (4 << 20) + 100);
+    let mut faults = vec![
+        "component restart tool rebuild",
+        "component crash disk ud2",
+        "component crash disk driver-crash",
+        "component crash tool null-store",
+    ];
+    host.begin_chapter();
+    let mut client = client(forward, Role::Operator);
+    let uploaded = upload(&mut client, &file, "spare", |done, all| {
+        if done * 5 > all * (5 - faults.len() as u64)
+            && let Some(fault) = faults.pop()
+        {
+            admin.shows(fault);
+        }
+    });
+    let uploaded = uploaded.unwrap_or_else(|error| panic!("{error}"));
+    let padded = content.len().next_multiple_of(512);
+    assert_eq!((uploaded.volume.as_str(), uploaded.bytes), ("disk0/p1", padded as u64));
+    assert!(faults.is_empty() && uploaded.sent >= uploaded.bytes, "{faults:?} {uploaded:?}");
+    for name in ["tool", "disk"] {
+        host.wait_for(component(name).is_repaired());
+    }
+    let on_disk = read_disk(host, SPARE.0, padded + 512);
+    assert!(on_disk[..content.len()] == content && on_disk[content.len()..].iter().all(|byte| *byte == 0));
+    // What is there is not sent again.
+    let again = upload(&mut client, &file, "disk0/p1", |_, _| ()).unwrap();
+    assert_eq!(again, Uploaded { sent: 0, ..uploaded.clone() });
+    content[3 << 20] ^= 1;
+    std::fs::write(&file, &content).unwrap();
+    let shown = admin.shows(&format!("--json volume upload {} partlabel=spare", file.display()));
+    assert_eq!(shown, format!("{{\"volume\":\"disk0/p1\",\"bytes\":{padded},\"sent\":{}}}\n", 1 << 20));
+    assert!(read_disk(host, SPARE.0, content.len()) == content);
+    // It is let go at once.
+    admin.shows("block-attach guest disk0/p1,,xvdc,rw");
+    wait_until(|| admin.shows("block-list guest").contains(" 4     "));
+    admin.shows("block-detach guest xvdc");
 }
 
 /// Its name, its memory and its kernel are the file's, but for what is said behind it. Answers its domain.

@@ -155,6 +155,9 @@ pub enum Verb {
     /// The unikernels that the host runs on
     #[command(subcommand)]
     Component(ComponentVerb),
+    /// The volumes on the host's disks
+    #[command(subcommand, visible_alias = "vol")]
+    Volume(VolumeVerb),
     /// Show the event log
     Events {
         /// The number of the first line
@@ -248,6 +251,21 @@ pub struct Run {
     /// What it is
     #[command(flatten)]
     pub up: Up,
+}
+
+/// Volumes.
+#[derive(Debug, Subcommand)]
+pub enum VolumeVerb {
+    /// Show all of them, and who uses them
+    #[command(visible_alias = "ls")]
+    List,
+    /// Write a file to a volume that nobody uses; what is there already is not sent again
+    Upload {
+        /// The file: the bytes of the disk, as they are
+        file: PathBuf,
+        /// The volume's name, such as disk0/p2
+        volume: String,
+    },
 }
 
 /// Components.

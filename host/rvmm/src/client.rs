@@ -109,6 +109,11 @@ impl From<NotAnAnswer> for Broke {
     }
 }
 
+/// Whether something may be asked for a second time where nobody knows whether it was done.
+fn may_repeat(method: Method) -> bool {
+    matches!(method, Method::Get | Method::Put)
+}
+
 /// A name as part of a path.
 pub fn part(name: &str) -> String {
     utf8_percent_encode(name, PLAIN).to_string()
@@ -151,6 +156,14 @@ impl Client {
         read(&self.ask(Method::Post, path, body)?)
     }
 
+    /// Asks to have something be as `body` says. To ask that a second time does no harm.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn put<T: DeserializeOwned>(&mut self, path: &str, body: &[u8]) -> Result<T, ClientError> {
+        read(&self.ask(Method::Put, path, body)?)
+    }
+
     /// Asks to have something taken away.
     ///
     /// # Errors
@@ -176,7 +189,7 @@ impl Client {
     ) -> Result<Vec<u8>, ClientError> {
         let (code, bytes) = match self.try_ask(patience, method, path, body) {
             // To look a second time does no harm. To do something a second time may.
-            Err(ClientError::Unsure { .. }) if method == Method::Get => {
+            Err(ClientError::Unsure { .. }) if may_repeat(method) => {
                 match self.try_ask(patience, method, path, body) {
                     Err(ClientError::Unsure { address, error }) => {
                         return Err(ClientError::Connection { address, error });
@@ -200,7 +213,7 @@ impl Client {
         path: &str,
         body: &[u8],
     ) -> Result<(u16, Vec<u8>), ClientError> {
-        let is_good = |link: &Link| method == Method::Get || link.used.elapsed() < YOUNG;
+        let is_good = |link: &Link| may_repeat(method) || link.used.elapsed() < YOUNG;
         let mut link = match self.link.take().filter(is_good) {
             Some(link) => link,
             None => self.connect()?,
@@ -352,6 +365,13 @@ mod tests {
     fn what_only_looks_is_asked_for_again() {
         let (mut client, server) = serve(&[None, Some(r#"{"message":"it is there"}"#)]);
         assert_eq!(client.get::<Done>("/v1/host").unwrap().message, "it is there");
+        assert_eq!(server.join().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_says_how_something_is_to_be_is_said_again() {
+        let (mut client, server) = serve(&[None, Some(r#"{"message":"it is written"}"#)]);
+        assert_eq!(client.put::<Done>("/v1/volumes/disk0/content", b"x").unwrap().message, "it is written");
         assert_eq!(server.join().unwrap().len(), 2);
     }
 

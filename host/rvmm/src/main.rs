@@ -6,6 +6,7 @@ use rvmm::access::Access;
 use rvmm::cli::{Cli, Verb};
 use rvmm::client::{Client, ClientError};
 use rvmm::host::{self, State};
+use rvmm::upload::UploadError;
 use rvmm::verbs::{NoVerb, Operator, is_broken_pipe};
 use std::fs;
 use std::io::{self, Write};
@@ -30,7 +31,11 @@ fn exit_code(error: &anyhow::Error) -> u8 {
         Some(NoVerb::Unknown(_)) => return 2,
         None => {}
     }
-    match error.downcast_ref::<ClientError>() {
+    let client = match error.downcast_ref::<UploadError>() {
+        Some(UploadError::Client(error)) => Some(error),
+        Some(_) | None => error.downcast_ref::<ClientError>(),
+    };
+    match client {
         Some(error) if error.is_access() => 3,
         Some(ClientError::Unsure { .. }) => 5,
         _ => 1,

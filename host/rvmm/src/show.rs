@@ -1,6 +1,7 @@
 //! What is printed, in `xl`'s form where `xl` has one.
 
-use api::types::{Component, Disk, Event, Host, LastFault, Vcpu, Vif, Vm};
+use crate::upload::Uploaded;
+use api::types::{Component, Disk, Event, Host, LastFault, Vcpu, Vif, Vm, Volume, VolumeUser};
 use std::fmt::Write;
 
 /// The head of `xl list`.
@@ -53,6 +54,33 @@ pub fn components(components: &[Component]) -> String {
         let _ = writeln!(text, "{name:<16} {domid:>5}  {state:<10} {incarnation:>12} {beats:>13}  {fault}");
     }
     text
+}
+
+/// The lines of `volume list`. Guests are called by their names, if `vms` has them.
+pub fn volumes(volumes: &[Volume], vms: &[Vm]) -> String {
+    let mut text = "Name             Label                 Size (KiB)  Sector  State      Users\n".to_owned();
+    for Volume { name, label, bytes, sector_bytes, read_only, state, users } in volumes {
+        let user = |user: &VolumeUser| {
+            let vm = vms.iter().find(|vm| vm.domid == Some(user.domid));
+            vm.map_or_else(|| user.domid.to_string(), |vm| vm.name.clone())
+        };
+        let users: Vec<_> = users.iter().map(user).collect();
+        let users = if users.is_empty() { "-".into() } else { users.join(",") };
+        let label = if label.is_empty() { "-" } else { label };
+        let state = if *read_only && state == "free" { "read-only" } else { state };
+        let _ = writeln!(
+            text,
+            "{name:<16} {label:<20} {:>11} {sector_bytes:>7}  {state:<9}  {users}",
+            bytes / 1024
+        );
+    }
+    text
+}
+
+/// The line of `volume upload`.
+pub fn uploaded(uploaded: &Uploaded) -> String {
+    let Uploaded { volume, bytes, sent } = uploaded;
+    format!("{volume}: {bytes} bytes are on it, {sent} of them were sent\n")
 }
 
 /// How a component has failed last, and when that was, in seconds since Xen has booted.
@@ -197,6 +225,31 @@ Component           ID  State       Incarnation         Beats  Last fault
 net                  4  healthy               2             7  hang at 1.235 s
 ";
         assert_eq!(components(&[net]), expected);
+    }
+
+    #[test]
+    fn volumes_are_shown_with_who_uses_them() {
+        let volume = |name: &str, label: &str, state: &str, domids: &[u16]| Volume {
+            name: name.into(),
+            label: label.into(),
+            bytes: 4 << 20,
+            sector_bytes: 512,
+            read_only: name == "disk1",
+            state: state.into(),
+            users: domids.iter().map(|domid| VolumeUser { domid: *domid, id: 51712 }).collect(),
+        };
+        let all = [
+            volume("disk0", "", "exclusive", &[5, 6]),
+            volume("disk0/p1", "root", "exclusive", &[5]),
+            volume("disk1", "", "free", &[]),
+        ];
+        let expected = "\
+Name             Label                 Size (KiB)  Sector  State      Users
+disk0            -                           4096     512  exclusive  web,6
+disk0/p1         root                        4096     512  exclusive  web
+disk1            -                           4096     512  read-only  -
+";
+        assert_eq!(volumes(&all, &[vm("web", Some(5), "running")]), expected);
     }
 
     #[test]

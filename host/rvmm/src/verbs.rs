@@ -1,14 +1,15 @@
 //! `xl`'s verbs, and ours, over the API.
 
-use crate::cli::{ComponentVerb, Stop, Verb};
+use crate::cli::{ComponentVerb, Stop, Verb, VolumeVerb};
 use crate::client::{Client, ClientError, part};
-use crate::{show, top};
+use crate::{show, top, upload};
 use anyhow::{Context, Result};
 use api::Problem;
 use api::Status;
 use api::http::Method;
 use api::limits::MAX_WAIT_S;
 use api::types::{Components, Console, Devices, Done, Events, Host, Vcpus, Vm, Vms};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::fs;
 use std::io::{self, Write};
@@ -17,6 +18,9 @@ use std::time::Duration;
 
 /// From one look to the next while something is waited for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// What is shown while something long is done, where somebody looks on.
+const BAR: &str = "{wide_bar} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left";
 
 /// Verbs of `xl`'s that are not there yet.
 const NOT_YET: [&str; 22] = [
@@ -115,6 +119,7 @@ impl Operator<'_> {
             }
             Verb::Dmesg => self.events(1, false),
             Verb::Component(verb) => self.component(verb),
+            Verb::Volume(verb) => self.volume(verb),
             Verb::Events { from, follow } => self.events(*from, *follow),
             Verb::Metrics => {
                 let text = self.client.ask(Method::Get, "/v1/metrics", &[])?;
@@ -287,6 +292,25 @@ impl Operator<'_> {
             ComponentVerb::Release { name } => self.on(name, "release"),
             ComponentVerb::Crash { name, fault, argument } => {
                 self.on(name, &format!("fault?kind={}&argument={argument}", part(fault)))
+            }
+        }
+    }
+
+    fn volume(&mut self, verb: &VolumeVerb) -> Result<()> {
+        match verb {
+            VolumeVerb::List => {
+                let (volumes, vms) = (upload::volumes(&mut self.client)?, self.vms()?);
+                self.print(&volumes, |all| show::volumes(&all.volumes, &vms))
+            }
+            VolumeVerb::Upload { file, volume } => {
+                let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(BAR)?);
+                let progress = |done, all| {
+                    bar.set_length(all);
+                    bar.set_position(done);
+                };
+                let uploaded = upload::upload(&mut self.client, file, volume, progress);
+                bar.finish_and_clear();
+                self.print(&uploaded?, show::uploaded)
             }
         }
     }

@@ -3,7 +3,7 @@
 //! What could be understood in two ways is refused: two lengths, a length and another encoding, headers that go on in the
 //! next line.
 
-use crate::limits::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
+use crate::limits::{MAX_CONTENT, MAX_HEAD, MAX_HEADERS};
 use crate::problem::{Problem, Status};
 use alloc::format;
 use alloc::string::String;
@@ -19,14 +19,16 @@ pub enum Method {
     Get,
     /// To have something done.
     Post,
+    /// To have something be as the body says, however often it is said.
+    Put,
     /// To take something away.
     Delete,
 }
 
 impl Method {
     /// All of them, with their names.
-    pub const NAMES: [(&'static str, Self); 3] =
-        [("GET", Self::Get), ("POST", Self::Post), ("DELETE", Self::Delete)];
+    pub const NAMES: [(&'static str, Self); 4] =
+        [("GET", Self::Get), ("POST", Self::Post), ("PUT", Self::Put), ("DELETE", Self::Delete)];
 
     /// Its name.
     pub fn name(self) -> &'static str {
@@ -106,9 +108,14 @@ fn body_length(headers: &[Header<'_>]) -> Result<usize, Problem> {
     // More digits than a number has are a long body too.
     let length = str::from_utf8(length).ok().and_then(|text| text.parse().ok()).unwrap_or(usize::MAX);
     match length {
-        0..=MAX_BODY => Ok(length),
-        _ => Err(Problem::new(Status::TooLarge, format!("a body has at most {MAX_BODY} bytes"))),
+        0..=MAX_CONTENT => Ok(length),
+        _ => Err(too_large(MAX_CONTENT)),
     }
+}
+
+/// A body has more bytes than the most that makes sense.
+pub(crate) fn too_large(most: usize) -> Problem {
+    Problem::new(Status::TooLarge, format!("a body has at most {most} bytes"))
 }
 
 /// The token in a value such as `Bearer 0123...`.

@@ -13,6 +13,7 @@
 //! | `routes` | the one table of what can be asked for; everything else follows from it |
 //! | `types` | what is said in bodies |
 //! | `problem` | why something is not done |
+//! | `checksum` | what tells whether content is what it should be |
 //! | `role` | who may ask for what |
 //! | `http` | heads of requests and answers |
 //! | `rate` | how often |
@@ -25,6 +26,7 @@
 
 extern crate alloc;
 
+mod checksum;
 mod doors;
 pub mod http;
 pub mod limits;
@@ -37,6 +39,7 @@ pub mod routes;
 pub mod server;
 pub mod types;
 
+pub use checksum::Checksum;
 pub use doors::Doors;
 pub use problem::{Problem, Status};
 pub use rate::Bucket;

@@ -9,6 +9,12 @@ pub const MAX_HEADERS: usize = 24;
 /// Bytes of a request's body. The longest is an `xl.cfg`, and XenStore, where it is journalled, takes 4 KiB in a node.
 pub const MAX_BODY: usize = 4096;
 
+/// Bytes of the body that brings a volume's content. Who sends more than [`MAX_BODY`] has shown a token that lets it.
+pub const MAX_CONTENT: usize = 64 * 1024;
+
+/// Bytes of a volume whose checksum is asked for at a time.
+pub const MAX_DIGEST: u64 = 1024 * 1024;
+
 /// Bytes of an answer's body; lists that do not fit are cut into pages, by what they are asked from.
 pub const MAX_ANSWER: usize = 16 * 1024;
 
@@ -35,6 +41,9 @@ pub const BURST: u32 = 100;
 
 /// Bytes of a console in one answer, before they are written in base64.
 pub const CONSOLE_BYTES: usize = 4096;
+
+/// Volumes in one answer.
+pub const VOLUMES: usize = 12;
 
 /// Lines of the event log in one answer.
 pub const EVENTS: usize = 32;

@@ -2,6 +2,7 @@
 //! come from the table.
 
 use crate::http::{Method, Request};
+use crate::limits::{MAX_BODY, MAX_CONTENT};
 use crate::problem::{Problem, Status};
 use crate::role::Role;
 use alloc::format;
@@ -47,6 +48,14 @@ pub enum Operation {
     ReadConsole,
     /// A guest is written to.
     WriteConsole,
+    /// All volumes.
+    ListVolumes,
+    /// A part of a volume gets new content.
+    WriteVolume,
+    /// The checksum of a part of a volume.
+    VolumeDigest,
+    /// A volume is as it should be.
+    FinishVolume,
     /// All components.
     ListComponents,
     /// A component is restarted.
@@ -139,6 +148,7 @@ const SECONDS: Parameter = Parameter {
     kind: Kind::Number,
     about: "How long the guest has; then it is destroyed. 60 if nothing is said.",
 };
+const FROM: Parameter = number("from", "The first byte. 0 if nothing is said.");
 const WAIT: Parameter = Parameter {
     name: "wait",
     kind: Kind::Number,
@@ -213,6 +223,17 @@ routes! {
         "What the guest has written to its console, as far as it is kept.";
     WriteConsole "writeConsole" Post "/v1/vms/{name}/console" Operator, Body::Bytes => Ok Body::Json("Done"), []
         "Types a line into the guest's console: the body is the line, without its end.";
+    ListVolumes "listVolumes" Get "/v1/volumes" Viewer, Body::None => Ok Body::Json("Volumes"),
+        [number("from", "The place of the first in the list of all. 0 if nothing is said.")]
+        "The volumes on the host's disks, and who uses them.";
+    WriteVolume "writeVolume" Put "/v1/volumes/{name}/content" Operator, Body::Bytes => Ok Body::Json("Done"),
+        [FROM, word("sha256", "The checksum of the body, in 64 hexadecimal digits: another body is not written.")]
+        "Writes the body, whole sectors and at most 64 KiB, to a volume that nobody uses, from a byte on. It lasts once the upload is finished.";
+    VolumeDigest "volumeDigest" Get "/v1/volumes/{name}/digest" Operator, Body::None => Ok Body::Json("Digest"),
+        [FROM, number("bytes", "How many, whole sectors and at most 1 MiB.")]
+        "The checksum of a part of a volume that nobody writes but this API.";
+    FinishVolume "finishVolume" Post "/v1/volumes/{name}/finish" Operator, Body::None => Ok Body::Json("Done"), []
+        "Has what was written last, whatever happens to the power, and lets guests have the volume.";
     ListComponents "listComponents" Get "/v1/components" Viewer, Body::None => Ok Body::Json("Components"), []
         "All components: state, incarnation, heartbeats.";
     RestartComponent "restartComponent" Post "/v1/components/{name}/restart" Admin, Body::None => Accepted Body::Json("Done"),
@@ -228,6 +249,16 @@ routes! {
         "The event log, from a number on.";
     Metrics "metrics" Get "/v1/metrics" Viewer, Body::None => Ok Body::Text, []
         "Figures, in Prometheus' text format.";
+}
+
+impl Route {
+    /// Bytes of its request's body at most.
+    pub const fn max_body(&self) -> usize {
+        match self.operation {
+            Operation::WriteVolume => MAX_CONTENT,
+            _ => MAX_BODY,
+        }
+    }
 }
 
 /// What a request asks for.

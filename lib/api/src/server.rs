@@ -3,7 +3,7 @@
 //! Whoever is at the other end is nobody until it has finished the handshake, and then whoever its token says. It has a time for
 //! everything it does, and room for one request; what it does wrong ends its own connection.
 
-use crate::http::{Head, Request, read_request};
+use crate::http::{Head, Request, read_request, too_large};
 use crate::limits::{HANDSHAKE_S, IDLE_S, MAX_BODY, MAX_HEAD, REQUEST_S};
 use crate::problem::{Problem, Status};
 use crate::rate::Bucket;
@@ -167,10 +167,10 @@ impl<'h, W: Wire, H: Host> Connection<'h, W, H> {
     async fn serve_one(&mut self, keys: &Keys) -> Result<bool, End> {
         if self.text.is_empty() {
             let idle_us = self.host.now_us() + IDLE_S * 1_000_000;
-            self.read_more(idle_us).await?;
+            self.read_more(0, idle_us).await?;
         }
         let late_us = self.host.now_us() + REQUEST_S * 1_000_000;
-        let (request, body) = match self.read_request(late_us).await? {
+        let (request, body) = match self.read_request(keys, late_us).await? {
             Ok(complete) => complete,
             // Where the next request begins is not known.
             Err(problem) => return self.refuse(&problem, false).await,
@@ -187,7 +187,7 @@ impl<'h, W: Wire, H: Host> Connection<'h, W, H> {
             Err((problem, goes_on)) => return self.refuse(&problem, goes_on).await,
         };
         let found = match found.allowed(keys) {
-            Ok(found) => found,
+            Ok(()) => found.found,
             // Who shows wrong tokens has to come again for each.
             Err(problem) => {
                 let goes_on = goes_on && problem.status() != Status::Unauthorized;
@@ -210,31 +210,38 @@ impl<'h, W: Wire, H: Host> Connection<'h, W, H> {
     }
 
     /// Reads the next request and its body, and takes both off the text.
-    async fn read_request(&mut self, late_us: u64) -> Result<Result<(Read, Vec<u8>), Problem>, End> {
+    async fn read_request(
+        &mut self,
+        keys: &Keys,
+        late_us: u64,
+    ) -> Result<Result<(Read, Vec<u8>), Problem>, End> {
         let (read, head, length) = loop {
             match read_request(&self.text) {
                 Ok(Some(request)) => {
                     let (head, body) = (request.head, request.body);
                     break (read(&request), head, body);
                 }
-                Ok(None) => self.read_more(late_us).await?,
+                Ok(None) => self.read_more(MAX_HEAD + MAX_BODY, late_us).await?,
                 Err(problem) => return Ok(Err(problem)),
             }
         };
+        if let Err(problem) = has_room(&read, length, keys) {
+            return Ok(Err(problem));
+        }
         while self.text.len() < head + length {
-            self.read_more(late_us).await?;
+            self.read_more(MAX_HEAD + MAX_BODY.max(length), late_us).await?;
         }
         let body = self.text[head..head + length].to_vec();
         self.text.drain(..head + length);
         Ok(Ok((read, body)))
     }
 
-    /// Reads more text.
-    async fn read_more(&mut self, late_us: u64) -> Result<(), End> {
+    /// Reads more text, if there are not more than `most` bytes of it already.
+    async fn read_more(&mut self, most: usize, late_us: u64) -> Result<(), End> {
         let Self { wire, host, transport, text, .. } = self;
         let record = in_time(*host, late_us, read_record(wire)).await?;
         // Whoever sends more than a request before it is answered waits in the network.
-        if text.len() > MAX_HEAD + MAX_BODY {
+        if text.len() > most {
             return Err(End::Broken);
         }
         let from = text.len();
@@ -291,9 +298,9 @@ fn read(request: &Request<'_>) -> Read {
 }
 
 impl Asked {
-    /// What is asked for, if whoever asks may.
-    fn allowed(self, keys: &Keys) -> Result<Found, Problem> {
-        let role = self.token.and_then(|token| keys.tokens.role(&token));
+    /// Whether whoever asks may.
+    fn allowed(&self, keys: &Keys) -> Result<(), Problem> {
+        let role = self.token.as_ref().and_then(|token| keys.tokens.role(token));
         let Some(role) = role else {
             return Err(Problem::new(Status::Unauthorized, "a token of this host was expected"));
         };
@@ -302,7 +309,17 @@ impl Asked {
             let message = format!("{} is for the role {needed}, not for {role}", self.found.route.id);
             return Err(Problem::new(Status::Forbidden, message));
         }
-        Ok(self.found)
+        Ok(())
+    }
+}
+
+/// Whether a body of so many bytes is waited for: a long one only from somebody who may send it.
+fn has_room(read: &Read, length: usize, keys: &Keys) -> Result<(), Problem> {
+    let most = read.as_ref().map_or(MAX_BODY, |(asked, _)| asked.found.route.max_body());
+    match read {
+        _ if length > most => Err(too_large(most)),
+        Ok((asked, _)) if length > MAX_BODY => asked.allowed(keys),
+        _ => Ok(()),
     }
 }
 

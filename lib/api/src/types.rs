@@ -140,6 +140,51 @@ bodies! {
         pub data: String,
     }
 
+    /// A guest's disk.
+    pub struct VolumeUser {
+        /// The guest's domain.
+        pub domid: u16,
+        /// The disk's number, as Linux numbers devices.
+        pub id: u32,
+    }
+
+    /// A volume on one of the host's disks.
+    pub struct Volume {
+        /// Its name, as guests' configurations have it: `disk0`, or `disk0/p2` for a partition.
+        pub name: String,
+        /// What its partition is called; nothing where it has no such name.
+        pub label: String,
+        /// Its size in bytes.
+        pub bytes: u64,
+        /// The unit in which it is read and written, in bytes.
+        pub sector_bytes: u32,
+        /// Whether it cannot be written at all.
+        pub read_only: bool,
+        /// What becomes of it: `free`; `shared`, by guests that only read it; `exclusive`, where a guest may write it or something
+        /// that lies on it; `written`, over this API.
+        pub state: String,
+        /// The guests that use it, or what lies on it.
+        pub users: Vec<VolumeUser>,
+    }
+
+    /// Volumes.
+    pub struct Volumes {
+        /// By their places in the list of all.
+        pub volumes: Vec<Volume>,
+        /// The place to ask from next; none if there are no more.
+        pub next: Option<u64>,
+    }
+
+    /// The checksum of a part of a volume.
+    pub struct Digest {
+        /// The first byte.
+        pub from: u64,
+        /// How many.
+        pub bytes: u64,
+        /// SHA-256 of them, in 64 hexadecimal digits.
+        pub sha256: String,
+    }
+
     /// A component: one unikernel that root watches.
     pub struct Component {
         /// Its name.

@@ -16,6 +16,8 @@
 //! A frame is shown by one store of an index, when all of it is there. What an end reads is checked: where indexes or
 //! lengths contradict each other it passes over everything that waits, and goes on with what is sent from then on. Frames
 //! are lost where there is no room for them, as on any network.
+//!
+//! Whoever has something else to say than Ethernet frames says how long its frames may be ([`End::carrying`]).
 
 #![no_std]
 
@@ -51,6 +53,8 @@ pub struct End<W> {
     words: W,
     out: Lane,
     into: Lane,
+    /// Bytes of the shortest and of the longest frame.
+    lengths: (usize, usize),
 }
 
 /// One direction.
@@ -70,21 +74,25 @@ pub const fn mac(domid: u16) -> [u8; 6] {
 }
 
 impl<W: Words> End<W> {
-    /// This end of the cable in `words`, which goes on wherever an earlier life was; none if there are too few for a frame
-    /// each way. Zeros are a cable on which nothing was ever sent.
+    /// This end of the cable for Ethernet frames in `words`, which goes on wherever an earlier life was; none if there are too few for a
+    /// frame each way. Zeros are a cable on which nothing was ever sent.
     pub fn new(words: W, side: Side) -> Option<Self> {
-        let count = words.count();
-        if count < MIN_WORDS {
+        Self::carrying(words, side, MIN_FRAME, MAX_FRAME)
+    }
+
+    /// The same for frames of other lengths, from `shortest` bytes to `longest`. Both ends say the same.
+    pub fn carrying(words: W, side: Side, shortest: usize, longest: usize) -> Option<Self> {
+        let size = words.count().saturating_sub(HEADER) / 2;
+        if words.count() < MIN_WORDS || size < words_of(longest) {
             return None;
         }
-        let size = (count - HEADER) / 2;
         let first = Lane { produced: 0, consumed: 1, first: HEADER, size };
         let second = Lane { produced: 2, consumed: 3, first: HEADER + size, size };
         let (out, into) = match side {
             Side::First => (first, second),
             Side::Second => (second, first),
         };
-        Some(Self { words, out, into })
+        Some(Self { words, out, into, lengths: (shortest, longest) })
     }
 
     /// Sends a frame. Answers whether there was room for it, and it was a frame.
@@ -93,7 +101,7 @@ impl<W: Words> End<W> {
         let at = self.words.load(produced, Relaxed);
         let filled = at.wrapping_sub(self.words.load(consumed, Acquire));
         let needed = words_of(frame.len());
-        if !is_frame(frame.len()) || filled.saturating_add(needed as u64) > size as u64 {
+        if !self.is_frame(frame.len()) || filled.saturating_add(needed as u64) > size as u64 {
             return false;
         }
         let place = |offset: usize| first + (at.wrapping_add(offset as u64) % size as u64) as usize;
@@ -120,7 +128,7 @@ impl<W: Words> End<W> {
             let filled = until.wrapping_sub(at);
             let place = |offset: usize| first + (at.wrapping_add(offset as u64) % size as u64) as usize;
             let length = usize::try_from(self.words.load(place(0), Relaxed)).unwrap_or(usize::MAX);
-            if filled > size as u64 || !is_frame(length) || words_of(length) as u64 > filled {
+            if filled > size as u64 || !self.is_frame(length) || words_of(length) as u64 > filled {
                 // Nothing that waits there means anything.
                 self.words.store(consumed, until, Release);
                 continue;
@@ -143,10 +151,11 @@ impl<W: Words> End<W> {
     pub fn has_waiting(&self) -> bool {
         self.words.load(self.into.consumed, Relaxed) != self.words.load(self.into.produced, Acquire)
     }
-}
 
-const fn is_frame(length: usize) -> bool {
-    length >= MIN_FRAME && length <= MAX_FRAME
+    const fn is_frame(&self, length: usize) -> bool {
+        let (shortest, longest) = self.lengths;
+        length >= shortest && length <= longest
+    }
 }
 
 /// Words that a frame takes: one for its length, and those of its bytes.

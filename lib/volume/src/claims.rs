@@ -4,7 +4,7 @@ use crate::layout::Extent;
 use alloc::vec::Vec;
 use core::fmt;
 
-/// Whoever claims volumes: a guest's virtual disk.
+/// A guest's virtual disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holder {
     /// The guest's domain.
@@ -19,11 +19,35 @@ impl fmt::Display for Holder {
     }
 }
 
+/// Whoever claims volumes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claimant {
+    /// A guest, for one of its disks.
+    Guest(Holder),
+    /// Whoever writes volumes over the management API. Who that is, the API knows: here they are all one.
+    Operator,
+}
+
+impl From<Holder> for Claimant {
+    fn from(holder: Holder) -> Self {
+        Self::Guest(holder)
+    }
+}
+
+impl fmt::Display for Claimant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Guest(holder) => holder.fmt(f),
+            Self::Operator => f.write_str("an operator"),
+        }
+    }
+}
+
 /// Somebody else has what was claimed, or a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// Who.
-    pub holder: Holder,
+    pub holder: Claimant,
     /// Whether that one only reads: then it could be shared with others who do.
     pub reads: bool,
 }
@@ -41,9 +65,9 @@ impl fmt::Display for Conflict {
 
 impl core::error::Error for Conflict {}
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Claim {
-    holder: Holder,
+    holder: Claimant,
     extent: Extent,
     reads: bool,
 }
@@ -53,31 +77,65 @@ struct Claim {
 pub struct Claims(Vec<Claim>);
 
 impl Claims {
-    /// Claims what `extents` cover for `holder`, who has nothing yet: to be read only, or to be written too.
+    /// Nobody has anything.
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Claims what `extents` cover for `holder`: to be read only, or to be written too. Nobody is in its own way.
     ///
     /// # Errors
     /// [`Conflict`]; then nothing is claimed.
     pub fn claim(
         &mut self,
-        holder: Holder,
+        holder: impl Into<Claimant>,
         extents: impl Iterator<Item = Extent>,
         reads: bool,
     ) -> Result<(), Conflict> {
+        let holder = holder.into();
         let before = self.0.len();
         for extent in extents {
-            let in_the_way = |other: &&Claim| other.extent.overlaps(&extent) && !(reads && other.reads);
-            if let Some(other) = self.0[..before].iter().find(in_the_way) {
-                let conflict = Conflict { holder: other.holder, reads: other.reads };
+            if let Err(conflict) = self.check(holder, &extent, reads) {
                 self.0.truncate(before);
                 return Err(conflict);
             }
-            self.0.push(Claim { holder, extent, reads });
+            let claim = Claim { holder, extent, reads };
+            if !self.0.contains(&claim) {
+                self.0.push(claim);
+            }
         }
         Ok(())
     }
 
+    /// Whether `holder` could claim `extent`.
+    ///
+    /// # Errors
+    /// [`Conflict`].
+    pub fn check(&self, holder: Claimant, extent: &Extent, reads: bool) -> Result<(), Conflict> {
+        let in_the_way = |other: &&Claim| {
+            other.holder != holder && other.extent.overlaps(extent) && !(reads && other.reads)
+        };
+        match self.0.iter().find(in_the_way) {
+            Some(other) => Err(Conflict { holder: other.holder, reads: other.reads }),
+            None => Ok(()),
+        }
+    }
+
+    /// Who has something of `extent`, and whether only to read.
+    pub fn holders(&self, extent: Extent) -> impl Iterator<Item = (Claimant, bool)> {
+        let claims = self.0.iter().filter(move |claim| claim.extent.overlaps(&extent));
+        claims.map(|claim| (claim.holder, claim.reads))
+    }
+
     /// Gives back all that `holder` has.
-    pub fn release(&mut self, holder: Holder) {
+    pub fn release(&mut self, holder: impl Into<Claimant>) {
+        let holder = holder.into();
         self.0.retain(|claim| claim.holder != holder);
+    }
+
+    /// Gives back what `holder` has of exactly this extent.
+    pub fn release_extent(&mut self, holder: impl Into<Claimant>, extent: &Extent) {
+        let holder = holder.into();
+        self.0.retain(|claim| claim.holder != holder || claim.extent != *extent);
     }
 }

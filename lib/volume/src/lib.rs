@@ -19,7 +19,7 @@ pub mod target;
 #[cfg(feature = "testing")]
 pub mod testing;
 
-pub use claims::{Claims, Conflict, Holder};
+pub use claims::{Claimant, Claims, Conflict, Holder};
 pub use gpt::{Partition, Search, TableError};
 pub use layout::{DiskId, Extent, Layout};
 pub use target::{Target, UnknownTarget, Which};

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use volume::gpt::{Guid, Step};
 use volume::testing::{seal, table};
 use volume::{
-    Claims, DiskId, Extent, Holder, Layout, Partition, SECTOR, Search, TableError, Target, UnknownTarget,
-    Which,
+    Claimant, Claims, DiskId, Extent, Holder, Layout, Partition, SECTOR, Search, TableError, Target,
+    UnknownTarget, Which,
 };
 
 const SECTORS: u64 = 4096;
@@ -150,12 +150,29 @@ fn who_writes_is_alone() {
     assert_eq!(claim(1, part(0, 10), true), Ok(()));
     assert_eq!(claim(2, part(5, 10), true), Ok(()));
     let conflict = claim(3, part(9, 1), false).unwrap_err();
-    assert_eq!((conflict.holder, conflict.reads), (holder(1), true));
+    assert_eq!((conflict.holder, conflict.reads), (holder(1).into(), true));
     assert_eq!(claim(3, part(15, 5), false), Ok(()));
-    assert_eq!(claim(4, part(0, 20), true).unwrap_err().holder, holder(3));
+    assert_eq!(claim(4, part(0, 20), true).unwrap_err().holder, holder(3).into());
     assert_eq!(claim(4, Extent { disk: DiskId(1), ..part(0, 20) }, false), Ok(()));
     claims.release(holder(3));
     assert_eq!(claims.claim(holder(5), part(15, 5).extents(), false), Ok(()));
+}
+
+#[test]
+fn an_operator_is_in_guests_way_and_not_in_its_own() {
+    let guest = Holder { domid: 7, device: 51712 };
+    let part = |first| Extent { disk: DiskId(0), first, sectors: 10 };
+    let mut claims = Claims::default();
+    claims.claim(Claimant::Operator, part(0).extents(), false).unwrap();
+    claims.claim(Claimant::Operator, part(5).extents(), false).unwrap();
+    claims.claim(Claimant::Operator, part(0).extents(), false).unwrap();
+    assert_eq!(claims.claim(guest, part(12).extents(), true).unwrap_err().holder, Claimant::Operator);
+    claims.release_extent(Claimant::Operator, &part(5));
+    assert_eq!(claims.claim(guest, part(12).extents(), true), Ok(()));
+    assert_eq!(claims.check(Claimant::Operator, &part(20), true), Ok(()));
+    assert_eq!(claims.check(Claimant::Operator, &part(20), false).unwrap_err().holder, guest.into());
+    let disk = Extent { disk: DiskId(0), first: 0, sectors: 100 };
+    assert_eq!(claims.holders(disk).collect::<Vec<_>>(), [(Claimant::Operator, false), (guest.into(), true)]);
 }
 
 proptest! {

@@ -8,8 +8,13 @@ use core::ops::Range;
 pub enum Task<'a> {
     /// Nothing: no arguments.
     Nothing,
-    /// Serve guests, of whom XenStore tells over the ring in the shared memory of this name.
-    Serve(&'a str),
+    /// Serve guests.
+    Serve {
+        /// The shared memory with the ring over which XenStore tells of them.
+        store: &'a str,
+        /// The shared memory over which somebody else has volumes listed, read and written.
+        volumes: Option<&'a str>,
+    },
     /// Write to these sectors of the first disk and read them again.
     Test(Range<u64>),
     /// Measure what the first disk does with these sectors, so many times.
@@ -22,8 +27,7 @@ pub struct ArgumentError<'a>(&'a str);
 
 impl fmt::Display for ArgumentError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let forms =
-            "\"store=NAME\", \"scratch=2048+2048\" or \"measure=2048+65536 runs=5\", first sector and count";
+        let forms = "\"store=NAME volumes=NAME\", \"scratch=2048+2048\" or \"measure=2048+65536 runs=5\", first sector and count";
         write!(f, "args must be like {forms}, not \"{}\"", self.0)
     }
 }
@@ -43,7 +47,10 @@ pub fn parse(arguments: &str) -> Result<Task<'_>, ArgumentError<'_>> {
         Some(first..first.checked_add(count)?)
     };
     let task = match text.split_once('=') {
-        Some(("store", name)) if !name.is_empty() => Some(Task::Serve(name)),
+        Some(("store", rest)) if !rest.is_empty() => match rest.split_once(" volumes=") {
+            None => Some(Task::Serve { store: rest, volumes: None }),
+            Some((store, volumes)) => Some(Task::Serve { store, volumes: Some(volumes) }),
+        },
         Some(("scratch", range)) => sectors(range).map(Task::Test),
         Some(("measure", rest)) => rest
             .split_once(" runs=")

@@ -2,7 +2,7 @@
 
 use crate::records::Connection;
 use crate::service::{OFFER, Service};
-use crate::tables::Disks;
+use crate::volumes::Volumes;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -14,7 +14,7 @@ use core::cell::RefCell;
 use core::fmt::Display;
 use libos::channel::Channel;
 use libos::store::{self, Error, Outcome, Transaction};
-use volume::{Claims, Extent, Holder, Layout, Target};
+use volume::{Extent, Holder, Layout};
 use xenbus::{Action, Backend, Seen, XenbusState};
 
 /// The session with XenStore.
@@ -90,8 +90,7 @@ impl Device {
         &mut self,
         session: &mut Session,
         service: &RefCell<Service>,
-        disks: &Disks,
-        claims: &mut Claims,
+        volumes: &Volumes,
     ) -> Result<bool, Error> {
         let known = self.id.and_then(|id| {
             let service = service.borrow();
@@ -102,12 +101,15 @@ impl Device {
         let wanted = match known {
             Some(known) => Ok(known),
             None => {
-                let found = open(&params, mode.as_deref(), disks);
+                let found = open(&params, mode.as_deref(), volumes);
                 found.map(|(extent, reads)| (service.borrow().now(&extent), reads))
             }
         };
         let claimed = wanted.and_then(|(extent, reads)| {
-            claims.claim(self.holder, extent.extents(), reads).map_err(|error| error.to_string())?;
+            volumes
+                .claims()
+                .claim(self.holder, extent.extents(), reads)
+                .map_err(|error| error.to_string())?;
             let geometry = service.borrow().geometry(&extent, reads);
             let geometry = geometry.ok_or_else(|| String::from("its disk is not there"))?;
             Ok(Volume { extent, reads: geometry.read_only, geometry })
@@ -115,7 +117,7 @@ impl Device {
         let volume = match claimed {
             Ok(volume) => volume,
             Err(error) => {
-                claims.release(self.holder);
+                volumes.claims().release(self.holder);
                 let why = format!("{params:?}: {error}");
                 if text(session, &format!("{}/hotplug-error", self.path)).await?.as_ref() != Some(&why) {
                     log::error!("{}: {why}", self.holder);
@@ -130,7 +132,7 @@ impl Device {
         let state = state(session.find(Transaction::NONE, &format!("{}/state", self.path)).await?);
         let (machine, action) = Backend::reborn(state);
         self.machine = machine;
-        self.act(session, service, claims, action).await?;
+        self.act(session, service, volumes, action).await?;
         Ok(true)
     }
 
@@ -142,14 +144,14 @@ impl Device {
         &mut self,
         session: &mut Session,
         service: &RefCell<Service>,
-        claims: &mut Claims,
+        volumes: &Volumes,
         seen: Seen,
     ) -> Result<(), Error> {
         if self.volume.is_none() {
             return Ok(());
         }
         let action = self.machine.see(seen);
-        self.act(session, service, claims, action).await
+        self.act(session, service, volumes, action).await
     }
 
     /// Tells the frontend, which is the backend's number `id`, how large its volume is now.
@@ -189,7 +191,7 @@ impl Device {
         &mut self,
         session: &mut Session,
         service: &RefCell<Service>,
-        claims: &mut Claims,
+        volumes: &Volumes,
         first: Option<Action>,
     ) -> Result<(), Error> {
         let mut next = first;
@@ -236,7 +238,7 @@ impl Device {
                     None
                 }
                 Action::Remove => {
-                    claims.release(self.holder);
+                    volumes.claims().release(self.holder);
                     self.is_gone = true;
                     session.unwatch(&self.frontend_state(), &self.token()).await.or_else(gone)?;
                     session.remove(Transaction::NONE, &self.path).await.or_else(gone)?;
@@ -327,13 +329,11 @@ fn gone(error: Error) -> Result<(), Error> {
 }
 
 /// Where the volume `params` is, and whether it is only to be read.
-fn open(params: &str, mode: Option<&str>, disks: &Disks) -> Result<(Extent, bool), String> {
+fn open(params: &str, mode: Option<&str>, volumes: &Volumes) -> Result<(Extent, bool), String> {
     let reads = match mode {
         Some("r") => true,
         None | Some("w") => false,
         Some(other) => return Err(format!("expected mode r or w, found {other:?}")),
     };
-    let target = Target::parse(params).map_err(|error| error.to_string())?;
-    let extent = target.find(disks.iter()).map_err(|error| error.to_string())?;
-    Ok((extent, reads))
+    Ok((volumes.find(params).map_err(|error| error.to_string())?, reads))
 }

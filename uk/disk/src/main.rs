@@ -3,6 +3,7 @@
 //! | arguments | what it does |
 //! |---|---|
 //! | `store=NAME` | serves guests, of whom XenStore tells over the ring in the shared memory of that name |
+//! | `store=NAME volumes=NAME` | and whoever shares the second memory: lists, reads and writes volumes for it |
 //! | `scratch=FIRST+COUNT` | checks without end that the first disk keeps what is written to these sectors |
 //! | `measure=FIRST+COUNT runs=N` | measures the first disk with these sectors, by itself: nothing can be faster for a guest |
 //! | none | sets up the first disk |
@@ -12,7 +13,9 @@
 //!   service    the backend (`lib/blkback`), and its repair          storage   drivers and volumes
 //!   frontend   a frontend's rings and ports                         memory    pages, and grants of guests
 //!   records    what the next life must know                         tables    partition tables
+//!   volumes    which there are, and who has them
 //!   manager    XenStore: which devices there are                    device    one of them
+//!   clerk      volumes for who is no guest (`lib/volume-io`)        aside     commands beside those of guests
 //!   vigil      when to look rather than to sleep
 //!   self_test, pattern, measure, plain    the check of a disk, and its measure
 //! ```
@@ -23,6 +26,8 @@
 extern crate alloc;
 
 mod arguments;
+mod aside;
+mod clerk;
 mod device;
 mod frontend;
 mod manager;
@@ -37,8 +42,9 @@ mod service;
 mod storage;
 mod tables;
 mod vigil;
+mod volumes;
 
-pub(crate) use serve::{noticed, wake};
+pub(crate) use serve::{notice, noticed, wake};
 
 use arguments::Task;
 use core::convert::Infallible;
@@ -59,8 +65,8 @@ async fn main(_spawner: Spawner, uk: Uk) {
         Ok(task) => task,
         Err(error) => panic!("{error}"),
     };
-    if let Task::Serve(ring) = task {
-        return serve::run(&uk, ring).await;
+    if let Task::Serve { store, volumes } = task {
+        return serve::run(&uk, store, volumes).await;
     }
     let found = uk.devices().find_map(|device| Some((device, block::drive(device)?)));
     let disk = match found {

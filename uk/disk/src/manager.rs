@@ -2,14 +2,15 @@
 
 use crate::device::{Device, Session, path_of, state};
 use crate::service::{Notice, Service};
-use crate::tables::Disks;
+use crate::volumes::Volumes;
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use blkback::VbdId;
 use core::cell::RefCell;
 use libos::futures::select::{Either, select};
 use libos::store::{Error, Event, Transaction};
-use volume::{Claims, Holder};
+use volume::Holder;
 use xenbus::{Seen, XenbusState};
 
 /// Where a toolstack writes the devices of this backend, and the token of the watch on it.
@@ -20,8 +21,7 @@ const TOKEN: &str = "devices";
 pub struct Manager<'a> {
     session: Session,
     service: &'a RefCell<Service>,
-    disks: Disks,
-    claims: Claims,
+    volumes: &'a Volumes,
     devices: Vec<Device>,
     /// Devices whose volumes could not be opened: they are tried again when one is given back.
     refused: Vec<Holder>,
@@ -29,8 +29,8 @@ pub struct Manager<'a> {
 
 impl<'a> Manager<'a> {
     /// Manages `service`'s devices.
-    pub fn new(session: Session, service: &'a RefCell<Service>, disks: Disks) -> Self {
-        Self { session, service, disks, claims: Claims::default(), devices: Vec::new(), refused: Vec::new() }
+    pub fn new(session: Session, service: &'a RefCell<Service>, volumes: &'a Volumes) -> Self {
+        Self { session, service, volumes, devices: Vec::new(), refused: Vec::new() }
     }
 
     /// Does so for ever.
@@ -51,9 +51,13 @@ impl<'a> Manager<'a> {
                     // The first event comes with the watch, and all devices are looked at.
                     if !core::mem::replace(&mut scanned, true) {
                         self.disconnect_unknown();
+                        self.volumes.guests_are_known();
                     }
                 }
                 Either::Second(()) => {}
+            }
+            if self.volumes.take_freed() {
+                self.look_at_refused().await?;
             }
         }
     }
@@ -155,8 +159,8 @@ impl<'a> Manager<'a> {
 
     async fn add(&mut self, mut device: Device) -> Result<(), Error> {
         let holder = device.holder;
-        let Self { session, service, disks, claims, .. } = self;
-        if !device.begin(session, service, disks, claims).await? {
+        let Self { session, service, volumes, .. } = self;
+        if !device.begin(session, service, volumes).await? {
             if !self.refused.contains(&holder) {
                 self.refused.push(holder);
             }
@@ -178,18 +182,24 @@ impl<'a> Manager<'a> {
 
     /// Tells a device what is seen, and forgets it when it is gone.
     async fn see(&mut self, holder: Holder, seen: Seen) -> Result<(), Error> {
-        let Self { session, service, claims, devices, .. } = self;
+        let Self { session, service, volumes, devices, .. } = self;
         let Some(place) = devices.iter().position(|device| device.holder == holder) else { return Ok(()) };
         let device = &mut devices[place];
         if seen == Seen::Drained {
             device.id = None;
         }
-        device.see(session, service, claims, seen).await?;
+        device.see(session, service, volumes, seen).await?;
         if device.is_gone {
             devices.swap_remove(place);
-            for holder in core::mem::take(&mut self.refused) {
-                alloc::boxed::Box::pin(self.look(holder)).await?;
-            }
+            Box::pin(self.look_at_refused()).await?;
+        }
+        Ok(())
+    }
+
+    /// Tries those again who were refused: a volume was given back.
+    async fn look_at_refused(&mut self) -> Result<(), Error> {
+        for holder in core::mem::take(&mut self.refused) {
+            self.look(holder).await?;
         }
         Ok(())
     }

@@ -1,15 +1,17 @@
 //! Serving guests: the tasks, and what wakes them.
 
+use crate::clerk;
 use crate::manager::Manager;
 use crate::service::{self, Service};
 use crate::storage::{Harm, PROBE_PERIOD};
 use crate::tables::Disks;
+use crate::volumes::Volumes;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::convert::Infallible;
 use core::future::poll_fn;
 use core::pin::pin;
-use libos::futures::join::join5;
+use libos::futures::join::{join, join5};
 use libos::futures::select::{select_slice, select3};
 use libos::futures::yield_now;
 use libos::interrupt::Interrupt;
@@ -33,16 +35,21 @@ pub fn wake() {
     WAKE.signal(());
 }
 
+/// Says that there may be a notice.
+pub fn notice() {
+    NOTICE.signal(());
+}
+
 /// Waits until there may be a notice.
 pub async fn noticed() {
     NOTICE.wait().await;
 }
 
-/// Serves guests, of whom XenStore tells over the ring in the memory called `ring`.
+/// Serves guests, of whom XenStore tells over the ring in the memory called `ring`, and whoever shares the memory called `volumes`.
 ///
 /// # Panics
 /// If what it needs is not there, or XenStore says what cannot be.
-pub async fn run(uk: &Uk, ring: &str) {
+pub async fn run(uk: &Uk, ring: &str, volumes: Option<&str>) {
     let (service, interrupts) = Service::new(uk);
     for (number, facts) in service.storage.facts().enumerate() {
         log::info!("disk{number}: {} sectors, interrupts by {:?}", facts.sectors, interrupts[number].kind());
@@ -53,7 +60,7 @@ pub async fn run(uk: &Uk, ring: &str) {
         probe(&service),
         have_faults(&service),
         obey(uk, &service),
-        manage(uk, ring, &service),
+        manage(uk, ring, volumes, &service),
     )
     .await;
 }
@@ -63,7 +70,7 @@ async fn work(service: &RefCell<Service>, interrupts: &[Interrupt]) -> Infallibl
     loop {
         let again = service.borrow_mut().turn(interrupts);
         if service.borrow().has_notice() {
-            NOTICE.signal(());
+            notice();
         }
         if again || service.borrow_mut().stays_awake() {
             yield_now().await;
@@ -122,15 +129,25 @@ async fn have_faults(service: &RefCell<Service>) -> Infallible {
     }
 }
 
-/// Sees to the devices.
+/// Sees to the volumes: for guests, and for whoever shares the memory called `shared`.
+async fn manage(uk: &Uk, ring: &str, shared: Option<&str>, service: &RefCell<Service>) {
+    let volumes = Volumes::new(Disks::read(service).await);
+    let clerk = async {
+        if let Some(shared) = shared {
+            clerk::run(uk, shared, service, &volumes).await;
+        }
+    };
+    join(see_to_devices(uk, ring, service, &volumes), clerk).await;
+}
+
+/// Sees to guests' devices.
 ///
 /// # Panics
 /// If XenStore says what cannot be: the next life begins anew with it.
-async fn manage(uk: &Uk, ring: &str, service: &RefCell<Service>) {
-    let disks = Disks::read(service).await;
+async fn see_to_devices(uk: &Uk, ring: &str, service: &RefCell<Service>, volumes: &Volumes) {
     let Some(session) = store::connect(uk, ring).await else { panic!("nobody shares {ring}") };
     log::info!("XenStore serves this backend");
-    if let Err(error) = Manager::new(session, service, disks).run().await {
+    if let Err(error) = Manager::new(session, service, volumes).run().await {
         panic!("{error}");
     }
 }

@@ -255,6 +255,9 @@ impl Storage {
         self.aside = None;
         self.submit_as(disk, ASIDE, command)?;
         self.aside_is_under_way = true;
+        if matches!(command, block::Command::Flush) {
+            self.flushes.push(CommandId(ASIDE));
+        }
         self.kick();
         Ok(())
     }

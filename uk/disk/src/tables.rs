@@ -1,21 +1,15 @@
 //! The disks' partition tables, read when the uk starts, beside whatever else it does.
 
+use crate::aside;
 use crate::service::Service;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::ops::Range;
 use core::sync::atomic::Ordering::Relaxed;
-use libos::block::{Command, DmaPage, Outcome};
-use libos::time::{Duration, Timer};
+use libos::block::{Command, DmaPage};
 use libos::xen_abi::PAGE_SIZE;
 use volume::gpt::Step;
 use volume::{Partition, SECTOR, Search};
-
-/// From one look at whether the disk has read to the next.
-const PAUSE: Duration = Duration::from_millis(1);
-
-/// How often a part is read that a restart of the driver has called off.
-const TRIES: usize = 8;
 
 /// The disks: of each its size in sectors and its partitions.
 pub struct Disks(Vec<(u64, Vec<Partition>)>);
@@ -88,28 +82,12 @@ async fn read(service: &RefCell<Service>, disk: usize, sectors: Range<u64>) -> O
         let count = (sectors.end - sector).min(AT_ONCE);
         let length = count as u32 * SECTOR;
         let span = page.span(0, length)?;
-        let mut tries = TRIES;
-        while carry_out(service, disk, &Command::Read(sector, &[span])).await? == Outcome::Aborted {
-            tries = tries.checked_sub(1)?;
+        if !aside::carry_out(service, disk, &Command::Read(sector, &[span])).await {
+            return None;
         }
         let words = page.iter().flat_map(|word| word.load(Relaxed).to_le_bytes());
         bytes.extend(words.take(length as usize));
         sector += count;
     }
     Some(bytes)
-}
-
-/// Has a disk do something beside what guests want; none if it fails.
-async fn carry_out(service: &RefCell<Service>, disk: usize, command: &Command<'_>) -> Option<Outcome> {
-    while service.borrow_mut().storage.submit_aside(disk, command).is_err() {
-        Timer::after(PAUSE).await;
-    }
-    loop {
-        let outcome = service.borrow_mut().storage.aside();
-        match outcome {
-            Some(outcome @ (Outcome::Done | Outcome::Aborted)) => return Some(outcome),
-            Some(_) => return None,
-            None => Timer::after(PAUSE).await,
-        }
-    }
 }

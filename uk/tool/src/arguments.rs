@@ -11,11 +11,16 @@ const PORT: u16 = 7800;
 /// The memory of the cable to the network, where nothing is said.
 const CABLE: &str = "cable";
 
+/// The memory over which volumes are listed, read and written, where nothing is said.
+const VOLUMES: &str = "volumes";
+
 /// Where the API is served.
 #[derive(Clone, Copy, Debug)]
 pub struct Listen {
     /// The memory of the cable to the network.
     pub cable: &'static str,
+    /// The memory over which the disks' unikernel has volumes listed, read and written.
+    pub volumes: &'static str,
     /// This program's address.
     pub address: Ipv4Addr,
     /// How many bits of it are the network's.
@@ -46,12 +51,13 @@ impl Arguments {
     pub fn parse(text: &'static str) -> Self {
         let receivers = Receivers { host: String::new(), addresses: heapless::Vec::new() };
         let mut arguments = Self { store: "store.tool", net: None, disk: None, listen: None, receivers };
-        let (mut address, mut gateway, mut port, mut cable) = (None, None, PORT, CABLE);
+        let (mut address, mut gateway, mut port, mut cable, mut volumes) = (None, None, PORT, CABLE, VOLUMES);
         for word in text.split_ascii_whitespace() {
             let is_known = match word.split_once('=').filter(|(_, value)| !value.is_empty()) {
                 Some(("store", name)) => set(&mut arguments.store, Some(name)),
                 Some(("net", name)) => set(&mut arguments.net, Some(Some(name))),
                 Some(("disk", name)) => set(&mut arguments.disk, Some(Some(name))),
+                Some(("volumes", name)) => set(&mut volumes, Some(name)),
                 Some(("ip", text)) => set(&mut address, network(text).map(Some)),
                 Some(("gw", text)) => set(&mut gateway, text.parse().ok().map(Some)),
                 Some(("port", text)) => set(&mut port, text.parse().ok()),
@@ -73,7 +79,8 @@ impl Arguments {
         if address.is_none() && !arguments.receivers.addresses.is_empty() {
             log::error!("nobody is told of anything: without `ip=` among the arguments there is no network");
         }
-        arguments.listen = address.map(|(address, prefix)| Listen { cable, address, prefix, gateway, port });
+        arguments.listen =
+            address.map(|(address, prefix)| Listen { cable, volumes, address, prefix, gateway, port });
         arguments
     }
 }

@@ -17,6 +17,7 @@
 //! | `store=MEMORY` | the memory of the ring to XenStore; `store.tool` if nothing is said |
 //! | `net=COMPONENT` | who serves network interfaces; guests have none if nothing is said |
 //! | `disk=COMPONENT` | who serves disks; guests have none if nothing is said |
+//! | `volumes=MEMORY` | the memory over which the disks' unikernel has volumes listed, read and written, if it is shared; `volumes` if nothing is said |
 //! | `ip=ADDRESS/PREFIX` | where the management API is served; nowhere if nothing is said |
 //! | `gw=ADDRESS` | who leads from there to other networks |
 //! | `port=NUMBER` | the API's TCP port; 7800 if nothing is said |

@@ -1,7 +1,7 @@
 //! Heads of requests, honest and others.
 
 use api::http::{Head, Method, read_answer, read_request};
-use api::limits::{MAX_BODY, MAX_HEAD, MAX_HEADERS};
+use api::limits::{MAX_CONTENT, MAX_HEAD, MAX_HEADERS};
 use api::{Problem, Status};
 use proptest::prelude::*;
 use secure::Secret;
@@ -51,12 +51,12 @@ fn what_is_too_long_is_refused_before_it_is_there() {
     assert_eq!(refused(&"a".repeat(MAX_HEAD)), Status::HeadTooLarge);
     let many = "a: b\r\n".repeat(MAX_HEADERS + 1);
     assert_eq!(refused(&format!("GET / HTTP/1.1\r\n{many}\r\n")), Status::HeadTooLarge);
-    for length in [format!("{}", MAX_BODY + 1), "9".repeat(40)] {
+    for length in [format!("{}", MAX_CONTENT + 1), "9".repeat(40)] {
         let text = format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
         assert_eq!(refused(&text), Status::TooLarge);
     }
-    let text = format!("POST / HTTP/1.1\r\nContent-Length: {MAX_BODY}\r\n\r\n");
-    assert_eq!(read_request(text.as_bytes()).unwrap().unwrap().body, MAX_BODY);
+    let text = format!("POST / HTTP/1.1\r\nContent-Length: {MAX_CONTENT}\r\n\r\n");
+    assert_eq!(read_request(text.as_bytes()).unwrap().unwrap().body, MAX_CONTENT);
 }
 
 #[test]
@@ -108,7 +108,7 @@ proptest! {
         let at = at.index(text.len());
         text[at] = byte;
         if let Ok(Some(request)) = read_request(&text) {
-            prop_assert!(request.head <= text.len() && request.body <= MAX_BODY);
+            prop_assert!(request.head <= text.len() && request.body <= MAX_CONTENT);
         }
     }
 }

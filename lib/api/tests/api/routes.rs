@@ -59,6 +59,6 @@ fn a_query_has_numbers_and_words() {
 fn methods_have_their_names() {
     assert_eq!(
         Method::NAMES.map(|(name, method)| (name, method.name())),
-        [("GET", "GET"), ("POST", "POST"), ("DELETE", "DELETE")]
+        [("GET", "GET"), ("POST", "POST"), ("PUT", "PUT"), ("DELETE", "DELETE")]
     );
 }

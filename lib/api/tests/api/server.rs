@@ -1,7 +1,7 @@
 //! A connection as a whole, against clients of all kinds, with a clock that runs as fast as everybody waits.
 
 use api::http::read_answer;
-use api::limits::{BURST, HANDSHAKE_S, IDLE_S, MAX_BODY, MAX_HEAD, REQUEST_S, REQUESTS_PER_S};
+use api::limits::{BURST, HANDSHAKE_S, IDLE_S, MAX_BODY, MAX_CONTENT, MAX_HEAD, REQUEST_S, REQUESTS_PER_S};
 use api::server::{Closed, End, Host, Keys, Wire, serve};
 use api::{Found, Problem, Role, Status};
 use futures::FutureExt;
@@ -340,6 +340,37 @@ fn too_much_is_refused_and_ends_the_connection() {
             assert_eq!(client.hear().await, None);
         });
         assert_eq!((end, asked), (End::Over, Vec::new()));
+    }
+}
+
+#[test]
+fn a_long_body_is_read_from_who_may_send_it_and_from_nobody_else() {
+    let (.., asked) = talk(async |client| {
+        for length in [MAX_CONTENT, MAX_BODY + 1] {
+            let body = "x".repeat(length);
+            let line = "PUT /v1/volumes/disk0%2Fp1/content?from=0&sha256=0";
+            assert_eq!(client.ask(line, "operator", &body).await.unwrap().0, 200);
+        }
+        assert_eq!(client.ask("GET /v1/host", "viewer", "").await.unwrap().0, 200);
+    });
+    assert_eq!(asked.len(), 3);
+    assert_eq!(asked[0], format!("writeVolume disk0/p1 {}", "x".repeat(MAX_CONTENT)));
+    for (role, length, status) in [
+        ("viewer", MAX_CONTENT, Status::Forbidden),
+        ("nobody", MAX_CONTENT, Status::Unauthorized),
+        ("operator", MAX_CONTENT + 1, Status::TooLarge),
+    ] {
+        // The answer comes before the body does.
+        let (end, _, asked) = talk(async |client| {
+            let token = secret().token(role);
+            let head = format!(
+                "PUT /v1/volumes/disk0/content HTTP/1.1\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n"
+            );
+            client.say(head.as_bytes());
+            assert_eq!(client.hear().await.unwrap().0, status.code());
+            assert_eq!(client.hear().await, None);
+        });
+        assert_eq!((end, asked), (End::Over, Vec::new()), "{role}");
     }
 }
 

@@ -4,6 +4,7 @@ use super::desk::{Ask, Desk, Reply};
 use super::doors::Doors;
 use super::hooks::Hooks;
 use super::metrics;
+use super::volumes::Volumes;
 use crate::consoles::Consoles;
 use ::api::limits::{CONSOLE_BYTES, EVENTS, MAX_WAIT_S};
 use ::api::types;
@@ -45,6 +46,8 @@ pub struct Host<'a> {
     pub desk: &'a Desk,
     /// Guests' consoles.
     pub consoles: &'a Consoles,
+    /// The way to the disks' unikernel.
+    pub volumes: &'a Volumes,
     /// The doors of all connections.
     pub doors: &'a Doors,
     /// Those who are told of events.
@@ -103,6 +106,20 @@ impl api::server::Host for Host<'_> {
             }
             Operation::ReadConsole => self.console(found).await,
             Operation::WriteConsole => self.give_line(name, body).await,
+            Operation::ListVolumes => json(&self.volumes.list(found.number("from", 0)?).await?),
+            Operation::WriteVolume => {
+                let sha256 = found.word("sha256").unwrap_or_default();
+                self.volumes.write(name, found.number("from", 0)?, &sha256, body).await?;
+                done("it is written")
+            }
+            Operation::VolumeDigest => {
+                let (from, bytes) = (found.number("from", 0)?, found.number("bytes", 0)?);
+                json(&self.volumes.digest(name, from, bytes).await?)
+            }
+            Operation::FinishVolume => {
+                self.volumes.finish(name).await?;
+                done("it lasts")
+            }
             Operation::ListComponents => json(&types::Components { components: self.components().await? }),
             Operation::RestartComponent => self.restart(found).await,
             Operation::ReleaseComponent => {

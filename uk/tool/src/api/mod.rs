@@ -14,6 +14,7 @@ mod hooks;
 mod host;
 mod metrics;
 mod network;
+mod volumes;
 
 pub use desk::{Ask, Desk, Reply};
 pub use hooks::{Receivers, WORDS as HOOK_WORDS};
@@ -39,6 +40,7 @@ use libos::time::{Duration, Timer};
 use libos::{Spawner, Uk, clock};
 use network::Line;
 use secure::{Secret, Seed};
+use volumes::Volumes;
 
 /// Bytes that come in before they are read, for each connection: a little more than a TCP segment.
 const RECEIVE_BYTES: usize = 2048;
@@ -99,8 +101,17 @@ pub async fn run(
     }
     log::info!("the API is at {}:{}", listen.address, listen.port);
     let doors = Doors::new();
+    let volumes = Volumes::find(uk, listen.volumes);
     let connections = core::array::from_fn::<_, CONNECTIONS, _>(|connection| {
-        let host = Host { desk, consoles, doors: &doors, hooks: &hooks, connection, own: uk.domid() };
+        let host = Host {
+            desk,
+            consoles,
+            volumes: &volumes,
+            doors: &doors,
+            hooks: &hooks,
+            connection,
+            own: uk.domid(),
+        };
         connect(stack, listen.port, host, &keys, &seeds)
     });
     join(join_array(connections), hooks.run(stack, desk, keys.secret())).await;
