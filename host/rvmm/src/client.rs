@@ -238,6 +238,11 @@ impl Client {
     fn because(&self, broke: Broke) -> ClientError {
         let address = self.access.address.clone();
         match broke {
+            // So the system says that the time to wait is over.
+            Broke::Io(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let error = io::Error::new(io::ErrorKind::TimedOut, "it has said nothing in time");
+                ClientError::Connection { address, error }
+            }
             Broke::Io(error) => ClientError::Connection { address, error },
             Broke::Key => ClientError::Stranger(address),
             Broke::Nonsense(error) => ClientError::Strange(error.to_string()),
