@@ -1,6 +1,6 @@
 //! The management API of a booted host, as the operator's command speaks to it.
 //!
-//! `RVMM_CONNECTIONS` says how many connections are opened and dropped (100 if it is not set).
+//! `RVMM_CONNECTIONS` says how many connections are opened and dropped (1000 if it is not set).
 
 use ::api::types::{Components, Devices, Done, Events, Host as HostInfo, Notification, Vm, Vms};
 use ::api::{Checksum, Role};
@@ -44,7 +44,7 @@ const ARGUMENTS: &str = "gw=10.0.2.2";
 const HELD: usize = 12;
 
 /// How many are opened and dropped unless told otherwise.
-const DROPPED: usize = 100;
+const DROPPED: usize = 1000;
 
 /// Between two of those. QEMU has room for one that it has not taken yet, and the next one after that waits for a second.
 const BREATH: Duration = Duration::from_millis(3);
