@@ -42,8 +42,9 @@ use network::Line;
 use secure::{Secret, Seed};
 use volumes::Volumes;
 
-/// Bytes that come in before they are read, for each connection: a little more than a TCP segment.
-const RECEIVE_BYTES: usize = 2048;
+/// Bytes that come in before they are read, for each connection. What a client uploads waits for an acknowledgement after each so many,
+/// which takes a millisecond or two under software emulation; half of the cable has room for them.
+const RECEIVE_BYTES: usize = 16 * 1024;
 
 /// Bytes that go out before they are acknowledged: a record.
 const SEND_BYTES: usize = 4608;
