@@ -170,6 +170,8 @@ impl Backend {
             Phase::Connecting | Phase::Connected if gone || self.broken || self.frontend == Initialising => {
                 (Phase::Draining, Action::Disconnect)
             }
+            // Whoever took the frontend's directory away has said all that it had to say: nothing more would come.
+            Phase::Drained if self.frontend == Unknown => (Phase::Removed, Action::Remove),
             Phase::Waiting | Phase::Drained if matches!(self.frontend, Unknown | Closed) => {
                 self.broken = false;
                 (Phase::Closed, Action::Finish)

@@ -62,8 +62,8 @@ fn a_frontend_that_breaks_the_rules_has_to_close_first() {
 #[test]
 fn a_frontend_that_vanishes_takes_the_device_with_it() {
     let mut backend = connected();
-    let seen = [Seen::Frontend(Unknown), Seen::Drained, Seen::Frontend(Unknown)];
-    let expected = [Some(Action::Disconnect), Some(Action::Finish), Some(Action::Remove)];
+    let seen = [Seen::Frontend(Unknown), Seen::Frontend(Unknown), Seen::Drained];
+    let expected = [Some(Action::Disconnect), None, Some(Action::Remove)];
     assert_eq!(actions(&mut backend, &seen), expected);
 }
 
