@@ -25,10 +25,10 @@ const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 6);
 const KILLS: usize = 7;
 
 /// From one kill to the next.
-const PAUSE: Duration = Duration::from_millis(300);
+pub(crate) const PAUSE: Duration = Duration::from_millis(300);
 
 /// A host whose first guests, so many, have their interfaces.
-fn boot(test: &str, guests: usize, setup: Setup) -> Host {
+pub(crate) fn boot(test: &str, guests: usize, setup: Setup) -> Host {
     let host = Host::switch_on(test, Setup { devices: true, ..setup });
     host.wait_for(everything_is_up());
     // In small steps: a busy machine takes long over each.
@@ -64,7 +64,7 @@ fn way(round: usize) -> Option<Fault> {
 }
 
 /// The guest's interface is as it was when it came up.
-fn interface_has_not_changed(host: &mut Host, guest: u16) {
+pub(crate) fn interface_has_not_changed(host: &mut Host, guest: u16) {
     host.begin_chapter();
     let state = host.wait_for_guest_to_say(guest, "guest: net state=");
     assert_eq!(state, "guest: net state=up changes=1");

@@ -45,12 +45,17 @@ impl Network<'_> {
 
     /// The system with guests whose first programs use the network in these ways: `tests/guests/init` has the words.
     pub fn system(self, jobs: &[&str]) -> System {
+        let guests: Vec<Guest> = NAMES.into_iter().zip(jobs).map(guest).collect();
+        self.system_of(&guests)
+    }
+
+    /// The system with these guests.
+    pub fn system_of(self, guests: &[Guest]) -> System {
         let text = include_str!("../systems/network.toml")
             .replace("ADDRESS", self.address)
             .replace("POLICY", self.policy)
             .replace("DEADLINE", &self.deadline.as_millis().to_string());
-        let guests: Vec<Guest> = NAMES.into_iter().zip(jobs).map(guest).collect();
-        System::new("tests/systems/network.toml", text.leak()).starting(&guests)
+        System::new("tests/systems/network.toml", text.leak()).starting(guests)
     }
 }
 

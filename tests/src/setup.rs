@@ -47,6 +47,8 @@ pub struct Setup {
     /// Whether that is on QEMU's own network, which leads to this machine's programs, and not on a
     /// LAN of the test's.
     pub on_this_machine: bool,
+    /// The network namespace with a tap that its network card is on instead, and that QEMU runs in.
+    pub namespace: Option<&'static str>,
     /// What leads there from a port of this machine; its network card is on QEMU's own network then, too.
     pub forward: Option<Forward>,
     /// What leads to its management API, likewise.
@@ -76,6 +78,7 @@ impl Default for Setup {
             devices: false,
             nic: NicModel::Virtio,
             on_this_machine: false,
+            namespace: None,
             forward: None,
             api: None,
             disk: DiskModel::Virtio,
@@ -135,7 +138,10 @@ impl Setup {
         let mut lan = None;
         if self.devices {
             let forwards = [self.forward, self.api];
-            let nic = if self.on_this_machine || forwards.iter().any(Option::is_some) {
+            let nic = if let Some(name) = self.namespace {
+                machine = machine.namespace(name);
+                Nic::tap(self.nic)
+            } else if self.on_this_machine || forwards.iter().any(Option::is_some) {
                 forwards.into_iter().flatten().fold(Nic::user(self.nic), Nic::forward)
             } else {
                 let network = lan.insert(Lan::new()?);

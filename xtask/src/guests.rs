@@ -44,6 +44,27 @@ const DISK_IO: &str = "guest-io";
 /// What a guest whose network is measured has besides: ours, linked in the same way.
 const NETWORK: &str = "guest-net";
 
+/// What a guest has that tries its network with Debian's own programs, with the libraries that these load.
+const NETWORK_PROGRAMS: [(&str, &str); 3] =
+    [("ab", "usr/bin/ab"), ("iperf3", "usr/bin/iperf3"), ("ping", "bin/ping")];
+const NETWORK_LIBRARIES: [&str; 13] = [
+    "libapr-1.so.0",
+    "libaprutil-1.so.0",
+    "libcap.so.2",
+    "libcrypt.so.1",
+    "libcrypto.so.3",
+    "libexpat.so.1",
+    "libidn2.so.0",
+    "libiperf.so.0",
+    "libsctp.so.1",
+    "libssl.so.3",
+    "libunistring.so.2",
+    "libuuid.so.1",
+    MATHEMATICS,
+];
+/// Of these, what the C library's package has.
+const MATHEMATICS: &str = "libm.so.6";
+
 /// Where Debian 12 and 13 have libraries.
 pub(crate) const LIBRARY_FOLDERS: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
 
@@ -60,11 +81,13 @@ pub(crate) fn kernel_folders(workspace: &Workspace) -> Result<Vec<PathBuf>, Pack
     KERNELS.into_iter().map(folder).collect()
 }
 
-/// Makes a guest with each of these kernels, and those with what disks are tried and networks are measured with, in
-/// `target/guests/SUITE-disks` and `SUITE-net`.
+/// Makes a guest with each of these kernels, and those with what disks are tried with, and networks measured and tried, in
+/// `target/guests/SUITE-disks`, `SUITE-net` and `SUITE-programs`.
 pub(crate) fn build_all(workspace: &Workspace) -> Result<Vec<LinuxFiles>, RamdiskError> {
     let plain = KERNELS.into_iter().map(|(xen, piece)| build(workspace, xen, piece));
-    plain.chain([build_for_disks(workspace), build_for_networks(workspace)]).collect()
+    let others =
+        [build_for_disks(workspace), build_for_networks(workspace), build_with_network_programs(workspace)];
+    plain.chain(others).collect()
 }
 
 /// Makes the guest with the kernel in `piece` of the release with `xen`, in `target/guests/SUITE-PIECE`.
@@ -89,6 +112,20 @@ pub(crate) fn build_for_disks(workspace: &Workspace) -> Result<LinuxFiles, Ramdi
         extras.libraries.push((name, library(&packages, name)?));
     }
     build_with(workspace, xen, Piece::Guest, "disks", extras)
+}
+
+/// Makes the guest that tries its network with Debian's own programs, in `target/guests/SUITE-programs`.
+fn build_with_network_programs(workspace: &Workspace) -> Result<LinuxFiles, RamdiskError> {
+    let xen = XenVersion::V4_17;
+    let shelf = Shelf::new(&workspace.debian(), xen);
+    let (packages, tools) = (shelf.piece(Piece::NetworkPrograms)?, shelf.piece(Piece::GuestTools)?);
+    let programs = NETWORK_PROGRAMS.map(|(name, path)| (name, packages.join(path)));
+    let mut extras = Extras { programs: programs.into(), libraries: vec![] };
+    for name in NETWORK_LIBRARIES {
+        let base = if name == MATHEMATICS { &tools } else { &packages };
+        extras.libraries.push((name, library(base, name)?));
+    }
+    build_with(workspace, xen, Piece::Guest, "programs", extras)
 }
 
 /// Makes the guest whose network is measured.

@@ -32,6 +32,8 @@ pub(crate) enum Piece {
     GuestTools,
     /// What makes and checks file systems, with the libraries that it loads.
     FileSystems,
+    /// What networks are tried with, with the libraries that it loads.
+    NetworkPrograms,
     /// A root file system with a C compiler, something to compile, and what verifies disks.
     Root,
     /// The kernel that Debian installs on real hardware, with its modules.
@@ -48,6 +50,24 @@ const GUEST_TOOLS_PACKAGES: [&str; 4] = ["xenstore-utils", "libxenstore4", "libx
 /// What [`Piece::FileSystems`] is made of, besides the C library of [`GUEST_TOOLS_PACKAGES`].
 const FILE_SYSTEMS_PACKAGES: [&str; 6] =
     ["e2fsprogs", "libext2fs2", "libcom-err2", "libss2", "libblkid1", "libuuid1"];
+
+/// What [`Piece::NetworkPrograms`] is made of, besides the C library: of [`GUEST_TOOLS_PACKAGES`] in guests, the machine's own elsewhere.
+const NETWORK_PACKAGES: [&str; 14] = [
+    "apache2-utils",
+    "iperf3",
+    "iputils-ping",
+    "libapr1",
+    "libaprutil1",
+    "libcap2",
+    "libcrypt1",
+    "libexpat1",
+    "libidn2-0",
+    "libiperf0",
+    "libsctp1",
+    "libssl3",
+    "libunistring2",
+    "libuuid1",
+];
 
 /// What [`Piece::Root`] is made of: a shell, the smallest compiler of Debian's with what it links, and libraries that are all source.
 const ROOT_PACKAGES: [&str; 6] =
@@ -194,6 +214,7 @@ impl Piece {
                 Piece::Guest,
                 Piece::GuestTools,
                 Piece::FileSystems,
+                Piece::NetworkPrograms,
                 Piece::Root,
                 Piece::StockKernel,
                 Piece::Dom0,
@@ -211,6 +232,7 @@ impl Piece {
             Piece::Guest => "guest",
             Piece::GuestTools => "guest-tools",
             Piece::FileSystems => "file-systems",
+            Piece::NetworkPrograms => "network-programs",
             Piece::Root => "root-system",
             Piece::StockKernel => "kernel",
             Piece::Dom0 => "dom0",
@@ -230,6 +252,7 @@ impl Piece {
             }
             Piece::GuestTools => GUEST_TOOLS_PACKAGES.map(str::to_owned).into(),
             Piece::FileSystems => FILE_SYSTEMS_PACKAGES.map(str::to_owned).into(),
+            Piece::NetworkPrograms => NETWORK_PACKAGES.map(str::to_owned).into(),
             Piece::Root => ROOT_PACKAGES.iter().chain(&FIO_PACKAGES).map(|&name| name.to_owned()).collect(),
             Piece::StockKernel => vec![apt.dependency("linux-image-amd64", "linux-image-")?],
             Piece::Dom0 => of_version(&DOM0_PACKAGES, xen),

@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::namespace::TAP;
+
 /// What a network card is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NicModel {
@@ -56,6 +58,7 @@ impl FromStr for Forward {
 enum Wire {
     User(Vec<Forward>),
     Lan(PathBuf),
+    Tap,
 }
 
 /// A network card and what it is connected to.
@@ -76,7 +79,12 @@ impl Nic {
         Nic { model, wire: Wire::Lan(socket.into()) }
     }
 
-    /// Lets `forward.here` on the loopback address lead to `forward.there`. Only QEMU's own network can do it: a card on a LAN stays as
+    /// A card on the tap of the [`Namespace`](crate::namespace::Namespace) that its machine [runs in](crate::machine::MachineConfig::namespace).
+    pub fn tap(model: NicModel) -> Self {
+        Nic { model, wire: Wire::Tap }
+    }
+
+    /// Lets `forward.here` on the loopback address lead to `forward.there`. Only QEMU's own network can do it: any other card stays as
     /// it is.
     pub fn forward(mut self, forward: Forward) -> Self {
         if let Wire::User(forwards) = &mut self.wire {
@@ -97,6 +105,7 @@ impl Nic {
             Wire::Lan(socket) => {
                 format!("stream,id={id},server=off,addr.type=unix,addr.path={}", escaped(socket))
             }
+            Wire::Tap => format!("tap,id={id},ifname={TAP},script=no,downscript=no"),
         }
     }
 

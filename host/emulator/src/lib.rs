@@ -18,5 +18,6 @@ pub mod kvm;
 pub mod lan;
 pub mod line;
 pub mod machine;
+pub mod namespace;
 pub mod qemu;
 pub mod vanilla;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use strum::Display;
 
 use crate::device::{Disk, Nic};
-use crate::hardware;
+use crate::{hardware, qemu};
 
 /// MiB of memory of a machine unless told otherwise.
 const DEFAULT_MEMORY_MIB: u32 = 512;
@@ -57,6 +57,7 @@ pub struct MachineConfig {
     iommu: bool,
     nics: Vec<Nic>,
     disks: Vec<Disk>,
+    namespace: Option<String>,
 }
 
 impl MachineConfig {
@@ -72,6 +73,7 @@ impl MachineConfig {
             iommu: true,
             nics: Vec::new(),
             disks: Vec::new(),
+            namespace: None,
         }
     }
 
@@ -115,6 +117,17 @@ impl MachineConfig {
     pub fn disk(mut self, disk: Disk) -> Self {
         self.disks.push(disk);
         self
+    }
+
+    /// Run in the network namespace of this name.
+    pub fn namespace(self, name: impl Into<String>) -> Self {
+        MachineConfig { namespace: Some(name.into()), ..self }
+    }
+
+    /// What QEMU is started through, and QEMU itself.
+    pub(crate) fn program(&self) -> Vec<&str> {
+        let through = self.namespace.as_deref().map(|name| ["ip", "netns", "exec", name]);
+        through.into_iter().flatten().chain([qemu::PROGRAM]).collect()
     }
 
     /// How many processors the machine has.

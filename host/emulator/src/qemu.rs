@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::machine::MachineConfig;
 
 /// The emulator's program.
-const PROGRAM: &str = "qemu-system-x86_64";
+pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
 
 /// How often the supervisor looks whether QEMU has ended by itself.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -130,10 +130,11 @@ fn command(config: &MachineConfig, directory: &Path) -> Result<Command, SpawnErr
         let path = directory.join(name);
         File::create(&path).map_err(|error| SpawnError::Directory { path, error })
     };
-    // `setpriv` becomes QEMU: the kernel then kills QEMU when its supervisor is gone, even if this process was killed.
+    // `setpriv` becomes QEMU, and so does what QEMU is started through: the kernel then kills QEMU when its supervisor is gone, even if this process was killed.
     let mut command = Command::new("setpriv");
     command
-        .args(["--pdeathsig", "KILL", "--", PROGRAM])
+        .args(["--pdeathsig", "KILL", "--"])
+        .args(config.program())
         .args(config.arguments())
         .current_dir(directory)
         .stdin(Stdio::piped())
