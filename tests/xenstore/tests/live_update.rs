@@ -1,10 +1,10 @@
 //! A store goes from daemon to daemon in one process, and its clients go along: from the C daemon to ours and back.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use peers::{Daemon, Debian, Options, Program, Ring};
+use rustix::process::{Pid, Signal, kill_process};
 use xenstore_client::wire::Kind;
 use xenstore_client::{Access, Client, Link, Permission, terminated};
 use xenstore_tests::{our_daemon, target};
@@ -148,8 +148,8 @@ fn a_store_goes_from_c_to_our_replicas_and_they_survive_their_own_death() {
     clients.go_on(2);
     let children = format!("/proc/{0}/task/{0}/children", daemon.pid());
     for (round, replica) in (3..).zip(std::fs::read_to_string(children).expect("there").split_whitespace()) {
-        let killed = Command::new("kill").args(["-9", replica]).status().expect("kill runs");
-        assert!(killed.success(), "{killed}");
+        let replica = replica.parse().ok().and_then(Pid::from_raw).expect("the number of a process");
+        kill_process(replica, Signal::KILL).expect("it is there");
         clients.go_on(round);
     }
 }

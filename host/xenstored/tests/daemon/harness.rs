@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use xenstore_client::Client;
 
@@ -97,7 +98,7 @@ impl Daemon {
 
     /// Ends it as `kill` does.
     pub fn terminate(&mut self) {
-        signal(self.pid(), "TERM");
+        signal(self.pid(), Signal::TERM);
         let status = self.child.take().expect("it runs").wait().expect("reaped");
         assert!(status.success(), "{status}:\n{}", self.log());
     }
@@ -117,7 +118,7 @@ impl Daemon {
             replicas = self.replicas();
             replicas.len() == count
         });
-        signal(replicas[which % count], "KILL");
+        signal(replicas[which % count], Signal::KILL);
     }
 }
 
@@ -147,9 +148,9 @@ impl Drop for Daemon {
 }
 
 /// Sends a signal.
-pub fn signal(pid: u32, name: &str) {
-    let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status();
-    assert!(status.expect("kill runs").success(), "kill -{name} {pid}");
+pub fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid as i32).expect("a process has a number above 0");
+    kill_process(pid, signal).expect("it is there");
 }
 
 /// Waits until something is so.

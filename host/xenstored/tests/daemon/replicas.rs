@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 
+use rustix::process::Signal;
 use xenstore_client::wire::Kind;
 use xenstore_client::{Client, Request};
 
@@ -143,7 +144,7 @@ fn when_all_replicas_are_killed_at_once_clients_see_a_pause() {
         for number in 0..50 {
             client.write(0, &format!("/all/{number}"), format!("{round}").as_bytes()).expect("written");
         }
-        daemon.replicas().into_iter().for_each(|pid| signal(pid, "KILL"));
+        daemon.replicas().into_iter().for_each(|pid| signal(pid, Signal::KILL));
         for number in 0..50 {
             let value = client.read(0, &format!("/all/{number}")).expect("the same connection");
             assert_eq!(value, format!("{round}").into_bytes());
@@ -185,7 +186,7 @@ fn a_master_that_hangs_is_killed_and_clients_see_a_pause() {
     let replicas = daemon.replicas();
     assert_eq!((masters.len(), replicas.len()), (1, 3));
     let master = replicas[masters[0]];
-    signal(master, "STOP");
+    signal(master, Signal::STOP);
     assert_eq!(client.read(0, "/kept").expect("answered"), b"value");
     wait_until("the one that hung is gone", || !is_running(master));
     assert!(daemon.log().contains("has said nothing for"), "{}", daemon.log());

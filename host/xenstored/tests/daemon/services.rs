@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::net::UnixDatagram;
 
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::harness::{Daemon, command, signal, wait_until};
@@ -21,7 +22,7 @@ fn it_goes_into_the_background_when_it_serves_and_says_its_pid() {
     let said: u32 = String::from_utf8_lossy(&started.stdout).trim().parse().expect("a number");
     let file = fs::read_to_string(folder.path().join("pid")).expect("written");
     assert_eq!(file, format!("{said}\n"));
-    signal(said, "TERM");
+    signal(said, Signal::TERM);
     wait_until("the socket and the pid file are removed", || {
         !folder.path().join("socket").exists() && !folder.path().join("pid").exists()
     });
@@ -63,7 +64,7 @@ fn it_tells_the_service_manager_when_it_is_ready() {
         assert!(lines.contains(&format!("MAINPID={}", child.id()).as_str()), "{told}");
         let mut client = xenstore_client::Client::connect(&folder.path().join("socket")).expect("it listens");
         client.write(0, "/a", b"1").expect("it serves");
-        signal(child.id(), "TERM");
+        signal(child.id(), Signal::TERM);
         assert!(child.wait().expect("ended").success());
     }
 }
@@ -142,7 +143,7 @@ fn requests_and_answers_are_logged_and_the_file_can_be_moved_away() {
         assert_eq!(text.matches("IN Write request=").count(), 1, "{text}");
         assert!(text.contains("(/traced value)"), "{text}");
         fs::rename(&log, &moved).expect("moved");
-        signal(daemon.pid(), "HUP");
+        signal(daemon.pid(), Signal::HUP);
         wait_until("requests go to a new file", || {
             assert_eq!(client.read(0, "/traced").expect("there"), b"value");
             read().contains("IN Read")
