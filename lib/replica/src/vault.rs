@@ -27,7 +27,9 @@ mod head;
 use crate::frame::{Frame, HEADER_WORDS, Kind, PAYLOAD_MAX, Ring, Stamp};
 use alloc::vec::Vec;
 use core::ops::{ControlFlow, Range};
-use core::sync::atomic::Ordering::{Acquire, Release};
+use core::sync::atomic::Ordering::Acquire;
+#[cfg(feature = "harm")]
+use core::sync::atomic::Ordering::Release;
 use head::{AREAS, NO_AREA, read_head, read_reach, write_heads, write_reach};
 use uk_abi::Words;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
