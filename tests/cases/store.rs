@@ -6,7 +6,7 @@ use emulator::condition::{component, everything_is_up};
 use emulator::event::Rung;
 use emulator::fault::Fault;
 use rvmm_tests::guest::{FIRST, Guest, host_with};
-use rvmm_tests::store::{CLIENTS, MASTER, REPLICAS, is_served};
+use rvmm_tests::store::{CLIENTS, MASTER, REPLICAS, is_followed, is_served};
 use rvmm_tests::system::{STORE, STORE_ALONE};
 use rvmm_tests::trial::{Must, Program, trials};
 use rvmm_tests::{Host, Setup, setting};
@@ -96,14 +96,17 @@ fn seeds() -> impl Iterator<Item = u64> {
 fn flipped_bits_are_mended() {
     let mut host = boot("store-flips", Setup::default());
     for member in [MASTER, REPLICAS[0], REPLICAS[1]] {
-        // Only the master has sessions; and what has no good copy left is not mended.
+        // Only the master has sessions, and somebody who has a good copy of what it has none left of.
         let has = |fault: &Fault| match fault {
-            Fault::FlipSession => member == MASTER,
-            fault => *fault != Fault::FlipCopies,
+            Fault::FlipSession | Fault::FlipCopies => member == MASTER,
+            _ => true,
         };
         for fault in Fault::FLIPS.into_iter().filter(has) {
             for seed in seeds() {
                 host.flip(member, fault, seed);
+                if fault == Fault::FlipCopies {
+                    host.wait_for_all(is_followed());
+                }
                 clients_have_not_failed(&host);
             }
         }

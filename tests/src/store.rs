@@ -28,8 +28,12 @@ const LONGEST: &str = "longest request ";
 /// Everything is up, both clients are served, and both replicas follow: since the host was switched on.
 pub fn is_served() -> impl Iterator<Item = Condition> {
     let served = CLIENTS.map(|client| component(client).logs(SERVED));
-    let following = [0, 1].map(|replica| component(MASTER).logs(&format!("replica {replica} follows")));
-    [everything_is_up()].into_iter().chain(served).chain(following)
+    [everything_is_up()].into_iter().chain(served).chain(is_followed())
+}
+
+/// Both replicas follow, or do so again.
+pub fn is_followed() -> [Condition; 2] {
+    [0, 1].map(|replica| component(MASTER).logs(&format!("replica {replica} follows")))
 }
 
 /// Waits until both clients have made a hundred rounds, or so, since the chapter began, and since the master was repaired if it had to

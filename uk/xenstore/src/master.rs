@@ -156,15 +156,16 @@ impl Service {
         if is_time {
             self.timer = clock::at_next(TURN);
         }
-        let anybody = self.clients.iter().any(|client| client.is_ready)
-            || self.followers.iter().any(|follower| follower.has_news);
+        let can_serve = self.master.is_serving() && self.clients.iter().any(|client| client.is_ready);
+        let anybody = can_serve || self.followers.iter().any(|follower| follower.has_news);
         if anybody || rung || is_time || self.has_more { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Serves a client, if it has something.
     fn serve(&mut self, index: usize) {
         let client = &mut self.clients[index];
-        if !client.is_ready || fault::work_is_stuck() {
+        // Nobody is served while a replica is asked for a good copy: whoever has something keeps its turn.
+        if !client.is_ready || fault::work_is_stuck() || !self.master.is_serving() {
             return;
         }
         client.is_ready = false;
@@ -187,7 +188,8 @@ impl Service {
                 if moved() != before {
                     client.notify();
                 }
-                if served.more {
+                // A request that has come upon damage is there still.
+                if served.more || !self.master.is_serving() {
                     self.clients[index].is_ready = true;
                     self.health.accept(CLIENTS, 1);
                 }
