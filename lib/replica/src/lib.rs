@@ -12,9 +12,10 @@
 //! - [`vault`]: the state as a log, in two areas; a crash at any store leaves the state before or after a step.
 //! - [`channel`]: frames from one side to another, in memory that outlives both.
 //! - [`session`]: each request of a client applied once and answered once.
+//! - [`seed`]: what all members key their digests with.
 //! - [`master`] and [`replica`]: these put together around [`xenstore::Engine`].
 //!
-//! The first three know nothing of XenStore. Everything is driven by calls: no I/O, no clock, no waiting. All memory
+//! The first four know nothing of XenStore. Everything is driven by calls: no I/O, no clock, no waiting. All memory
 //! is [`uk_abi::Words`], words of which each store is whole; what is found there is checked, never trusted. The protocol
 //! with its invariants is described in the book, on the page "XenStore: how it survives".
 
@@ -32,6 +33,7 @@ mod record;
 pub mod replica;
 pub mod report;
 pub mod seal;
+pub mod seed;
 pub mod session;
 mod state;
 pub mod vault;

@@ -11,25 +11,20 @@
 use crate::{arguments, random};
 use alloc::vec::Vec;
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::AtomicU64;
 use libos::Uk;
 use libos::uk_abi::kept::domains;
 use libos::uk_abi::register;
 use libos::xen_abi::Domid;
 use replica::master::{Channels, XenStoreFraming};
+use replica::seed::{self, Agreed};
 use replica::session::Sessions;
-use xxhash_rust::xxh3::xxh3_64;
 
 /// Memory that outlives this life.
 pub type Kept = &'static [AtomicU64];
 
 /// What all instances share is called so in the system description.
 pub const SHARED: &str = "xenstore";
-
-/// Copies of the seed. All would have to be hit before the store is read with another one.
-const SEEDS: usize = 4;
-/// Words that they take: the number and its checksum.
-const SEED_WORDS: usize = 2 * SEEDS;
 
 /// What root keeps for this unikernel.
 pub struct Memory {
@@ -72,11 +67,11 @@ impl Memory {
         let kept = uk.recovery_words();
         let (seeds, rest, kept) = match shared {
             Some(shared) => {
-                let (seeds, rest) = shared.words().split_at(SEED_WORDS);
+                let (seeds, rest) = shared.words().split_at(seed::WORDS);
                 (seeds, rest, kept)
             }
             None => {
-                let (seeds, kept) = kept.split_at(SEED_WORDS.min(kept.len()));
+                let (seeds, kept) = kept.split_at(seed::WORDS.min(kept.len()));
                 (seeds, &[][..], kept)
             }
         };
@@ -87,7 +82,7 @@ impl Memory {
         });
         let for_sessions = if index == 0 { SESSION_WORDS.min(kept.len() / 2) } else { 0 };
         let (sessions, vault) = kept.split_at(for_sessions);
-        Self { index, vault, sessions, seed: seed(seeds), channels: channels.collect(), others }
+        Self { index, vault, sessions, seed: agreed_seed(seeds), channels: channels.collect(), others }
     }
 }
 
@@ -100,23 +95,11 @@ impl Memory {
     }
 }
 
-/// The seed that stands there, or a new one. What is damaged is mended.
-fn seed(words: Kept) -> u64 {
-    let copies = words.chunks_exact(2).map(|pair| (pair[0].load(Relaxed), pair[1].load(Relaxed)));
-    let mut sound = copies.clone().filter(|(seed, check)| check_of(*seed) == *check);
-    let (sound, more) = (sound.next(), sound.count());
-    if sound.is_some() && more + 1 < SEEDS {
-        log::warn!("{} of {SEEDS} copies of the seed were damaged, and are mended", SEEDS - 1 - more);
-    }
-    let seed = sound.map_or_else(random::number, |(seed, _)| seed);
-    for pair in words.chunks_exact(2) {
-        pair[0].store(seed, Relaxed);
-        pair[1].store(check_of(seed), Relaxed);
+/// The seed that all instances go by.
+fn agreed_seed(words: Kept) -> u64 {
+    let Agreed { seed, mended } = seed::agree(words, random::number);
+    if mended > 0 {
+        log::warn!("{mended} of {} copies of the seed were damaged, and are mended", seed::COPIES);
     }
     seed
-}
-
-/// Zeros, as memory is at first, do not pass for a seed.
-fn check_of(seed: u64) -> u64 {
-    xxh3_64(&seed.to_le_bytes())
 }

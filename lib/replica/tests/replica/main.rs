@@ -5,6 +5,7 @@ mod harm;
 mod master;
 mod ring;
 mod seal;
+mod seed;
 mod session;
 mod simulation;
 mod vault;
