@@ -10,8 +10,10 @@ use emulator::fields::Fields;
 use emulator::host::{Host, HostError};
 use emulator::line::Line;
 
-/// Before each: root prints no more than twenty lines of one component in a second, and one flipped bit is up to three.
+/// Before each: root prints no more than twenty lines of one component in a second, and one flipped bit is up to three; seven where a
+/// replica gives its copy.
 const PACE: Duration = Duration::from_millis(200);
+const PACE_OF_COPIES: Duration = Duration::from_millis(800);
 
 /// What has become of a flipped bit. Times are in microseconds, from the moment when it was flipped.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -35,7 +37,7 @@ const UNNOTICED: Duration = Duration::from_secs(2);
 /// # Errors
 /// When it does not say that it has; only of a log it need not, for that is written over.
 pub fn flip(host: &mut Host, component: &str, fault: Fault, seed: u64) -> Result<Flipped, HostError> {
-    thread::sleep(PACE);
+    thread::sleep(if fault == Fault::FlipCopies { PACE_OF_COPIES } else { PACE });
     host.begin_chapter();
     host.command(&Command::Inject { component: component.into(), fault, argument: Some(seed) })?;
     let what = format!("{component} says that it has mended what {fault} {seed} has done");
