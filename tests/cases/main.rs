@@ -9,6 +9,7 @@ mod faults;
 mod guests;
 mod ladder;
 mod network;
+mod network_cards;
 mod network_programs;
 mod refusals;
 mod root_faults;

@@ -32,6 +32,7 @@ const SHOWN: usize = 20;
 pub struct Host {
     host: emulated::Host,
     lan: Option<Lan>,
+    second_lan: Option<Lan>,
     /// For how long what is to be endured is watched.
     long_enough: Duration,
     // Given back after the host is off: fields are dropped in this order.
@@ -77,11 +78,14 @@ impl Host {
         let directory = log_directory(test);
         let seats = Seats::take(setup.processors as usize);
         let switched_on = || {
-            let Prepared { machine, lan } = setup.prepare(&directory)?;
-            Ok((emulated::Host::switch_on(&machine, &directory, LIFETIME)?, lan))
+            let Prepared { machine, lan, second_lan } = setup.prepare(&directory)?;
+            Ok((emulated::Host::switch_on(&machine, &directory, LIFETIME)?, lan, second_lan))
         };
         match switched_on() {
-            Ok((host, lan)) => Host { host, lan, long_enough: LONG_ENOUGH * setup.patience(), _seats: seats },
+            Ok((host, lan, second_lan)) => {
+                let long_enough = LONG_ENOUGH * setup.patience();
+                Host { host, lan, second_lan, long_enough, _seats: seats }
+            }
             Err::<_, anyhow::Error>(error) => panic!("{error:#}\nlogs: {}", directory.display()),
         }
     }
@@ -112,12 +116,12 @@ impl Host {
         self.expect(self.host.wait_line(format!("Xen says {text:?}"), says));
     }
 
-    /// Waits for a line on the console of the guest with this domid, in this chapter, that starts with `text`, and returns
-    /// the line.
+    /// Waits for a line on the console of the guest with this domid, in this chapter, that starts with `text`, before or after the time
+    /// that its kernel may put there, and returns the line.
     #[track_caller]
     pub fn wait_for_guest_to_say(&self, domid: u16, text: &str) -> String {
         let says = |line: &Line| match line {
-            Line::Domain(number, said) if *number == domid && said.starts_with(text) => Some(said.clone()),
+            Line::Domain(number, said) if *number == domid && starts_with(said, text) => Some(said.clone()),
             _ => None,
         };
         self.expect(self.host.wait_line(format!("the guest d{domid} says {text:?}"), says))
@@ -315,7 +319,29 @@ impl Host {
     /// has passed.
     #[track_caller]
     pub fn listen<T>(&mut self, whom: Option<Ipv4Addr>, work: impl FnOnce(&mut Self) -> T) -> (T, Passed) {
-        let Some(mut lan) = self.lan.take() else { self.fail("this host has no network") };
+        self.listen_on(|host| &mut host.lan, whom, work)
+    }
+
+    /// [Listens](Self::listen) on the networks of both cards at the same time, and asks one of each.
+    #[track_caller]
+    pub fn listen_to_both<T>(
+        &mut self,
+        [first, second]: [Option<Ipv4Addr>; 2],
+        work: impl FnOnce(&mut Self) -> T,
+    ) -> (T, [Passed; 2]) {
+        let ((worked, passed), second) =
+            self.listen_on(|host| &mut host.second_lan, second, |host| host.listen(first, work));
+        (worked, [passed, second])
+    }
+
+    #[track_caller]
+    fn listen_on<T>(
+        &mut self,
+        place: fn(&mut Self) -> &mut Option<Lan>,
+        whom: Option<Ipv4Addr>,
+        work: impl FnOnce(&mut Self) -> T,
+    ) -> (T, Passed) {
+        let Some(mut lan) = place(self).take() else { self.fail("this host has no such network") };
         let done = AtomicBool::new(false);
         let (worked, passed) = thread::scope(|scope| {
             let listening = scope.spawn(|| lan.listen(GUARD, whom, || done.load(Ordering::Relaxed)));
@@ -324,7 +350,7 @@ impl Host {
             drop(end);
             (worked, listening.join())
         });
-        self.lan = Some(lan);
+        *place(self) = Some(lan);
         match passed {
             Ok(Ok(passed)) => (worked, passed),
             Ok(Err(error)) => self.fail(error),
@@ -412,6 +438,12 @@ impl Host {
             self.host.directory().display()
         );
     }
+}
+
+/// Whether a line starts with `text`, or does so after a time in brackets.
+fn starts_with(line: &str, text: &str) -> bool {
+    let untimed = line.strip_prefix('[').and_then(|line| line.split_once("] "));
+    line.starts_with(text) || untimed.is_some_and(|(_, line)| line.starts_with(text))
 }
 
 #[cfg(test)]

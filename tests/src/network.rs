@@ -49,6 +49,14 @@ impl Network<'_> {
         self.system_of(&guests)
     }
 
+    /// The system with a second card, Intel's, and its two guests on the bridges of one card each.
+    pub fn system_of_two_cards(self, jobs: [&str; 2]) -> System {
+        let guest = |number: usize| guest_on(NAMES[number], &format!("xenbr{number}"), jobs[number]);
+        let system = self.system_of(&[guest(0), guest(1)]);
+        system
+            .replacing("{ driver = \"virtio-net\" }", "{ driver = \"virtio-net\" }, { driver = \"e1000e\" }")
+    }
+
     /// The system with these guests.
     pub fn system_of(self, guests: &[Guest]) -> System {
         let text = include_str!("../systems/network.toml")
@@ -60,7 +68,12 @@ impl Network<'_> {
 }
 
 fn guest((name, job): (&'static str, &&str)) -> Guest {
-    Guest::new(name).memory_mib(96).does(format_args!("task=net {job}")).with("vif = ['bridge=xenbr0']")
+    guest_on(name, "xenbr0", job)
+}
+
+fn guest_on(name: &'static str, bridge: &str, job: &str) -> Guest {
+    let guest = Guest::new(name).memory_mib(96).does(format_args!("task=net {job}"));
+    guest.with(format_args!("vif = ['bridge={bridge}']"))
 }
 
 #[cfg(test)]
@@ -76,5 +89,7 @@ mod tests {
                 assert_eq!(description.guests.len(), jobs.len());
             }
         }
+        let two = Network::PATIENT.system_of_two_cards(["job=ping", "job=ping"]).description(1).unwrap();
+        two.check(&mut |place, problem| panic!("{place}: {problem}"));
     }
 }

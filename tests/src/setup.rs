@@ -44,6 +44,8 @@ pub struct Setup {
     pub devices: bool,
     /// What its network card is, if it has one.
     pub nic: NicModel,
+    /// What its second network card is, if it has two. That is on another LAN of the test's.
+    pub second_nic: Option<NicModel>,
     /// Whether that is on QEMU's own network, which leads to this machine's programs, and not on a
     /// LAN of the test's.
     pub on_this_machine: bool,
@@ -77,6 +79,7 @@ impl Default for Setup {
             processors: 1,
             devices: false,
             nic: NicModel::Virtio,
+            second_nic: None,
             on_this_machine: false,
             namespace: None,
             forward: None,
@@ -97,6 +100,8 @@ pub struct Prepared {
     pub machine: MachineConfig,
     /// What its network card is plugged into, if it has one.
     pub lan: Option<Lan>,
+    /// What its second network card is plugged into, likewise.
+    pub second_lan: Option<Lan>,
 }
 
 impl Setup {
@@ -135,7 +140,7 @@ impl Setup {
             .iommu(self.iommu)
             .processors(self.processors)
             .accelerator(self.accelerator);
-        let mut lan = None;
+        let (mut lan, mut second_lan) = (None, None);
         if self.devices {
             let forwards = [self.forward, self.api];
             let nic = if let Some(name) = self.namespace {
@@ -153,8 +158,11 @@ impl Setup {
             };
             let disk = Disk::new(self.disk, file).bad_sector(self.bad_sector);
             machine = machine.nic(nic).disk(disk.persistent());
+            if let Some(model) = self.second_nic {
+                machine = machine.nic(Nic::lan(model, second_lan.insert(Lan::new()?).socket()));
+            }
         }
-        Ok(Prepared { machine, lan })
+        Ok(Prepared { machine, lan, second_lan })
     }
 }
 

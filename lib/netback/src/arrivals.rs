@@ -10,13 +10,36 @@ use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{AcqRel, Release};
 
-/// Where in a word its parts begin: the frame's length, its first page, which of its pages this is, what is known of its checksum, which
-/// frame it is in the order of arrival, and a sum of all that.
+/// Where in a word its parts begin: the frame's length, its first page, which of its pages this is, what is known of its checksum, where it
+/// has come in, which frame it is in the order of arrival, and a sum of all that.
 const FIRST: u32 = 16;
 const PLACE: u32 = 28;
 const CHECKSUM: u32 = 33;
-const ORDER: u32 = 35;
+const SOURCE: u32 = 35;
+const ORDER: u32 = 37;
 const SUM: u32 = 51;
+
+/// How many numbers there are for the order: after the last comes the first.
+const ORDERS: u16 = 1 << (SUM - ORDER);
+
+/// Where a frame has come in: a card, by its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source(u8);
+
+impl Source {
+    /// How many there can be.
+    pub const COUNT: usize = 1 << (ORDER - SOURCE);
+
+    /// The source `number`, if there can be so many.
+    pub const fn new(number: usize) -> Option<Self> {
+        if number < Self::COUNT { Some(Self(number as u8)) } else { None }
+    }
+
+    /// Its number.
+    pub const fn number(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// A word, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +48,7 @@ struct Note {
     first: PageId,
     place: u8,
     checksum: Checksum,
+    source: Source,
     order: u16,
 }
 
@@ -35,11 +59,12 @@ impl Note {
             Checksum::Valid => 1,
             Checksum::Blank => 2,
         };
-        let Self { length, first, place, order, .. } = self;
+        let Self { length, first, place, source, order, .. } = self;
         let said = u64::from(length)
             | u64::from(first.0) << FIRST
             | u64::from(place) << PLACE
             | checksum << CHECKSUM
+            | u64::from(source.0) << SOURCE
             | u64::from(order) << ORDER;
         said | sum(said) << SUM
     }
@@ -47,7 +72,7 @@ impl Note {
     /// What a word says; none if it says nothing, or what nobody has packed.
     fn unpack(word: u64) -> Option<Self> {
         let part = |from: u32, to: u32| word >> from & ((1 << (to - from)) - 1);
-        let checksum = match part(CHECKSUM, ORDER) {
+        let checksum = match part(CHECKSUM, SOURCE) {
             0 => Checksum::Unknown,
             1 => Checksum::Valid,
             _ => Checksum::Blank,
@@ -57,6 +82,7 @@ impl Note {
             first: PageId(part(FIRST, PLACE) as u16),
             place: part(PLACE, CHECKSUM) as u8,
             checksum,
+            source: Source(part(SOURCE, ORDER) as u8),
             order: part(ORDER, SUM) as u16,
         };
         (note.length > 0 && note.pack() == word).then_some(note)
@@ -89,16 +115,16 @@ impl Arrivals {
     }
 
     /// A frame has arrived in these pages.
-    pub(crate) fn note(&mut self, pages: &[PageId], length: usize, offload: Offload) {
+    pub(crate) fn note(&mut self, source: Source, pages: &[PageId], length: usize, offload: Offload) {
         let Some(&first) = pages.first() else { return };
         let Offload { checksum, .. } = offload;
         // The first page comes last: without it there is no frame.
         for (place, page) in pages.iter().enumerate().rev() {
             let place = place as u8;
-            let note = Note { length: length as u16, first, place, checksum, order: self.order };
+            let note = Note { length: length as u16, first, place, checksum, source, order: self.order };
             self.write(*page, note.pack());
         }
-        self.order = self.order.wrapping_add(1);
+        self.order = (self.order + 1) % ORDERS;
     }
 
     /// The frame in these pages is no more.
@@ -112,8 +138,8 @@ impl Arrivals {
         }
     }
 
-    /// The frames that are noted, in the order in which they came, and no longer noted then.
-    pub(crate) fn take(&mut self) -> Vec<Found> {
+    /// The frames that are noted and where they came in, in the order in which they came; and no longer noted then.
+    pub(crate) fn take(&mut self) -> Vec<(Source, Found)> {
         let notes: Vec<(PageId, Note)> = (0..)
             .map(PageId)
             .zip(self.words)
@@ -123,7 +149,7 @@ impl Arrivals {
         let mut firsts: Vec<Note> = notes.iter().filter(is_first).map(|(_, note)| *note).collect();
         let since = firsts.first().map_or(0, |note| note.order);
         // They are fewer than half of all numbers, so that it is known which of two came first.
-        firsts.sort_by_key(|note| note.order.wrapping_sub(since) as i16);
+        firsts.sort_by_key(|note| (note.order + ORDERS / 2 + ORDERS - since) % ORDERS);
         let found = |first: Note| {
             let page = |place| {
                 let wanted = Note { place, ..first };
@@ -132,11 +158,8 @@ impl Arrivals {
             let length = usize::from(first.length);
             let pages: Option<heapless::Vec<PageId, FRAME_PAGES>> =
                 (0..(HEADROOM + length).div_ceil(PAGE) as u8).map(page).collect();
-            Some(Found {
-                pages: pages?,
-                length,
-                offload: Offload { checksum: first.checksum, segments: None },
-            })
+            let offload = Offload { checksum: first.checksum, segments: None };
+            Some((first.source, Found { pages: pages?, length, offload }))
         };
         firsts.into_iter().filter_map(found).collect()
     }
@@ -162,17 +185,19 @@ mod tests {
     #[test]
     fn a_successor_finds_what_was_noted_and_not_forgotten() {
         let words = table();
-        let mut arrivals = Arrivals { words, order: u16::MAX };
+        let mut arrivals = Arrivals { words, order: ORDERS - 1 };
         let valid = Offload { checksum: Checksum::Valid, segments: None };
-        arrivals.note(&[PageId(9), PageId(2)], 5000, valid);
-        arrivals.note(&[PageId(7)], 60, Offload::NONE);
-        arrivals.note(&[PageId(3)], 61, Offload::NONE);
+        let [first, last] = [0, Source::COUNT - 1].map(|number| Source::new(number).unwrap());
+        arrivals.note(last, &[PageId(9), PageId(2)], 5000, valid);
+        arrivals.note(first, &[PageId(7)], 60, Offload::NONE);
+        arrivals.note(first, &[PageId(3)], 61, Offload::NONE);
         arrivals.forget(&[PageId(7)]);
         let mut successor = Arrivals::new(words);
         let found = successor.take();
-        let pages: Vec<&[PageId]> = found.iter().map(|found| &found.pages[..]).collect();
-        assert_eq!(pages, [&[PageId(9), PageId(2)][..], &[PageId(3)]]);
-        assert_eq!((found[0].length, found[0].offload), (5000, valid));
+        let pages: Vec<(Source, &[PageId])> =
+            found.iter().map(|(source, found)| (*source, &found.pages[..])).collect();
+        assert_eq!(pages, [(last, &[PageId(9), PageId(2)][..]), (first, &[PageId(3)])]);
+        assert_eq!((found[0].1.length, found[0].1.offload), (5000, valid));
         assert_eq!(successor.take(), []);
     }
 
@@ -180,7 +205,7 @@ mod tests {
     fn what_is_damaged_is_no_frame() {
         for bit in 0..u64::BITS {
             let words = table();
-            Arrivals::new(words).note(&[PageId(4)], 1500, Offload::NONE);
+            Arrivals::new(words).note(Source(1), &[PageId(4)], 1500, Offload::NONE);
             words[4].fetch_xor(1 << bit, AcqRel);
             assert_eq!(Arrivals::new(words).take(), []);
         }

@@ -51,7 +51,7 @@ mod receive;
 mod transmit;
 
 pub use answers::{Answers, BATCH_WORDS};
-pub use arrivals::{Arrivals, Found};
+pub use arrivals::{Arrivals, Found, Source};
 pub use chain::MAX_PIECES;
 pub use control::Control;
 pub use copy::{Batch, Copier, MAX_COPIES};

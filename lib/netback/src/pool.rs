@@ -8,7 +8,7 @@
 //! be answered. A reader that is slow loses its claim and keeps its reference: it must not hold up the sender.
 
 use crate::Offload;
-use crate::arrivals::{Arrivals, Found};
+use crate::arrivals::{Arrivals, Found, Source};
 use alloc::vec::Vec;
 use xen_abi::Mfn;
 
@@ -142,15 +142,15 @@ impl Pool {
 
     /// Notes frames that [come](Self::arrived) from outside from now on in `arrivals`, beginning with those that a predecessor has left there:
     /// they are in use now, and the caller is their one reader. Nothing must have been allocated before.
-    pub fn note_in(&mut self, arrivals: Arrivals) -> Vec<FrameId> {
+    pub fn note_in(&mut self, arrivals: Arrivals) -> Vec<(Source, FrameId)> {
         self.arrivals = arrivals;
         let left = self.arrivals.take();
-        left.iter().filter_map(|found| self.adopt(found)).collect()
+        left.iter().filter_map(|(source, found)| Some((*source, self.adopt(*source, found)?))).collect()
     }
 
     /// A frame that has come from outside into these pages without this pool's doing, with one reader. None if one of them is in use or
     /// there is no such.
-    pub fn adopt(&mut self, found: &Found) -> Option<FrameId> {
+    pub fn adopt(&mut self, source: Source, found: &Found) -> Option<FrameId> {
         let is_whole = found.pages.len() == (HEADROOM + found.length).div_ceil(PAGE);
         let is_free = |page: &PageId| self.free_pages.contains(page);
         if !is_whole || !found.pages.iter().all(is_free) {
@@ -161,18 +161,18 @@ impl Pool {
         let frame = &mut self.frames[usize::from(id.0)];
         *frame = Frame { length: found.length as u32, references: 1, claims: 1, ..FREE };
         frame.pages[..found.pages.len()].copy_from_slice(&found.pages);
-        self.arrived(id, found.length, found.offload);
+        self.arrived(id, source, found.length, found.offload);
         Some(id)
     }
 
     /// A frame has been filled from outside, with so many bytes, of which this is known.
-    pub fn arrived(&mut self, id: FrameId, length: usize, offload: Offload) {
+    pub fn arrived(&mut self, id: FrameId, source: Source, length: usize, offload: Offload) {
         self.shorten(id, length);
         self.set_offload(id, offload);
         let (count, length) = (self.pages(id), self.length(id));
         let frame = &mut self.frames[usize::from(id.0)];
         frame.is_arrival = true;
-        self.arrivals.note(&frame.pages[..count], length, offload);
+        self.arrivals.note(source, &frame.pages[..count], length, offload);
     }
 
     /// Whether a frame begins with these pages, of which there is one at least.

@@ -39,7 +39,7 @@ mod watch;
 
 pub use card::{Arrived, Card, CardConfig};
 pub use netback;
-pub use plane::{Gone, Plane, PlaneCounters, PortNotify};
+pub use plane::{Gone, MAX_CARDS, Plane, PlaneCounters, PortNotify};
 pub use policy::{Decision, Granularity, Level, Policy, Repair};
 pub use switch;
 pub use uplink::{DriverFault, Uplink, UplinkCounters};

@@ -7,7 +7,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use netback::{
     Abilities, Arrivals, Batch, Burst, Checksum, CutError, Device, FrameId, Keep, Lie, Machine, Notify,
-    Offload, Owner, PAGE, Pages, Pool, RESERVE, Rate, Room, Stopped, Transport, cut, fill_checksum,
+    Offload, Owner, PAGE, Pages, Pool, RESERVE, Rate, Room, Source, Stopped, Transport, cut, fill_checksum,
 };
 use switch::{Arrival, EthernetAddress, PortConfig, PortId, PortSet, Switch, Verdict};
 
@@ -23,6 +23,9 @@ enum Behind<'a> {
     /// This program itself: the frames that it has not looked at.
     Own(VecDeque<FrameId>),
 }
+
+/// The most cards. They are at the first ports.
+pub const MAX_CARDS: usize = Source::COUNT;
 
 /// The most frames that wait for this program itself.
 const OWN_QUEUE: usize = 32;
@@ -81,10 +84,17 @@ impl<'a> Plane<'a> {
     }
 
     /// Connects a card, which has no driver yet.
+    ///
+    /// # Panics
+    /// If the port is none of the first [`MAX_CARDS`]: what a card receives is noted under its port's number.
     pub fn connect_card(&mut self, port: PortId, port_config: PortConfig, card_config: CardConfig) {
+        let Some(source) = Source::new(port.index()) else {
+            panic!("port {} is none for a card", port.index())
+        };
         self.disconnect(port);
         self.switch.connect(port, port_config);
-        self.ports[port.index()] = Behind::Card(Box::new(Uplink::new(card_config, self.pool.capacity())));
+        let uplink = Uplink::new(source, card_config, self.pool.capacity());
+        self.ports[port.index()] = Behind::Card(Box::new(uplink));
     }
 
     /// Connects this program itself: what it [says](Self::say) comes in by this port, and what is for it can be
@@ -268,18 +278,18 @@ impl<'a> Plane<'a> {
         arrived.into_iter().flatten().for_each(|frame| self.route(now_us, port, frame, pages));
     }
 
-    /// Frames that come from a card are noted in `arrivals` from now on, beginning with those that an earlier life has left there: they are
-    /// sent where they belong, as from `port`. To be called when the guests of that life are there again, and before anything else.
-    pub fn note_arrivals(
-        &mut self,
-        arrivals: Arrivals,
-        port: PortId,
-        now_us: u64,
-        pages: &mut impl Pages,
-    ) -> usize {
+    /// Frames that come from cards are noted in `arrivals` from now on, beginning with those that an earlier life has left there: they are
+    /// sent where they belong, as from the cards that they came from. To be called when the guests of that life are there again, and before
+    /// anything else.
+    pub fn note_arrivals(&mut self, arrivals: Arrivals, now_us: u64, pages: &mut impl Pages) -> usize {
         let left = self.pool.note_in(arrivals);
         let count = left.len();
-        left.into_iter().for_each(|frame| self.route(now_us, port, frame, pages));
+        for (source, frame) in left {
+            match PortId::new(source.number()) {
+                Some(port) => self.route(now_us, port, frame, pages),
+                None => self.release(frame),
+            }
+        }
         count
     }
 

@@ -63,33 +63,37 @@ impl Default for Policy {
     }
 }
 
-/// The decisions of one uk.
+/// The decisions about one part.
 #[derive(Clone, Debug)]
 pub struct Decision {
     policy: Policy,
-    /// Of each level.
-    recent: [Attempts; 2],
+    /// What the part is.
+    level: Level,
+    recent: Attempts,
 }
 
 impl Decision {
     /// None were made.
-    pub const fn new(policy: Policy) -> Self {
-        Self { policy, recent: [Attempts::NONE; 2] }
+    pub const fn new(policy: Policy, level: Level) -> Self {
+        Self { policy, level, recent: Attempts::NONE }
     }
 
-    /// The policy.
-    pub const fn policy(&self) -> &Policy {
-        &self.policy
+    /// How long the part may have work and do none of it, in microseconds.
+    pub const fn deadline_us(&self) -> u64 {
+        match self.level {
+            Level::Driver => self.policy.driver_deadline_us,
+            Level::Netback => self.policy.netback_deadline_us,
+        }
     }
 
-    /// What is to be done about a part that has failed.
-    pub fn decide(&mut self, now_us: u64, failed: Level) -> Repair {
+    /// What is to be done about the part, which has failed.
+    pub fn decide(&mut self, now_us: u64) -> Repair {
         if self.policy.granularity == Granularity::Coarse {
             return Repair::Unikernel;
         }
         let Policy { attempts, window_us, .. } = self.policy;
-        match failed {
-            _ if !self.recent[failed as usize].another(now_us, attempts, window_us) => Repair::Unikernel,
+        match self.level {
+            _ if !self.recent.another(now_us, attempts, window_us) => Repair::Unikernel,
             Level::Driver => Repair::Driver,
             Level::Netback => Repair::Netback,
         }

@@ -8,7 +8,9 @@
 use crate::card::{Arrived, Card, CardConfig};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use netback::{Abilities, CutError, FrameId, Offload, Pages, Pool, RESERVE, Transport, cut, fill_checksum};
+use netback::{
+    Abilities, CutError, FrameId, Offload, Pages, Pool, RESERVE, Source, Transport, cut, fill_checksum,
+};
 use shadow::{Group, Limits, Next, Order, Outcome, Shadow, Token, Verdict};
 
 /// Bytes of Ethernet's header, and of a VLAN's tag in it.
@@ -49,6 +51,7 @@ pub enum DriverFault {
 /// A card's place on the bridge.
 #[derive(Debug)]
 pub struct Uplink {
+    source: Source,
     config: CardConfig,
     abilities: Abilities,
     shadow: Shadow,
@@ -62,12 +65,13 @@ pub struct Uplink {
 }
 
 impl Uplink {
-    /// A card without a driver, for frames of a pool of so many.
-    pub fn new(config: CardConfig, frames: usize) -> Self {
+    /// The card `source` without a driver, for frames of a pool of so many.
+    pub fn new(source: Source, config: CardConfig, frames: usize) -> Self {
         // A frame that is on its way when its driver is killed is no murderer: that happens to frames whose drivers are
         // killed by tests every second. It is suspected after the third time, and given up after thirty.
         let limits = Limits { alone_after: 3, give_up_after: 30, ..Limits::default() };
         Self {
+            source,
             posted: Vec::with_capacity(usize::from(config.receive_frames)),
             config,
             abilities: Abilities::default(),
@@ -152,11 +156,11 @@ impl Uplink {
             arrived.extend(match self.posted.iter().position(is_it) {
                 Some(place) => {
                     let frame = self.posted.swap_remove(place);
-                    pool.arrived(frame, found.length, found.offload);
+                    pool.arrived(frame, self.source, found.length, found.offload);
                     Some(frame)
                 }
                 // An earlier life had posted it, or it is none.
-                None => pool.adopt(&found),
+                None => pool.adopt(self.source, &found),
             });
         }
         self.counters.arrived += arrived.len() as u64;
@@ -209,7 +213,7 @@ impl Uplink {
             return Err(DriverFault::ArrivedUnasked(frame));
         };
         self.posted.swap_remove(place);
-        pool.arrived(frame, length, offload);
+        pool.arrived(frame, self.source, length, offload);
         self.counters.arrived += 1;
         Ok(Some(frame))
     }

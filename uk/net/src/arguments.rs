@@ -1,26 +1,28 @@
 //! What the description says.
 
-use core::fmt;
+use core::fmt::{self, Write};
 use core::str::FromStr;
+use heapless::Vec;
+use network::MAX_CARDS;
 use network::switch::BridgeName;
 use smoltcp::wire::Ipv4Cidr;
 
 /// The address, where the description gives none: the one that QEMU's own network leaves to its guest.
 const DEFAULT_ADDRESS: &str = "10.0.2.15/24";
 
-/// The bridge that the card is on, where the description gives none: `xl`'s.
-const DEFAULT_BRIDGE: &str = "xenbr0";
+/// What the bridges' names begin with, where the description gives none, as `xl`'s do; the card's number follows.
+const DEFAULT_BRIDGE: &str = "xenbr";
 
 /// The arguments.
 #[derive(Debug)]
 pub struct Arguments {
-    /// The address at which this program itself answers.
-    pub address: Ipv4Cidr,
-    /// The bridge that the card is on.
-    pub bridge: BridgeName,
+    /// The addresses at which this program itself answers: on the first card's bridge, the second's, and so on.
+    addresses: Vec<Ipv4Cidr, MAX_CARDS>,
+    /// The bridges that are named: that of the first card, and so on.
+    bridges: Vec<BridgeName, MAX_CARDS>,
     /// The memory of the ring to XenStore, if guests are to be served.
     pub store: Option<&'static str>,
-    /// The memory of the cable to another unikernel, which is on the same bridge as the card, if there is one.
+    /// The memory of the cable to another unikernel, which is on the same bridge as the first card, if there is one.
     pub cable: Option<&'static str>,
     /// After how long a part that has work and does none hangs, in microseconds, if that is said.
     pub deadline_us: Option<u64>,
@@ -35,7 +37,7 @@ impl fmt::Display for ArgumentError {
         let Self(word) = self;
         write!(
             f,
-            "args must be of words like address={DEFAULT_ADDRESS} bridge={DEFAULT_BRIDGE} store=MEMORY cable=MEMORY deadline=MS, not \
+            "args must be of words like address={DEFAULT_ADDRESS} bridge=xenbr0,xenbr1 store=MEMORY cable=MEMORY deadline=MS, not \
              \"{word}\""
         )
     }
@@ -47,15 +49,15 @@ impl Arguments {
     /// # Errors
     /// [`ArgumentError`].
     pub fn read(text: &'static str) -> Result<Self, ArgumentError> {
-        let address = Ipv4Cidr::from_str(DEFAULT_ADDRESS).map_err(|()| ArgumentError(DEFAULT_ADDRESS))?;
-        let bridge = BridgeName::try_from(DEFAULT_BRIDGE).map_err(|_| ArgumentError(DEFAULT_BRIDGE))?;
-        let mut arguments = Self { address, bridge, store: None, cable: None, deadline_us: None };
+        let addresses = list(DEFAULT_ADDRESS).ok_or(ArgumentError(DEFAULT_ADDRESS))?;
+        let mut arguments =
+            Self { addresses, bridges: Vec::new(), store: None, cable: None, deadline_us: None };
         for word in text.split_ascii_whitespace() {
             let unknown = || ArgumentError(word);
             let (name, value) = word.split_once('=').ok_or_else(unknown)?;
             match name {
-                "address" => arguments.address = Ipv4Cidr::from_str(value).map_err(|()| unknown())?,
-                "bridge" => arguments.bridge = BridgeName::try_from(value).map_err(|_| unknown())?,
+                "address" => arguments.addresses = list(value).ok_or_else(unknown)?,
+                "bridge" => arguments.bridges = list(value).ok_or_else(unknown)?,
                 "store" => arguments.store = Some(value),
                 "cable" => arguments.cable = Some(value),
                 "deadline" => {
@@ -67,4 +69,28 @@ impl Arguments {
         }
         Ok(arguments)
     }
+
+    /// The address of this program itself on the bridge of the card `number`, if it has one there.
+    pub fn address(&self, number: usize) -> Option<Ipv4Cidr> {
+        self.addresses.get(number).copied()
+    }
+
+    /// The bridge that the card `number` is on.
+    pub fn bridge(&self, number: usize) -> BridgeName {
+        self.bridges.get(number).cloned().unwrap_or_else(|| {
+            let mut name = BridgeName::new();
+            // There is room for it.
+            let _ = write!(name, "{DEFAULT_BRIDGE}{number}");
+            name
+        })
+    }
+}
+
+/// The values in a list with commas: one for each card at most.
+fn list<T: FromStr>(text: &str) -> Option<Vec<T, MAX_CARDS>> {
+    let mut values = Vec::new();
+    for word in text.split(',') {
+        values.push(word.parse().ok()?).ok()?;
+    }
+    Some(values)
 }

@@ -1,4 +1,4 @@
-//! The card and its driver, as the plane sees them. A driver that crashes takes nothing with it: every call into it is
+//! A card and its driver, as the plane sees them. A driver that crashes takes nothing with it: every call into it is
 //! contained, and after the first one that fails there are no more.
 
 use crate::machine::Machine;
@@ -108,7 +108,7 @@ struct Memory {
     ring: DmaPlace,
 }
 
-/// The driver of the card, whichever life of the driver that is.
+/// The driver of a card, whichever life of the driver that is.
 pub struct Driver {
     device: &'static DeviceInfo,
     memory: Memory,
@@ -122,12 +122,16 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Sets `device` up, which has been reset, with frames in the memory of `machine`; none if no driver here is for it.
+    /// Sets the device `place` up, which has been reset, with frames in the memory of `machine`; none if no driver here is for it.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn new(device: &'static DeviceInfo, machine: &Machine) -> Option<Result<Self, OpenError>> {
-        let memory = Memory { pool: machine.pool(), ring: machine.ring() };
+    pub fn new(
+        place: usize,
+        device: &'static DeviceInfo,
+        machine: &Machine,
+    ) -> Option<Result<Self, OpenError>> {
+        let memory = Memory { pool: machine.pool(), ring: machine.ring(place) };
         let unread = nic::unread(device, memory.ring, memory.pool).into_iter();
         let nic = match open(device, memory)? {
             Ok(nic) => nic,

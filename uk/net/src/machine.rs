@@ -1,8 +1,9 @@
 //! The memory that frames lie in, and copying between it and guests' pages.
 //!
 //! A micro-reboot keeps it. So that a life finds what the last one has received, everything in it that is looked for is always in the same place:
-//! first the card's ring of received frames, then the table of those that have been taken out of it, then frames.
+//! first each card's ring of received frames, then the table of those that have been taken out of them, then frames.
 
+use alloc::vec::Vec;
 use core::sync::atomic::AtomicU64;
 use libos::dma::{DmaPlace, DmaPool};
 use libos::grant;
@@ -14,7 +15,7 @@ use network::netback::{Arrivals, Copier, HEADROOM, MIN_PAGES, PAGE, PageId, Page
 
 const _: () = assert!(PAGE == PAGE_SIZE && HEADROOM >= libos::nic::HEADROOM);
 
-/// Pages of DMA memory that are left to drivers: descriptors and headers of both queues.
+/// Pages of DMA memory that are left to each driver: descriptors and headers of both queues.
 const LEFT_TO_DRIVERS: usize = 16;
 
 /// Pages with the table of frames that came in: a word for each page that DMA memory can have.
@@ -30,24 +31,25 @@ const MOST_RECEIVED: usize = 128;
 pub struct Machine {
     pool: DmaPool,
     pages: usize,
-    ring: DmaPool,
+    rings: Vec<DmaPool>,
     arrivals: &'static [AtomicU64],
 }
 
 impl Machine {
-    /// All of this program's DMA memory but for what drivers take; none if that is too little for the longest frame and
-    /// a few to receive. To be called before anything else takes any.
-    pub fn take() -> Option<Self> {
-        let ring = DmaPool::take(RING_PAGES)?;
+    /// All of this program's DMA memory but for what the drivers of so many devices take; none if that is too little for the longest frame
+    /// and a few to receive. To be called before anything else takes any.
+    pub fn take(devices: usize) -> Option<Self> {
+        let rings = (0..devices).map(|_| DmaPool::take(RING_PAGES)).collect::<Option<_>>()?;
         let arrivals = DmaPool::take(TABLE_PAGES)?.into_words();
-        let pages = DmaPool::pages_left(LEFT_TO_DRIVERS);
+        let pages = DmaPool::pages_left(LEFT_TO_DRIVERS * devices);
         let pool = (pages >= LEAST).then(|| DmaPool::take(pages)).flatten()?;
-        Some(Self { pool, pages, ring, arrivals })
+        Some(Self { pool, pages, rings, arrivals })
     }
 
-    /// How many frames the card shall have room for to receive into: a third of what is not in reserve, and enough.
-    pub fn receive_frames(&self) -> u16 {
-        ((self.pages - RESERVE) / 3).min(MOST_RECEIVED) as u16
+    /// How many frames each of so many cards shall have room for to receive into: all of them have a third of what is not in reserve, and
+    /// each has enough.
+    pub fn receive_frames(&self, cards: usize) -> u16 {
+        ((self.pages - RESERVE) / 3 / cards.max(1)).min(MOST_RECEIVED) as u16
     }
 
     /// How many pages there are.
@@ -60,9 +62,9 @@ impl Machine {
         self.pool.place()
     }
 
-    /// The memory of the ring that a card receives into.
-    pub fn ring(&self) -> DmaPlace {
-        self.ring.place()
+    /// The memory of the ring that the device `place` receives into.
+    pub fn ring(&self, place: usize) -> DmaPlace {
+        self.rings[place].place()
     }
 
     /// Where frames that came in are noted.

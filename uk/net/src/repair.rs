@@ -2,63 +2,76 @@
 //! here, the second in `network`.
 
 use crate::card::{Doom, Failure};
-use crate::service::{CARD, FIRST_GUEST, Service, part, port};
+use crate::service::{FIRST_GUEST, Service, part, port};
 use alloc::vec::Vec;
 use libos::clock;
 use libos::contain::Crashed;
 use libos::uk_abi::fault::Fault;
 use network::netback::{Device, MAX_LENGTH, PAGE};
-use network::{Book, Decision, Level, Look, Policy, Repair, open_requests};
+use network::{Book, Decision, Level, Look, Policy, Repair, Stuck, open_requests};
 use ring::Page;
 use shadow::{Part, Repaired};
 
 /// Slots of a receive ring in which every frame fits, with what is said of it besides: so many must be free for a frame to wait in vain.
 const ROOM: u32 = (MAX_LENGTH.div_ceil(PAGE) + 2) as u32;
 
-/// How often a card is asked whether it works.
-const ASK_EVERY_US: u64 = 20_000;
-
-/// The probes of all parts, and what is decided about them.
-pub struct Watch {
+/// Whoever watches one part, and what is decided about it.
+pub struct Probe {
+    book: Book,
     decision: Decision,
-    driver: Book,
-    backend: Book,
-    /// The backend has crashed.
-    crashed: Option<Crashed>,
-    /// When the last look was: one that comes late says nothing, because this program itself had no time.
-    looked_us: u64,
-    ask_at_us: u64,
-    /// A repair whose part has not done anything yet.
+    /// A repair after which the part has not done anything yet.
     pending: Option<Report>,
 }
 
 /// What the log tells of a repair.
 struct Report {
-    level: Level,
     repaired: Repaired,
     /// How far the part was.
     done: u64,
 }
 
-impl Watch {
-    /// Nothing has been seen yet.
-    pub const fn new(policy: Policy) -> Self {
-        Self {
-            decision: Decision::new(policy),
-            driver: Book::new(),
-            backend: Book::new(),
-            crashed: None,
-            looked_us: 0,
-            ask_at_us: 0,
-            pending: None,
-        }
+impl Probe {
+    /// Nothing has been seen yet of a part of this kind.
+    pub const fn new(policy: Policy, level: Level) -> Self {
+        Self { book: Book::new(), decision: Decision::new(policy, level), pending: None }
+    }
+
+    /// Takes in a look; whether the part is stuck.
+    pub fn see(&mut self, now_us: u64, look: Look) -> Option<Stuck> {
+        self.book.see(now_us, look, self.decision.deadline_us())
     }
 
     /// When to look again at the latest, so that a part that hangs is seen to as soon as its time is over.
     pub fn due_us(&self) -> Option<u64> {
-        let &Policy { driver_deadline_us, netback_deadline_us, .. } = self.decision.policy();
-        let due_us = [self.driver.due_us(driver_deadline_us), self.backend.due_us(netback_deadline_us)];
-        due_us.into_iter().flatten().min()
+        self.book.due_us(self.decision.deadline_us())
+    }
+
+    /// The part is new, as `repaired` says, and was so far before.
+    fn repaired(&mut self, repaired: Repaired, done: u64) {
+        self.book.repaired();
+        self.pending = Some(Report { repaired, done });
+    }
+
+    /// The repair after which the part has now done something for the first time: it is so far.
+    fn told(&mut self, done: u64) -> Option<Repaired> {
+        self.pending.take_if(|report| report.done != done).map(|report| report.repaired)
+    }
+}
+
+/// The probe of the backend, and what all probes have in common.
+pub struct Watch {
+    policy: Policy,
+    pub backend: Probe,
+    /// The backend has crashed.
+    crashed: Option<Crashed>,
+    /// When the last look was: one that comes late says nothing, because this program itself had no time.
+    looked_us: u64,
+}
+
+impl Watch {
+    /// Nothing has been seen yet.
+    pub const fn new(policy: Policy) -> Self {
+        Self { policy, backend: Probe::new(policy, Level::Netback), crashed: None, looked_us: 0 }
     }
 
     /// The backend has crashed: nothing more is asked of it.
@@ -68,14 +81,15 @@ impl Watch {
 }
 
 impl Service {
-    /// Has a part fail, or all of them.
-    pub fn doom(&mut self, fault: Fault) {
-        match (fault, &mut self.driver) {
-            (Fault::DriverCrash, Some(driver)) => driver.doom(Doom::Crash),
-            (Fault::DriverHang, Some(driver)) => driver.doom(Doom::Hang),
+    /// Has a part fail: of drivers, that of the card `number`.
+    pub fn doom(&mut self, fault: Fault, number: u64) {
+        let card = self.cards.get_mut(number as usize);
+        match (fault, card) {
+            (Fault::DriverCrash, Some(card)) => card.driver.doom(Doom::Crash),
+            (Fault::DriverHang, Some(card)) => card.driver.doom(Doom::Hang),
             (Fault::BackendCrash, _) => self.backend_crashes = true,
             (Fault::BackendHang, _) => self.backend_hangs = true,
-            _ => return log::error!("this program cannot have the fault {fault}"),
+            _ => return log::error!("this program cannot have the fault {fault} {number}"),
         }
         // So that there is work, and somebody sees that it is not done.
         self.hurry();
@@ -86,14 +100,15 @@ impl Service {
     /// # Panics
     /// If the whole program is to be made anew.
     pub fn look_after(&mut self, now_us: u64) {
-        let deadline_us = self.watch.decision.policy().driver_deadline_us;
-        if now_us.saturating_sub(self.watch.looked_us) > deadline_us {
-            self.watch.driver.repaired();
-            self.watch.backend.repaired();
+        if now_us.saturating_sub(self.watch.looked_us) > self.watch.policy.driver_deadline_us {
+            self.cards.iter_mut().for_each(|card| card.probe.book.repaired());
+            self.watch.backend.book.repaired();
         }
         self.watch.looked_us = now_us;
         self.obey(now_us);
-        self.look_at_driver(now_us);
+        for number in 0..self.cards.len() {
+            self.look_at_driver(number, now_us);
+        }
         self.look_at_backend(now_us);
         self.tell();
     }
@@ -101,69 +116,45 @@ impl Service {
     /// Makes the part anew that root wants restarted, because it counts work of it and sees none done.
     fn obey(&mut self, now_us: u64) {
         let Some(ticket) = self.health.part_request() else { return };
-        match (ticket.what() as usize, &mut self.driver) {
-            (part::DRIVER, Some(driver)) => {
-                driver.fail(Failure::Stuck(0));
-                self.repair_driver(now_us, Failure::Stuck(0));
-            }
-            (part::BACKEND, _) => self.repair_backend(now_us, true),
-            (part, _) => log::error!("there is no part {part}"),
+        let part = ticket.what() as usize;
+        let card = (0..self.cards.len()).find(|number| part::driver(*number) == part);
+        match card {
+            Some(number) => self.repair_driver(number, now_us, Failure::Stuck(0)),
+            None if part == part::BACKEND => self.repair_backend(now_us, true),
+            None => log::error!("there is no part {part}"),
         }
         self.health.part_restarted(ticket);
     }
 
-    fn look_at_driver(&mut self, now_us: u64) {
-        let deadline_us = self.watch.decision.policy().driver_deadline_us;
-        let look = self.driver_look();
-        let Some(driver) = &mut self.driver else { return };
-        if now_us >= self.watch.ask_at_us {
-            self.watch.ask_at_us = now_us + ASK_EVERY_US;
-            driver.ask();
-        }
-        if let Some(stuck) = self.watch.driver.see(now_us, look, deadline_us) {
-            driver.fail(Failure::Stuck(stuck.for_us));
-        }
-        let Some(failure) = driver.failure() else { return };
-        match self.watch.decision.decide(now_us, Level::Driver) {
-            Repair::Driver => self.repair_driver(now_us, failure),
-            Repair::Netback | Repair::Unikernel => panic!("the driver has failed: {failure}"),
+    fn look_at_driver(&mut self, number: usize, now_us: u64) {
+        let card = &mut self.cards[number];
+        let Some(failure) = card.examine(&self.plane, now_us) else { return };
+        match card.probe.decision.decide(now_us) {
+            Repair::Driver => self.repair_driver(number, now_us, failure),
+            Repair::Netback | Repair::Unikernel => panic!("{card}: its driver has failed: {failure}"),
         }
     }
 
-    fn driver_look(&self) -> Look {
-        let uplink = self.plane.uplink(CARD);
-        uplink.map_or_else(Look::default, |uplink| Look {
-            has_work: uplink.sending() > 0,
-            // What comes in says nothing of what goes out.
-            done: uplink.counters().sent,
-        })
-    }
-
-    fn repair_driver(&mut self, detected_us: u64, failure: Failure) {
-        let Self { plane, machine, driver: Some(driver), .. } = self else { return };
-        plane.driver_failed(CARD);
-        if let Err(error) = driver.restart() {
-            panic!("the driver has failed: {failure}; there is no new one: {error}");
-        }
-        let before = plane.uplink(CARD).map_or(0, |uplink| uplink.counters().arrived);
-        plane.driver_ready(CARD, detected_us, driver, machine);
-        let read = plane.uplink(CARD).map_or(0, |uplink| uplink.counters().arrived) - before;
-        self.watch.driver.repaired();
-        log::warn!("the driver has failed: {failure}; its card had received {read} frames more");
-        let done = self.driver_look().done;
-        self.repaired(Level::Driver, failure.is_hang(), detected_us, done);
+    fn repair_driver(&mut self, number: usize, detected_us: u64, failure: Failure) {
+        let Self { plane, machine, cards, .. } = self;
+        let card = &mut cards[number];
+        let read = card.restart(plane, machine, detected_us, failure);
+        log::warn!("{card}: its driver has failed: {failure}; it had received {read} frames more");
+        let done = card.look(plane).done;
+        let repaired = self.repaired(Part::Driver, failure.is_hang(), detected_us);
+        self.cards[number].probe.repaired(repaired, done);
     }
 
     fn look_at_backend(&mut self, now_us: u64) {
-        let deadline_us = self.watch.decision.policy().netback_deadline_us;
+        let deadline_us = self.watch.backend.decision.deadline_us();
         let look = self.backend_look(now_us, deadline_us);
-        let stuck = self.watch.backend.see(now_us, look, deadline_us);
+        let stuck = self.watch.backend.see(now_us, look);
         let crashed = self.watch.crashed.take();
         if stuck.is_none() && crashed.is_none() {
             return;
         }
         let is_hang = crashed.is_none();
-        match self.watch.decision.decide(now_us, Level::Netback) {
+        match self.watch.backend.decision.decide(now_us) {
             Repair::Netback => self.repair_backend(now_us, is_hang),
             Repair::Driver | Repair::Unikernel => match crashed {
                 Some(crashed) => panic!("the backend has crashed: {crashed}"),
@@ -218,31 +209,30 @@ impl Service {
                 guest.rouse();
             }
         }
-        self.watch.backend.repaired();
+        let repaired = self.repaired(Part::Backend, is_hang, detected_us);
         let done = self.backend_look(0, 0).done;
-        self.repaired(Level::Netback, is_hang, detected_us, done);
+        self.watch.backend.repaired(repaired, done);
     }
 
-    fn repaired(&mut self, level: Level, is_hang: bool, detected_us: u64, done: u64) {
-        let part = match level {
-            Level::Driver => Part::Driver,
-            Level::Netback => Part::Backend,
-        };
+    fn repaired(&self, part: Part, is_hang: bool, detected_us: u64) -> Repaired {
         let injected_us = self.take_injected_us();
-        let repaired = Repaired { part, is_hang, injected_us, detected_us, repaired_us: clock::now_us() };
-        self.watch.pending = Some(Report { level, repaired, done });
+        Repaired { part, is_hang, injected_us, detected_us, repaired_us: clock::now_us() }
     }
 
-    /// Tells of a repair, once its part has done something.
+    /// Tells of repairs whose parts have done something since.
     fn tell(&mut self) {
-        let Some(report) = &self.watch.pending else { return };
-        let look = match report.level {
-            Level::Driver => self.driver_look(),
-            Level::Netback => self.backend_look(0, 0),
-        };
-        if look.done != report.done {
-            log::warn!("{} first_us={}", report.repaired, clock::now_us());
-            self.watch.pending = None;
+        let now_us = clock::now_us();
+        for (number, card) in self.cards.iter_mut().enumerate() {
+            let done = card.look(&self.plane).done;
+            if let Some(repaired) = card.probe.told(done) {
+                log::warn!("{repaired} first_us={now_us} card={number}");
+            }
+        }
+        if self.watch.backend.pending.is_some() {
+            let done = self.backend_look(0, 0).done;
+            if let Some(repaired) = self.watch.backend.told(done) {
+                log::warn!("{repaired} first_us={now_us}");
+            }
         }
     }
 }

@@ -1,11 +1,11 @@
 //! All that this program has, and one turn of what it does.
 
+use crate::attachment::Attachment;
 use crate::cable::Cable;
-use crate::card::Driver;
 use crate::keeper::{Interface, Keeper};
 use crate::machine::Machine;
-use crate::own::{Line, Own};
 use crate::repair::Watch;
+use crate::shown::Shown;
 use crate::wiring::{Wiring, WiringError};
 use crate::xenstore;
 use alloc::vec::Vec;
@@ -16,24 +16,34 @@ use libos::fault;
 use libos::grant::MappedPage;
 use libos::uk_abi::health::HealthPage;
 use libos::xen_abi::Domid;
-use network::netback::{BURST, Device, FrontendKeys, Keep, Lie, Notify, Saved, Stopped};
+use network::netback::{Device, FrontendKeys, Keep, Lie, Notify, Saved, Stopped};
 use network::switch::{Drop, Identity, PortConfig, PortId, Role};
-use network::{Gone, Plane};
+use network::{Gone, MAX_CARDS, Plane};
 
 /// Root watches these parts for progress, and may have one of them restarted.
 pub mod part {
-    /// The driver, with the frames that it is to send.
-    pub const DRIVER: usize = 0;
     /// The backend, with the frames that guests have handed over.
     pub const BACKEND: usize = 1;
+
+    /// The driver of the card `number`, with the frames that it is to send: those of the first card and of the others lie around the
+    /// backend.
+    pub const fn driver(number: usize) -> usize {
+        if number < BACKEND { number } else { number + 1 }
+    }
 }
 
-/// The port of the card, and that of this program itself.
-pub const CARD: PortId = port(0);
-pub const OWN: PortId = port(1);
+/// The port of the card `number`.
+pub const fn card_port(number: usize) -> PortId {
+    port(number)
+}
+
+/// That of this program itself at the bridge of the card `number`.
+pub const fn own_port(number: usize) -> PortId {
+    port(MAX_CARDS + number)
+}
 
 /// The port of the first guest.
-pub const FIRST_GUEST: usize = 2;
+pub const FIRST_GUEST: usize = 2 * MAX_CARDS;
 
 /// The port of the unikernel at the other end of the cable, behind those of guests.
 pub const CABLE: PortId = port(LAST_PORT);
@@ -105,35 +115,12 @@ impl fmt::Display for ConnectError {
     }
 }
 
-/// What root has been shown of a part.
-#[derive(Clone, Copy, Debug, Default)]
-struct Shown {
-    /// How much was done, as the part itself counts.
-    done: u64,
-    /// What the health page says: taken on, and done.
-    taken: u64,
-    finished: u64,
-}
-
-impl Shown {
-    /// Shows that so much is open, and so much was done in all. What goes away without being done counts as done.
-    fn show(&mut self, health: &HealthPage<'_>, part: usize, open: u64, done: u64) {
-        let new = done.saturating_sub(core::mem::replace(&mut self.done, done));
-        let finished = (self.finished + new).max(self.taken.saturating_sub(open));
-        let taken = finished + open;
-        health.accept(part, taken - self.taken);
-        health.complete(part, finished - self.finished);
-        (self.taken, self.finished) = (taken, finished);
-    }
-}
-
 /// Everything.
 pub struct Service {
     pub plane: Plane<'static>,
     pub machine: Machine,
-    /// The card's driver, if there is a card.
-    pub driver: Option<Driver>,
-    own: Option<Own>,
+    /// The cards, by number.
+    pub cards: Vec<Attachment>,
     /// The cable to another unikernel, if there is one.
     pub cable: Option<Cable>,
     /// Where guests' interfaces outlive this life, if there are to be any.
@@ -149,8 +136,8 @@ pub struct Service {
     pub health: HealthPage<'static>,
     /// When to look next whose frames were dropped.
     note_at_us: u64,
-    /// What was last shown in the health page of each part.
-    shown: [Shown; 2],
+    /// What was last shown of the backend.
+    shown: Shown,
 }
 
 impl Service {
@@ -158,7 +145,7 @@ impl Service {
     pub fn new(
         plane: Plane<'static>,
         machine: Machine,
-        driver: Option<Driver>,
+        cards: Vec<Attachment>,
         keeper: Option<Keeper>,
         watch: Watch,
         health: HealthPage<'static>,
@@ -167,8 +154,7 @@ impl Service {
         Self {
             plane,
             machine,
-            driver,
-            own: None,
+            cards,
             cable: None,
             keeper,
             guests,
@@ -178,27 +164,23 @@ impl Service {
             gone: Vec::new(),
             health,
             note_at_us: 0,
-            shown: [Shown::default(); 2],
+            shown: Shown::NOTHING,
         }
     }
 
-    /// This program itself is on the bridge.
-    pub fn set_own(&mut self, now_us: u64, make: impl FnOnce(&mut Line<'_>) -> Own) {
-        let Self { plane, machine, .. } = self;
-        self.own = Some(make(&mut Line { plane, machine, port: OWN, now_us }));
-    }
-
-    /// The guests of an earlier life are there again: they get what that life had received, and what the card has received since then; and the
-    /// driver begins its work.
-    pub fn start_card(&mut self, now_us: u64) {
-        let Self { plane, machine, driver: Some(driver), .. } = self else { return };
-        plane.note_arrivals(machine.arrivals(), CARD, now_us, machine);
-        plane.driver_ready(CARD, now_us, driver, machine);
+    /// The guests of an earlier life are there again: they get what that life had received, and what the cards have received since then; and
+    /// the drivers begin their work.
+    pub fn start_cards(&mut self, now_us: u64) {
+        let Self { plane, machine, cards, .. } = self;
+        plane.note_arrivals(machine.arrivals(), now_us, machine);
+        for card in cards {
+            plane.driver_ready(card.port, now_us, &mut card.driver, machine);
+        }
     }
 
     /// Says soon that it is there.
     pub fn hurry(&mut self) {
-        self.own.iter_mut().for_each(Own::hurry);
+        self.cards.iter_mut().for_each(Attachment::hurry);
     }
 
     /// Connects an interface whose frontend says how: just now, or to an earlier life, of whose records there are none.
@@ -325,7 +307,7 @@ impl Service {
     pub fn turn(&mut self, now_us: u64) -> u64 {
         if fault::work_is_stuck() {
             // There is work, and it is left.
-            self.health.accept(part::DRIVER, 1);
+            self.health.accept(part::driver(0), 1);
             return now_us + IDLE_US;
         }
         let mut is_busy = self.drive(now_us);
@@ -344,16 +326,16 @@ impl Service {
         self.look_after(now_us);
         self.note_drops(now_us);
         self.show_progress();
-        // The card interrupts for what it does from here on.
-        if is_busy || self.driver.as_mut().is_some_and(Driver::arm) {
+        // The cards interrupt for what they do from here on: all of them.
+        if is_busy || self.cards.iter_mut().fold(false, |any, card| any | card.driver.arm()) {
             return now_us;
         }
         self.next_look_us(now_us)
     }
 
     fn turn_own(&mut self, now_us: u64) {
-        let Self { plane, machine, own: Some(own), .. } = self else { return };
-        own.turn(&mut Line { plane, machine, port: OWN, now_us });
+        let Self { plane, machine, cards, .. } = self;
+        cards.iter_mut().for_each(|card| card.turn_own(plane, machine, now_us));
     }
 
     /// Takes what another unikernel sends. Whether there is more.
@@ -362,18 +344,13 @@ impl Service {
         cable.take(plane, now_us, machine)
     }
 
-    /// Does what there is to do with the card. Whether there is more.
+    /// Does what there is to do with the cards. Whether there is more.
     fn drive(&mut self, now_us: u64) -> bool {
-        let Self { plane, machine, driver: Some(driver), .. } = self else { return false };
-        libos::beat();
-        let arrived = |plane: &Plane<'_>| plane.uplink(CARD).map_or(0, |uplink| uplink.counters().arrived);
-        let before = arrived(plane);
-        if driver.failure().is_none()
-            && let Err(fault) = plane.drive(CARD, now_us, driver, machine)
-        {
-            driver.fail(crate::card::Failure::Lied(fault));
-        }
-        arrived(plane) - before >= BURST as u64
+        let Self { plane, machine, cards, .. } = self;
+        cards.iter_mut().fold(false, |is_busy, card| {
+            libos::beat();
+            is_busy | card.drive(plane, machine, now_us)
+        })
     }
 
     /// Takes what guests send. Whether there is more.
@@ -510,11 +487,9 @@ impl Service {
 
     /// Counts for root what was taken on and what was done.
     fn show_progress(&mut self) {
-        let driver = self.plane.uplink(CARD).map_or((0, 0), |uplink| {
-            let counters = uplink.counters();
-            let done = counters.sent + counters.given_up + counters.impossible;
-            ((uplink.sending() + uplink.waiting()) as u64, done)
-        });
+        for (number, card) in self.cards.iter_mut().enumerate() {
+            card.show(&self.plane, &self.health, part::driver(number));
+        }
         // A guest without credit keeps itself waiting.
         let served = |vif: &usize| self.guests[*vif].as_ref().is_some_and(|guest| guest.until_us.is_none());
         let vifs = (FIRST_GUEST..self.guests.len()).filter(served);
@@ -522,14 +497,12 @@ impl Service {
         let (open, done) = devices.map(Device::progress).fold((0, 0), |(open, done), (more_open, more)| {
             (open + u64::from(more_open), u64::wrapping_add(done, more))
         });
-        for (part, (open, done)) in [(part::DRIVER, driver), (part::BACKEND, (open, done))] {
-            self.shown[part].show(&self.health, part, open, done);
-        }
+        self.shown.show(&self.health, part::BACKEND, open, done);
     }
 
     fn next_look_us(&self, now_us: u64) -> u64 {
         let waits = |vif| self.plane.device(port(vif)).is_some_and(|device| device.waiting(None) > 0);
-        let is_waiting = self.plane.uplink(CARD).is_some_and(|uplink| uplink.sending() > 0)
+        let is_waiting = self.cards.iter().any(|card| card.is_sending(&self.plane))
             || self.guests.iter().flatten().any(|guest| guest.is_ready)
             || (FIRST_GUEST..self.guests.len()).any(waits);
         let has_guests = self.guests.iter().any(Option::is_some);
@@ -539,10 +512,10 @@ impl Service {
                 (false, true) => WATCHING_US,
                 (false, false) => IDLE_US,
             };
-        let due_us = self.watch.due_us().unwrap_or(u64::MAX);
-        let own_us = self.own.as_ref().map_or(u64::MAX, Own::next_us);
-        let credit_us = self.guests.iter().flatten().filter_map(|guest| guest.until_us).min();
-        look_us.min(due_us).min(own_us).min(credit_us.unwrap_or(u64::MAX)).max(now_us + 1)
+        let of_cards = self.cards.iter().flat_map(|card| [card.probe.due_us(), card.next_us()]);
+        let of_guests = self.guests.iter().flatten().map(|guest| guest.until_us);
+        let others_us = of_cards.chain(of_guests).chain([self.watch.backend.due_us()]).flatten();
+        others_us.fold(look_us, u64::min).max(now_us + 1)
     }
 }
 

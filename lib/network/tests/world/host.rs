@@ -229,7 +229,7 @@ impl Host {
     /// Goes on with what an earlier life has received, and starts the card's driver.
     fn start_card(&mut self) {
         let Self { plane, card, machine, now_us, .. } = self;
-        plane.note_arrivals(Arrivals::new(self.arrivals), port(CARD), *now_us, machine);
+        plane.note_arrivals(Arrivals::new(self.arrivals), *now_us, machine);
         plane.driver_ready(port(CARD), *now_us, card, machine);
     }
 

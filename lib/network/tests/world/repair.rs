@@ -29,7 +29,7 @@ fn look_at_netback(host: &Host) -> Look {
 fn a_driver_that_hangs_is_noticed_within_its_deadline_and_replaced() {
     let mut host = Host::new(5, 1, Abilities::ALL, &[]);
     let policy = Policy::default();
-    let (mut book, mut decision) = (Book::new(), Decision::new(policy));
+    let (mut book, mut decision) = (Book::new(), Decision::new(policy, Level::Driver));
     for number in 0..20 {
         send(&mut host, number);
     }
@@ -47,7 +47,7 @@ fn a_driver_that_hangs_is_noticed_within_its_deadline_and_replaced() {
         assert!(host.now_us < hung_us + 2 * policy.driver_deadline_us, "not noticed");
     };
     assert!(stuck.for_us >= policy.driver_deadline_us);
-    assert_eq!(decision.decide(host.now_us, Level::Driver), Repair::Driver);
+    assert_eq!(decision.decide(host.now_us), Repair::Driver);
     assert_eq!(host.guests[0].open(), 20, "nobody was told anything");
     let configured = host.card.configured;
     host.driver_dies();
@@ -127,14 +127,14 @@ fn frames_that_the_card_has_are_not_sent_twice_when_the_backend_is_new() {
 #[test]
 fn what_fails_too_often_is_repaired_by_more() {
     let policy = Policy::default();
-    let mut decision = Decision::new(policy);
+    let [mut decision, mut other] = [Level::Driver, Level::Netback].map(|level| Decision::new(policy, level));
     for _ in 0..policy.attempts {
-        assert_eq!(decision.decide(1_000, Level::Driver), Repair::Driver);
+        assert_eq!(decision.decide(1_000), Repair::Driver);
     }
-    assert_eq!(decision.decide(1_000, Level::Driver), Repair::Unikernel);
-    assert_eq!(decision.decide(1_000, Level::Netback), Repair::Netback, "that is another part");
+    assert_eq!(decision.decide(1_000), Repair::Unikernel);
+    assert_eq!(other.decide(1_000), Repair::Netback, "that is another part");
     let later_us = 1_000 + policy.window_us;
-    assert_eq!(decision.decide(later_us, Level::Driver), Repair::Driver);
+    assert_eq!(decision.decide(later_us), Repair::Driver);
     let coarse = Policy { granularity: Granularity::Coarse, ..policy };
-    assert_eq!(Decision::new(coarse).decide(0, Level::Driver), Repair::Unikernel);
+    assert_eq!(Decision::new(coarse, Level::Driver).decide(0), Repair::Unikernel);
 }
