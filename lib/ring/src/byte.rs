@@ -3,10 +3,14 @@
 //! Both indexes run freely: they count the bytes since the connection began, modulo 2^32, and the byte at position `p` lies at
 //! `p` modulo the size. So an index says how far a stream has come even to a server that has just been born. Only the consumer
 //! moves `consumed`, only the producer `produced`; but both are the other side's to forge.
+//!
+//! A stock client of XenStore tells of what it writes only if it finds everything before it consumed, and of what it reads only if it
+//! finds the ring full (`xb_write` and `xb_read` of Linux). So who moves an index looks at the other's once more before it waits; a
+//! full barrier behind each move sees to it that one of the two sides finds what the other has done.
 
 use core::fmt;
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use core::sync::atomic::{AtomicU32, fence};
 
 /// Bytes in a word of shared memory.
 const WORD: usize = size_of::<u32>();
@@ -114,9 +118,10 @@ impl Reader<'_> {
         }
     }
 
-    /// Gives the producer the room of everything before `position`.
+    /// Gives the producer the room of everything before `position`. A look that follows finds what it has written without telling.
     pub fn consume_to(&self, position: u32) {
         self.0.consumed.store(position, Release);
+        fence(SeqCst);
     }
 }
 
@@ -152,8 +157,9 @@ impl Writer<'_> {
         }
     }
 
-    /// Shows the consumer everything before `position`.
+    /// Shows the consumer everything before `position`. A look that follows finds the room that it has made without telling.
     pub fn publish(&self, position: u32) {
         self.0.produced.store(position, Release);
+        fence(SeqCst);
     }
 }

@@ -100,7 +100,7 @@ impl<W: Words> Master<W> {
         let Some(slot) = self.slots.get(&id.0).copied().filter(|_| self.is_serving()) else {
             return Ok(served);
         };
-        let mut uncommitted = false;
+        let (mut uncommitted, mut all_read) = (false, false);
         while served.requests < budget {
             if !self.has_room(id, slot) {
                 if uncommitted {
@@ -130,7 +130,10 @@ impl<W: Words> Master<W> {
             self.message = message;
             match found {
                 Ok(Next::Message) => {}
-                Ok(Next::Nothing) => break,
+                Ok(Next::Nothing) => {
+                    all_read = true;
+                    break;
+                }
                 Err(error) => {
                     if uncommitted {
                         self.sessions.commit(slot);
@@ -147,9 +150,11 @@ impl<W: Words> Master<W> {
         if uncommitted {
             self.sessions.commit(slot);
         }
-        served.more = served.requests == budget && !served.waits_for_room;
         self.deliver(id, stream)?;
         self.sessions.consume(slot, stream)?;
+        // What the client has written since the last look it need not have told of: it had not seen that everything is consumed.
+        let is_unheard = all_read && self.sessions.has_input(slot, stream)?;
+        served.more = is_unheard || served.requests == budget && !served.waits_for_room;
         self.clean();
         Ok(served)
     }

@@ -333,7 +333,8 @@ impl<W: Words, F: Framing> Sessions<W, F> {
     }
 
     /// Takes a part of a message out of the stream. Stock clients tell of what they write only where everything before it has been
-    /// consumed: a part that was left in the stream would be the last thing to be heard of them.
+    /// consumed: a part that was left in the stream would be the last thing to be heard of them. For the same reason whoever consumes
+    /// looks for [more input](Self::has_input) before it waits.
     fn take_part<S: Stream>(
         &mut self,
         slot: usize,
@@ -556,6 +557,16 @@ impl<W: Words, F: Framing> Sessions<W, F> {
             stream.consume_to(staged).map_err(SessionError::Stream)?;
         }
         Ok(())
+    }
+
+    /// Whether there is input that the session has not taken.
+    ///
+    /// # Errors
+    /// See [`SessionError`].
+    pub fn has_input<S: Stream>(&self, slot: usize, stream: &mut S) -> Result<bool, SessionError<S::Error>> {
+        let consumed = stream.consumed().map_err(SessionError::Stream)?;
+        let skip = self.sessions[slot].saved.staged.wrapping_sub(consumed) as usize;
+        Ok(!stream.peek(skip, 1).map_err(SessionError::Stream)?.is_empty())
     }
 
     /// The byte of the memory in which output at `position` stands, in copy A: for a stream that hands pages over

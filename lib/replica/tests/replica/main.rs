@@ -8,5 +8,6 @@ mod seal;
 mod seed;
 mod session;
 mod simulation;
+mod stock_client;
 mod vault;
 mod world;
