@@ -272,6 +272,12 @@ impl<'a> Plane<'a> {
         }
     }
 
+    /// A card is given up, and has been reset: what is sent through it gets nowhere, and nobody waits for that, until there is a driver again.
+    pub fn give_card_up(&mut self, port: PortId) {
+        let frames = self.uplink_mut(port).map(|(uplink, _)| uplink.give_up());
+        frames.into_iter().flatten().for_each(|frame| self.release(frame));
+    }
+
     /// A card has been reset, and there is a new driver. What had come in before is sent where it belongs.
     pub fn driver_ready(&mut self, port: PortId, now_us: u64, card: &mut impl Card, pages: &mut impl Pages) {
         let arrived = self.uplink_mut(port).map(|(uplink, pool)| uplink.driver_ready(card, pool));
@@ -433,8 +439,9 @@ impl<'a> Plane<'a> {
         match &mut self.ports[port.index()] {
             Behind::Nothing => {}
             Behind::Card(uplink) => {
-                self.pool.retain(frame);
-                uplink.enqueue(frame);
+                if uplink.enqueue(frame) {
+                    self.pool.retain(frame);
+                }
             }
             Behind::Own(queue) => {
                 if queue.len() < OWN_QUEUE && self.pool.offload(frame).segments.is_none() {

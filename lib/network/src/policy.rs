@@ -19,6 +19,9 @@ pub enum Repair {
     Driver,
     /// The guests' devices; the driver goes on.
     Netback,
+    /// The driver, but after a while, and until then its card is given up: frames for it are lost. What fails on and on beside others that
+    /// work is not the unikernel, and must not take them with it.
+    Later,
     /// The whole unikernel, by root.
     Unikernel,
 }
@@ -86,16 +89,17 @@ impl Decision {
         }
     }
 
-    /// What is to be done about the part, which has failed.
-    pub fn decide(&mut self, now_us: u64) -> Repair {
+    /// What is to be done about the part, which has failed, while others of its kind work or not.
+    pub fn decide(&mut self, now_us: u64, others_work: bool) -> Repair {
         if self.policy.granularity == Granularity::Coarse {
             return Repair::Unikernel;
         }
         let Policy { attempts, window_us, .. } = self.policy;
-        match self.level {
-            _ if !self.recent.another(now_us, attempts, window_us) => Repair::Unikernel,
-            Level::Driver => Repair::Driver,
-            Level::Netback => Repair::Netback,
+        match (self.level, self.recent.another(now_us, attempts, window_us)) {
+            (Level::Driver, true) => Repair::Driver,
+            (Level::Netback, true) => Repair::Netback,
+            (Level::Driver, false) if others_work => Repair::Later,
+            (Level::Driver | Level::Netback, false) => Repair::Unikernel,
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct UplinkCounters {
     pub arrived: u64,
     /// Frames that the card cannot send: too long, or not to be cut.
     pub impossible: u64,
-    /// Frames that were given up, because drivers died of them.
+    /// Frames that were given up, because drivers died of them, or with their card.
     pub given_up: u64,
     /// How often a driver was replaced.
     pub restarts: u64,
@@ -61,6 +61,8 @@ pub struct Uplink {
     held: Vec<bool>,
     /// Frames that the card receives into.
     posted: Vec<FrameId>,
+    /// Nobody waits for the card, until it has a driver again.
+    is_given_up: bool,
     counters: UplinkCounters,
 }
 
@@ -78,6 +80,7 @@ impl Uplink {
             shadow: Shadow::new(frames, limits),
             backlog: VecDeque::with_capacity(frames),
             held: alloc::vec![false; frames],
+            is_given_up: false,
             counters: UplinkCounters::default(),
         }
     }
@@ -125,10 +128,15 @@ impl Uplink {
         self.abilities
     }
 
-    /// Takes a frame to be sent, with one reference.
-    pub fn enqueue(&mut self, frame: FrameId) {
+    /// Takes a frame to be sent, with one reference. Whether it does: a card that is given up takes none.
+    pub fn enqueue(&mut self, frame: FrameId) -> bool {
+        if self.is_given_up {
+            self.counters.given_up += 1;
+            return false;
+        }
         self.held[usize::from(frame.0)] = true;
         self.backlog.push_back(frame);
+        true
     }
 
     /// Whether a frame waits to be sent, or is being sent.
@@ -145,6 +153,20 @@ impl Uplink {
     pub fn driver_failed(&mut self) {
         self.counters.again += self.shadow.running() as u64;
         self.shadow.driver_failed();
+    }
+
+    /// The card is given up until there is a driver again, and has been reset. The frames that it was to send are the caller's to release.
+    pub fn give_up(&mut self) -> Vec<FrameId> {
+        self.shadow.driver_failed();
+        self.is_given_up = true;
+        let mut frames: Vec<FrameId> = self.backlog.drain(..).collect();
+        for number in 0..self.held.len() as u16 {
+            if core::mem::take(&mut self.held[usize::from(number)]) && self.shadow.withdraw(Token(number)) {
+                frames.push(FrameId(number));
+            }
+        }
+        self.counters.given_up += frames.len() as u64;
+        frames
     }
 
     /// There is a driver, and its card has been reset: nobody writes into the frames that an earlier one had. Those that had come in
@@ -167,6 +189,7 @@ impl Uplink {
         for frame in self.posted.drain(..) {
             pool.release(frame);
         }
+        self.is_given_up = false;
         self.counters.restarts += 1;
         self.configure(card);
         self.shadow.driver_ready();

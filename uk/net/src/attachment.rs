@@ -1,6 +1,6 @@
 //! A card on a bridge: its driver, who watches that, and this program itself at the same bridge.
 
-use crate::card::{Driver, Failure};
+use crate::card::{Driver, Failure, RestartError};
 use crate::machine::Machine;
 use crate::own::{Line, Own};
 use crate::repair::Probe;
@@ -12,6 +12,9 @@ use network::{Look, Plane, Uplink};
 
 /// How often a card is asked whether it works.
 const ASK_EVERY_US: u64 = 20_000;
+
+/// How long a card rests that was given up.
+const REST_US: u64 = 1_000_000;
 
 /// A card, as all that this program has of it. Whatever becomes of it, the others know nothing of it.
 pub struct Attachment {
@@ -26,13 +29,24 @@ pub struct Attachment {
     own_port: PortId,
     /// When to ask next whether it works.
     ask_at_us: u64,
+    /// It is given up until then.
+    rests_until_us: Option<u64>,
     shown: Shown,
 }
 
 impl Attachment {
     /// The card at `port`, which has been connected; this program itself may be at `own_port`.
     pub const fn new(port: PortId, own_port: PortId, driver: Driver, probe: Probe) -> Self {
-        Self { port, driver, probe, own: None, own_port, ask_at_us: 0, shown: Shown::NOTHING }
+        Self {
+            port,
+            driver,
+            probe,
+            own: None,
+            own_port,
+            ask_at_us: 0,
+            rests_until_us: None,
+            shown: Shown::NOTHING,
+        }
     }
 
     /// This program itself is at its bridge, as `make` has it: its port has been connected.
@@ -58,9 +72,30 @@ impl Attachment {
         self.own.iter_mut().for_each(Own::hurry);
     }
 
-    /// When it has something to say, whatever else happens.
+    /// When there is something to do, whatever else happens.
     pub fn next_us(&self) -> Option<u64> {
-        self.own.as_ref().map(Own::next_us)
+        let own_us = self.own.as_ref().map(Own::next_us);
+        [own_us, self.rests_until_us, self.probe.due_us()].into_iter().flatten().min()
+    }
+
+    /// Whether its driver has not failed.
+    pub const fn works(&self) -> bool {
+        self.driver.failure().is_none()
+    }
+
+    /// Until when it is given up, if it is.
+    pub const fn rests_until_us(&self) -> Option<u64> {
+        self.rests_until_us
+    }
+
+    /// Gives the card up for a while: nobody waits for it.
+    ///
+    /// # Panics
+    /// If it cannot be stopped.
+    pub fn give_up(&mut self, plane: &mut Plane<'static>, now_us: u64) {
+        self.driver.end();
+        plane.give_card_up(self.port);
+        self.rests_until_us = Some(now_us + REST_US);
     }
 
     /// Does what there is to do with the card. Whether there is more.
@@ -104,22 +139,20 @@ impl Attachment {
 
     /// Makes a new driver. How many frames the card had received and nobody had read.
     ///
-    /// # Panics
-    /// If there is no new one: the whole program is to be made anew.
+    /// # Errors
+    /// [`RestartError`]: then there is none.
     pub fn restart(
         &mut self,
         plane: &mut Plane<'static>,
         machine: &mut Machine,
         now_us: u64,
-        failure: Failure,
-    ) -> u64 {
+    ) -> Result<u64, RestartError> {
         plane.driver_failed(self.port);
-        if let Err(error) = self.driver.restart() {
-            panic!("{self}: its driver has failed: {failure}; there is no new one: {error}");
-        }
+        self.driver.restart()?;
+        self.rests_until_us = None;
         let before = arrived(plane, self.port);
         plane.driver_ready(self.port, now_us, &mut self.driver, machine);
-        arrived(plane, self.port) - before
+        Ok(arrived(plane, self.port) - before)
     }
 
     /// Shows root how much the driver has to do and has done, as `part`.

@@ -35,6 +35,8 @@ pub enum Failure {
     Stopped,
     /// It has frames, and for so long, in microseconds, none came back.
     Stuck(u64),
+    /// There is none: the card cannot be driven, or was given up for a while.
+    Absent,
 }
 
 impl fmt::Display for Failure {
@@ -45,6 +47,7 @@ impl fmt::Display for Failure {
             Self::Card => f.write_str("the card broke the rules"),
             Self::Stopped => f.write_str("the card has stopped"),
             Self::Stuck(for_us) => write!(f, "no frame came back for {for_us} us"),
+            Self::Absent => f.write_str("there was none"),
         }
     }
 }
@@ -122,27 +125,25 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Sets the device `place` up, which has been reset, with frames in the memory of `machine`; none if no driver here is for it.
-    ///
-    /// # Errors
-    /// [`OpenError`].
+    /// Sets the device `place` up, which has been reset, with frames in the memory of `machine`; none if no driver here is for it. If it
+    /// cannot be driven the driver has [failed](Failure::Absent), and why is said too.
     pub fn new(
         place: usize,
         device: &'static DeviceInfo,
         machine: &Machine,
-    ) -> Option<Result<Self, OpenError>> {
+    ) -> Option<(Self, Result<(), OpenError>)> {
         let memory = Memory { pool: machine.pool(), ring: machine.ring(place) };
         let unread = nic::unread(device, memory.ring, memory.pool).into_iter();
-        let nic = match open(device, memory)? {
-            Ok(nic) => nic,
-            Err(error) => return Some(Err(error)),
+        let (nic, failure, opened) = match open(device, memory)? {
+            Ok(nic) => (Some(nic), None, Ok(())),
+            Err(error) => (None, Some(Failure::Absent), Err(error)),
         };
-        let (mac, nic) = (EthernetAddress(nic.mac()), Some(nic));
-        Some(Ok(Self { device, memory, unread, nic, mac, failure: None, doom: None, swallowed: 0 }))
+        let mac = nic.as_ref().map_or_else(EthernetAddress::default, |nic| EthernetAddress(nic.mac()));
+        Some((Self { device, memory, unread, nic, mac, failure, doom: None, swallowed: 0 }, opened))
     }
 
     /// How it has failed, if it has.
-    pub fn failure(&self) -> Option<Failure> {
+    pub const fn failure(&self) -> Option<Failure> {
         self.failure
     }
 
@@ -192,6 +193,18 @@ impl Driver {
         self.unread = unread.into_iter();
         (self.nic, self.failure, self.doom, self.swallowed) = (nic, None, None, 0);
         Ok(())
+    }
+
+    /// Ends the driver, and with it what the card does, until it is [made anew](Self::restart).
+    ///
+    /// # Panics
+    /// If it crashes of that: the card may do anything then, until root has reset it.
+    pub fn end(&mut self) {
+        let old = self.nic.take();
+        if let Err(crashed) = contain(|| drop(old)) {
+            panic!("a card cannot be stopped: {crashed}");
+        }
+        self.fail(Failure::Absent);
     }
 
     /// Does something with the driver, unless it has failed; `otherwise` if it has, or does now.

@@ -111,7 +111,7 @@ fn set_up(uk: &Uk, arguments: &Arguments) -> (Service, Vec<Interrupt>) {
         let mut card = Attachment::new(port, own_port, driver, Probe::new(policy, Level::Driver));
         let (bridge, kind) = (arguments.bridge(number), interrupts[number].kind());
         log::info!("{card}: {mac} on {bridge}, interrupts by {kind:?}");
-        if let Some(address) = arguments.address(number) {
+        if let Some(address) = arguments.address(number).filter(|_| card.works()) {
             plane.connect_own(own_port, on_bridge(Role::Guest(Identity::new(mac))));
             card.set_own(&mut plane, &mut machine, clock::now_us(), |line| Own::new(line, mac, address));
             log::info!("{address} on {bridge}");
@@ -127,19 +127,24 @@ fn set_up(uk: &Uk, arguments: &Arguments) -> (Service, Vec<Interrupt>) {
     (service, interrupts)
 }
 
-/// The cards that this program drives, and their interrupts. What a card has received lies in the ring of its device, in each life.
+/// The cards that this program drives, and their interrupts. What a card has received lies in the ring of its device, in each life. One that
+/// cannot be driven is tried again later, if there are others that can.
 fn find_cards(uk: &Uk, machine: &Machine) -> Vec<(Driver, Interrupt)> {
     let mut cards = Vec::new();
     for (place, device) in uk.devices().take(MAX_CARDS).enumerate() {
-        let Some(driver) = Driver::new(place, device, machine) else { continue };
-        cards.push(match (driver, Interrupt::of(device)) {
-            (Ok(driver), Ok(interrupt)) => (driver, interrupt),
-            (Err(error), _) => panic!("card {} cannot be driven: {error}", cards.len()),
-            (_, Err(error)) => panic!("card {} cannot be driven: {error}", cards.len()),
-        });
+        let Some((driver, opened)) = Driver::new(place, device, machine) else { continue };
+        if let Err(error) = opened {
+            log::error!("card {} cannot be driven: {error}", cards.len());
+        }
+        match Interrupt::of(device) {
+            Ok(interrupt) => cards.push((driver, interrupt)),
+            Err(error) => panic!("card {} cannot be driven: {error}", cards.len()),
+        }
     }
     if cards.is_empty() {
         log::warn!("there is no network card that this program drives");
+    } else if !cards.iter().any(|(driver, _)| driver.failure().is_none()) {
+        panic!("no network card can be driven");
     }
     cards
 }

@@ -4,6 +4,7 @@
 use crate::card::{Doom, Failure};
 use crate::service::{FIRST_GUEST, Service, part, port};
 use alloc::vec::Vec;
+use core::fmt;
 use libos::clock;
 use libos::contain::Crashed;
 use libos::uk_abi::fault::Fault;
@@ -127,22 +128,47 @@ impl Service {
     }
 
     fn look_at_driver(&mut self, number: usize, now_us: u64) {
+        let others_work = self.others_work(number);
         let card = &mut self.cards[number];
+        match card.rests_until_us() {
+            Some(until_us) if now_us < until_us => return,
+            Some(_) => return self.repair_driver(number, now_us, Failure::Absent),
+            None => {}
+        }
         let Some(failure) = card.examine(&self.plane, now_us) else { return };
-        match card.probe.decision.decide(now_us) {
+        match card.probe.decision.decide(now_us, others_work) {
             Repair::Driver => self.repair_driver(number, now_us, failure),
+            Repair::Later => self.give_up(number, now_us, &failure),
             Repair::Netback | Repair::Unikernel => panic!("{card}: its driver has failed: {failure}"),
         }
     }
 
+    /// Whether any card but this one works.
+    fn others_work(&self, number: usize) -> bool {
+        self.cards.iter().enumerate().any(|(other, card)| other != number && card.works())
+    }
+
     fn repair_driver(&mut self, number: usize, detected_us: u64, failure: Failure) {
+        let others_work = self.others_work(number);
         let Self { plane, machine, cards, .. } = self;
         let card = &mut cards[number];
-        let read = card.restart(plane, machine, detected_us, failure);
+        let read = match card.restart(plane, machine, detected_us) {
+            Ok(read) => read,
+            Err(error) if others_work => return self.give_up(number, detected_us, &error),
+            Err(error) => panic!("{card}: its driver has failed: {failure}; there is no new one: {error}"),
+        };
         log::warn!("{card}: its driver has failed: {failure}; it had received {read} frames more");
         let done = card.look(plane).done;
         let repaired = self.repaired(Part::Driver, failure.is_hang(), detected_us);
         self.cards[number].probe.repaired(repaired, done);
+    }
+
+    /// Gives a card up for a while, so that the others go on.
+    fn give_up(&mut self, number: usize, now_us: u64, why: &dyn fmt::Display) {
+        let card = &mut self.cards[number];
+        card.give_up(&mut self.plane, now_us);
+        card.probe.book.repaired();
+        log::error!("{card} is given up for a while: {why}");
     }
 
     fn look_at_backend(&mut self, now_us: u64) {
@@ -154,9 +180,9 @@ impl Service {
             return;
         }
         let is_hang = crashed.is_none();
-        match self.watch.backend.decision.decide(now_us) {
+        match self.watch.backend.decision.decide(now_us, false) {
             Repair::Netback => self.repair_backend(now_us, is_hang),
-            Repair::Driver | Repair::Unikernel => match crashed {
+            Repair::Driver | Repair::Later | Repair::Unikernel => match crashed {
                 Some(crashed) => panic!("the backend has crashed: {crashed}"),
                 None => panic!("the backend has taken no request for {deadline_us} us"),
             },

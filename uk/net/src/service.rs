@@ -174,7 +174,11 @@ impl Service {
         let Self { plane, machine, cards, .. } = self;
         plane.note_arrivals(machine.arrivals(), now_us, machine);
         for card in cards {
-            plane.driver_ready(card.port, now_us, &mut card.driver, machine);
+            if card.works() {
+                plane.driver_ready(card.port, now_us, &mut card.driver, machine);
+            } else {
+                card.give_up(plane, now_us);
+            }
         }
     }
 
@@ -512,7 +516,7 @@ impl Service {
                 (false, true) => WATCHING_US,
                 (false, false) => IDLE_US,
             };
-        let of_cards = self.cards.iter().flat_map(|card| [card.probe.due_us(), card.next_us()]);
+        let of_cards = self.cards.iter().map(Attachment::next_us);
         let of_guests = self.guests.iter().flatten().map(|guest| guest.until_us);
         let others_us = of_cards.chain(of_guests).chain([self.watch.backend.due_us()]).flatten();
         others_us.fold(look_us, u64::min).max(now_us + 1)

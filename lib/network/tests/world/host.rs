@@ -251,6 +251,12 @@ impl Host {
         self.card.reset();
     }
 
+    /// The card is given up for a while.
+    pub fn card_is_given_up(&mut self) {
+        self.card.reset();
+        self.plane.give_card_up(port(CARD));
+    }
+
     /// The driver is started again.
     pub fn driver_starts(&mut self) {
         let Self { plane, card, machine, now_us, .. } = self;

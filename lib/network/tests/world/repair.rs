@@ -47,7 +47,7 @@ fn a_driver_that_hangs_is_noticed_within_its_deadline_and_replaced() {
         assert!(host.now_us < hung_us + 2 * policy.driver_deadline_us, "not noticed");
     };
     assert!(stuck.for_us >= policy.driver_deadline_us);
-    assert_eq!(decision.decide(host.now_us), Repair::Driver);
+    assert_eq!(decision.decide(host.now_us, false), Repair::Driver);
     assert_eq!(host.guests[0].open(), 20, "nobody was told anything");
     let configured = host.card.configured;
     host.driver_dies();
@@ -125,16 +125,51 @@ fn frames_that_the_card_has_are_not_sent_twice_when_the_backend_is_new() {
 }
 
 #[test]
+fn nobody_waits_for_a_card_that_is_given_up() {
+    let mut host = Host::new(5, 1, Abilities::ALL, &[]);
+    for number in 0..30 {
+        send(&mut host, number);
+    }
+    host.serve(1);
+    host.drive().expect("an honest card");
+    // Some are with the card, some with its shadow, and some have not been looked at.
+    for number in 30..40 {
+        send(&mut host, number);
+    }
+    host.serve(1);
+    host.card_is_given_up();
+    host.answer(1);
+    host.guests[0].take_answers();
+    assert_eq!(host.guests[0].open(), 0, "all of them are answered");
+    for number in 40..50 {
+        send(&mut host, number);
+    }
+    host.serve(1);
+    host.answer(1);
+    host.guests[0].take_answers();
+    assert_eq!(host.guests[0].open(), 0, "so are those that come later");
+    assert_eq!(host.plane.strays(), 0);
+    host.driver_starts();
+    for number in 50..60 {
+        send(&mut host, number);
+    }
+    host.check_nothing_leaks();
+    let names: Vec<u32> = host.card.wire.iter().map(|frame| name_of(&frame.bytes).number).collect();
+    assert_eq!(names, (50..60).collect::<Vec<_>>(), "what was lost is not sent");
+}
+
+#[test]
 fn what_fails_too_often_is_repaired_by_more() {
     let policy = Policy::default();
     let [mut decision, mut other] = [Level::Driver, Level::Netback].map(|level| Decision::new(policy, level));
     for _ in 0..policy.attempts {
-        assert_eq!(decision.decide(1_000), Repair::Driver);
+        assert_eq!(decision.decide(1_000, false), Repair::Driver);
     }
-    assert_eq!(decision.decide(1_000), Repair::Unikernel);
-    assert_eq!(other.decide(1_000), Repair::Netback, "that is another part");
+    assert_eq!(decision.decide(1_000, false), Repair::Unikernel);
+    assert_eq!(decision.decide(1_000, true), Repair::Later, "the others go on");
+    assert_eq!(other.decide(1_000, false), Repair::Netback, "that is another part");
     let later_us = 1_000 + policy.window_us;
-    assert_eq!(decision.decide(later_us), Repair::Driver);
+    assert_eq!(decision.decide(later_us, false), Repair::Driver);
     let coarse = Policy { granularity: Granularity::Coarse, ..policy };
-    assert_eq!(Decision::new(coarse, Level::Driver).decide(0), Repair::Unikernel);
+    assert_eq!(Decision::new(coarse, Level::Driver).decide(0, true), Repair::Unikernel);
 }
