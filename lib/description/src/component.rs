@@ -1,7 +1,8 @@
 //! A component: one unikernel that root builds, watches and revives.
 
-use crate::{Capabilities, ComponentSet, Device, Limits, Name};
+use crate::{Capabilities, ComponentSet, Device, Granularity, Limits, Name};
 use heapless::{String, Vec};
+use monitor::Policy;
 use serde::{Deserialize, Serialize};
 
 /// The most devices that one component can have: the boot info page has room for so many.
@@ -47,7 +48,7 @@ pub struct Component {
     /// How often it is repaired before root tries something stronger, or gives up.
     pub limits: Limits,
     /// Where on the ladder its repair starts.
-    pub policy: Policy,
+    pub policy: Granularity,
     /// What it may ask root's broker for.
     pub capabilities: Capabilities,
     /// The memory in pages that the domains which it creates may have together; none for as much as there is.
@@ -66,30 +67,8 @@ pub struct Component {
     pub autostart: bool,
 }
 
-/// Where on the ladder of repairs a component's repair starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Policy {
-    /// With a restart of the stalled part inside the uk: for uks that have shadows.
-    Fine,
-    /// With a micro-reboot of the whole uk.
-    Coarse,
-}
-
-impl Policy {
-    /// Each policy by its name in `rvmm.toml`.
-    pub const NAMES: [(&'static str, Self); 2] = [("fine", Self::Fine), ("coarse", Self::Coarse)];
-}
-
 impl Component {
-    /// A second without service is bad enough to try a repair, even where it will not help. Where the component may
-    /// be silent for longer anyway, the text form takes that instead.
-    pub const DEFAULT_STARVED_US: u64 = 1_000_000;
-
-    /// A beat takes microseconds; hundreds of times that are no accident of scheduling. Where the deadlines are so
-    /// short that a uk which hangs cannot use so much, the text form takes half of the shorter one instead.
-    pub const DEFAULT_ENOUGH_CPU_US: u64 = 2_000;
-
-    /// A component of which only the names are said.
+    /// A component of which only the names are said: what the monitor has to know is as in [`Policy::DEFAULT`].
     pub fn new(name: Name, image: Name) -> Self {
         Self {
             name,
@@ -104,19 +83,15 @@ impl Component {
             devices: Vec::new(),
             // Under software emulation a poll of 1 ms takes 2 to 4 and one of 10 ms up to 16: 5 ms is felt as 5 to 10.
             heartbeat_period_us: 5_000,
-            // Twice the longest gap seen between two beats of a healthy uk.
-            heartbeat_deadline_us: 20_000,
-            // A uk boots in a few milliseconds; under emulation a device's reset on a busy host takes far longer.
-            boot_deadline_us: 500_000,
-            // A disk may rightly take tens of milliseconds for one request.
-            stall_deadline_us: 100_000,
-            starved_deadline_us: Self::DEFAULT_STARVED_US,
-            // Thirty rebuilds of 15 ms each can wait before it, on a host that is slow ten times over.
-            repair_deadline_us: 5_000_000,
-            enough_cpu_us: Self::DEFAULT_ENOUGH_CPU_US,
-            work_is_beat: true,
-            limits: Limits::DEFAULT,
-            policy: Policy::Coarse,
+            heartbeat_deadline_us: Policy::DEFAULT.heartbeat_deadline_us,
+            boot_deadline_us: Policy::DEFAULT.boot_deadline_us,
+            stall_deadline_us: Policy::DEFAULT.stall_deadline_us,
+            starved_deadline_us: Policy::DEFAULT.starved_deadline_us,
+            repair_deadline_us: Policy::DEFAULT.repair_deadline_us,
+            enough_cpu_us: Policy::DEFAULT.enough_cpu_us,
+            work_is_beat: Policy::DEFAULT.work_is_beat,
+            limits: Policy::DEFAULT.limits,
+            policy: Policy::DEFAULT.granularity,
             capabilities: Capabilities::empty(),
             guest_memory_pages: None,
             // 16 KiB: a few dozen small records, two copies each.
@@ -127,7 +102,7 @@ impl Component {
             grant_window_pages: 512,
             dma_pages: 0,
             args: String::new(),
-            autostart: true,
+            autostart: Policy::DEFAULT.autostart,
         }
     }
 }

@@ -19,12 +19,10 @@ mod component;
 mod device;
 mod guest;
 mod host;
-mod limits;
 mod name;
 mod order;
 mod problem;
 mod rules;
-mod set;
 mod shared;
 mod symbols;
 mod system;
@@ -37,19 +35,18 @@ pub use archive::ArchiveWriter;
 pub use archive::{Archive, ArchiveError, Directory, Kind, MAX_BLOBS};
 pub use assign::{Claim, assign_devices};
 pub use capability::Capabilities;
-pub use component::{Component, MAX_ARGS, MAX_DEVICES, Policy};
+pub use component::{Component, MAX_ARGS, MAX_DEVICES};
 pub use device::{
     Device, DeviceClass, DeviceSelector, Driver, Interrupt, PciAddress, PciAddressError, PciFunction,
 };
 pub use guest::{CmdLine, Guest, Path, Source};
 pub use host::{Console, Host};
-pub use limits::{Limits, RUNGS, Rung};
+pub use monitor::{ComponentId, ComponentSet, Granularity, Limits, MAX_COMPONENTS, Rung};
 pub use name::{MAX_NAME, Name, NameError};
 pub use order::Cycle;
 pub use problem::{Item, Place, Problem};
-pub use set::{ComponentSet, ComponentSetIter};
 pub use shared::{KEPT_MAX_PAGES, MAX_SHARED, Shared};
 #[cfg(feature = "std")]
 pub use symbols::encode as encode_symbols;
 pub use symbols::{Symbols, SymbolsError};
-pub use system::{DecodeError, Description, MAX_COMPONENTS, MAX_ENCODED, MAX_GUESTS};
+pub use system::{DecodeError, Description, MAX_ENCODED, MAX_GUESTS};

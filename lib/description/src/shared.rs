@@ -1,6 +1,6 @@
 //! Memory that components share, and all else that root keeps for them.
 
-use crate::{Capabilities, ComponentSet, Description, Name};
+use crate::{Capabilities, ComponentId, ComponentSet, Description, Name};
 use serde::{Deserialize, Serialize};
 
 /// The most pieces of shared memory in one host.
@@ -28,7 +28,8 @@ impl Shared {
 impl Description {
     /// The pieces of shared memory that a component takes part in.
     pub fn shared_by(&self, index: usize) -> impl Iterator<Item = &Shared> {
-        self.shared.iter().filter(move |shared| shared.between.contains(index))
+        let component = ComponentId::new(index);
+        self.shared.iter().filter(move |shared| component.is_some_and(|id| shared.between.contains(id)))
     }
 
     /// Pages of the register of domains that a component may read.

@@ -1,13 +1,10 @@
 //! The description as a whole, and its compact form.
 
 use crate::order::{Cycle, order};
-use crate::{Component, ComponentSet, Guest, Host, MAX_SHARED, Place, Problem, Shared};
+use crate::{Component, ComponentSet, Guest, Host, MAX_COMPONENTS, MAX_SHARED, Place, Problem, Shared};
 use core::fmt;
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
-
-/// The most components of one host.
-pub const MAX_COMPONENTS: usize = 32;
 
 /// The most guests that start with the host.
 pub const MAX_GUESTS: usize = 16;

@@ -135,7 +135,30 @@ impl ComponentSet {
 impl FromIterator<ComponentId> for ComponentSet {
     fn from_iter<I: IntoIterator<Item = ComponentId>>(components: I) -> Self {
         let mut set = Self::EMPTY;
-        components.into_iter().for_each(|component| set.insert(component));
+        set.extend(components);
         set
+    }
+}
+
+impl Extend<ComponentId> for ComponentSet {
+    fn extend<I: IntoIterator<Item = ComponentId>>(&mut self, components: I) {
+        components.into_iter().for_each(|component| self.insert(component));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ComponentId, ComponentSet, MAX_COMPONENTS};
+
+    #[test]
+    fn a_set_keeps_what_a_component_can_be() {
+        let mut set: ComponentSet =
+            [31, 3, MAX_COMPONENTS, 1000].into_iter().filter_map(ComponentId::new).collect();
+        assert!(set.iter().map(ComponentId::index).eq([3, 31]));
+        assert_eq!((set.len(), set.bits()), (2, 1 << 31 | 1 << 3));
+        for component in set.iter() {
+            set.remove(component);
+        }
+        assert!(set.is_empty());
     }
 }

@@ -124,7 +124,7 @@ impl Offer<'_> {
             Rung::Cascade => self.dependents,
             Rung::MicroReboot | Rung::Rebuild | Rung::ControlPlane => true,
         };
-        makes_sense && rung >= self.floor && self.limits.attempts[rung as usize] > 0
+        makes_sense && rung >= self.floor && self.limits.attempts(rung) > 0
     }
 }
 

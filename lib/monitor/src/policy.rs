@@ -2,9 +2,10 @@
 
 use crate::{ComponentId, ComponentSet, GraphError, Rung};
 use core::fmt;
+use serde::{Deserialize, Serialize};
 
 /// Where on the ladder the repair of a stalled part starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Granularity {
     /// With a restart of that part inside the uk: for uks that have shadows.
     Fine,
@@ -12,16 +13,34 @@ pub enum Granularity {
     Coarse,
 }
 
+impl Granularity {
+    /// Each by its name in the system description.
+    pub const NAMES: [(&'static str, Self); 2] = [("fine", Self::Fine), ("coarse", Self::Coarse)];
+}
+
 /// The limits of repair within a sliding window of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Limits {
     /// Repairs by each rung within the window; one more goes to the next rung. 0 leaves a rung out.
     pub attempts: [u8; Rung::COUNT],
-    /// Repairs by all rungs together within the window; instead of one more the component is held.
-    pub hold: u8,
     /// The length of the window in microseconds. The rung [`Rung::ControlPlane`] is counted in the window of
     /// [`PlaneLimit`] instead.
     pub window_us: u64,
+    /// Repairs by all rungs together within the window; instead of one more the component is held: left down and
+    /// reported, until the operator releases it.
+    pub hold: u8,
+}
+
+impl Limits {
+    /// Three cheap tries, since most faults are transient; then two from a clean domain; then what depends on the
+    /// component, in case the damage has spread; then everything, once. The window is long enough for a component
+    /// that hangs in every one of its ten boots to use up its half second each time.
+    pub const DEFAULT: Self = Self { attempts: [3, 3, 2, 1, 1], window_us: 10_000_000, hold: 10 };
+
+    /// Repairs by one rung within the window.
+    pub const fn attempts(&self, rung: Rung) -> u8 {
+        self.attempts[rung as usize]
+    }
 }
 
 /// How often the whole control plane may be rebuilt, whoever was the culprit: it is felt by everybody, so it is
@@ -82,13 +101,13 @@ impl Policy {
         needs: ComponentSet::EMPTY,
         // Twice the longest gap seen between two beats, 5 ms apart, of a healthy uk under software emulation.
         heartbeat_deadline_us: 20_000,
-        // A uk boots in a few milliseconds; a device's reset on a busy host takes far longer.
+        // A uk boots in a few milliseconds; under emulation a device's reset on a busy host takes far longer.
         boot_deadline_us: 500_000,
         // A disk may rightly take tens of milliseconds for one request.
         stall_deadline_us: 100_000,
-        // Thirty rebuilds of 15 ms can stand before it in root's queue.
+        // Thirty rebuilds of 15 ms each can wait before it, on a host that is slow ten times over.
         repair_deadline_us: 5_000_000,
-        // A second without service is bad enough to try anything.
+        // A second without service is bad enough to try a repair, even where it will not help.
         starved_deadline_us: 1_000_000,
         // A beat takes microseconds; hundreds of times that are no accident of scheduling.
         enough_cpu_us: 2_000,
@@ -97,13 +116,7 @@ impl Policy {
         looks: 5,
         work_is_beat: true,
         granularity: Granularity::Coarse,
-        limits: Limits {
-            // Most faults are transient: three cheap tries; two from a clean domain; then, in case the damage has
-            // spread, what depends on it; then everything, once.
-            attempts: [3, 3, 2, 1, 1],
-            hold: 10,
-            window_us: 10_000_000,
-        },
+        limits: Limits::DEFAULT,
         autostart: true,
     };
 

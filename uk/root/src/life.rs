@@ -3,7 +3,7 @@
 use crate::component::{Component, Domain};
 use builder::UkPlan;
 use builder::elf_image::Permission;
-use description::{PciAddress, Policy};
+use description::{Granularity, PciAddress};
 use kernel::control::Control;
 use kernel::window::Slot;
 use uk_abi::boot_info::{BootInfo, BootReason};
@@ -124,7 +124,7 @@ pub fn begin(
     info.heartbeat_period_us = component.description.heartbeat_period_us;
     info.domid = component.domid().0;
     info.doorbell_port = domain.doorbell_there.0;
-    info.repairs_parts = u64::from(component.description.policy == Policy::Fine);
+    info.repairs_parts = u64::from(component.description.policy == Granularity::Fine);
     let boot_info = component.plan.areas().boot_info.start.0 as usize;
     info.device_count = component.devices.len() as u16;
     component.slot.write(boot_info * PAGE_SIZE, info.as_bytes());

@@ -4,7 +4,7 @@
 //! All of it follows from the description, and every life of root comes to the same, in this order. Each component finds its own in one piece, under numbers in one piece.
 
 use core::sync::atomic::AtomicU64;
-use description::{Description, MAX_COMPONENTS};
+use description::{ComponentId, Description, MAX_COMPONENTS};
 use heapless::Vec;
 use kernel::lend::{Borrower, FIRST_REFERENCE, Loans};
 use kernel::pv::Result;
@@ -128,7 +128,7 @@ impl Kept {
         for shared in &description.shared {
             let members = u64::from(shared.between.bits()) << 1;
             let mut borrowers = Vec::<Borrower, MAX_COMPONENTS>::new();
-            for index in shared.between.iter() {
+            for index in shared.between.iter().map(ComponentId::index) {
                 let (area, borrower) = lent[index].take(shared.pages, domid(index), Access::Writable);
                 // The rules of the description leave room for both.
                 let _ = lent[index].shared.push(SharedInfo::new(&shared.name, area, members));

@@ -1,12 +1,12 @@
 //! What the monitor has to know, out of what the description says.
 
-use description::{Component, Host, Policy as Start};
-use monitor::{ComponentSet, Granularity, Limits, PlaneLimit, Policy};
+use description::{Component, Host};
+use monitor::{PlaneLimit, Policy};
 
 /// The policy for `component`.
 pub fn of(component: &Component) -> Policy {
     Policy {
-        needs: ComponentSet::from_bits(component.depends_on.bits()),
+        needs: component.depends_on,
         heartbeat_deadline_us: component.heartbeat_deadline_us,
         boot_deadline_us: component.boot_deadline_us,
         stall_deadline_us: component.stall_deadline_us,
@@ -15,15 +15,8 @@ pub fn of(component: &Component) -> Policy {
         enough_cpu_us: component.enough_cpu_us,
         looks: Policy::DEFAULT.looks,
         work_is_beat: component.work_is_beat,
-        granularity: match component.policy {
-            Start::Fine => Granularity::Fine,
-            Start::Coarse => Granularity::Coarse,
-        },
-        limits: Limits {
-            attempts: component.limits.attempts,
-            hold: component.limits.hold,
-            window_us: component.limits.window_us,
-        },
+        granularity: component.policy,
+        limits: component.limits,
         autostart: component.autostart,
     }
 }

@@ -1,7 +1,7 @@
 //! The rules of a component by itself.
 
 use super::{Checker, Keys, MIB, MINUTE, MS, check_text};
-use crate::{Amount, Capabilities, Component, Host, KEPT_MAX_PAGES, Limits, Policy, Problem, Rung};
+use crate::{Amount, Capabilities, Component, Granularity, Host, KEPT_MAX_PAGES, Limits, Problem, Rung};
 use uk_abi::layout;
 
 /// The pages of RAM that the address space has room for.
@@ -179,7 +179,7 @@ fn check_limits(limits: &Limits, component: &Component, to: &mut Checker<'_>) {
     to.least(&["limits.hold"], hold, 1, "its first fault would be its last");
     let why = "all attempts together, after which nothing is left to try";
     to.most(HOLD, hold, attempts, why);
-    if component.policy == Policy::Fine {
+    if component.policy == Granularity::Fine {
         let parts = Amount::Count(limits.attempts(Rung::PartRestart).into());
         to.least(&["limits.part-restart", "policy"], parts, 1, "policy \"fine\" starts with them");
     }

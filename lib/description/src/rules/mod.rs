@@ -9,7 +9,8 @@ mod shared;
 
 use crate::order::order;
 use crate::{
-    Amount, Capabilities, Component, ComponentSet, Description, DeviceSelector, Item, Place, Problem,
+    Amount, Capabilities, Component, ComponentId, ComponentSet, Description, DeviceSelector, Item, Place,
+    Problem,
 };
 
 /// Whom breaches are told to.
@@ -97,7 +98,7 @@ impl Description {
     }
 
     fn check_dependencies(&self, component: &Component, to: &mut Checker<'_>) {
-        for on in component.depends_on {
+        for on in component.depends_on.iter().map(ComponentId::index) {
             match self.components.get(on) {
                 None => to.problem(&["depends-on"], Problem::NoSuchComponent { index: on }),
                 Some(needed) if component.autostart && !needed.autostart => {

@@ -2,7 +2,7 @@
 
 use super::component::BOXES_MAX_PAGES;
 use super::{Checker, MAX_ASKERS, MIB};
-use crate::{Amount, Description, KEPT_MAX_PAGES, MAX_COMPONENTS, Problem};
+use crate::{Amount, ComponentId, Description, KEPT_MAX_PAGES, Problem};
 use uk_abi::kept::MAX_SHARED as MOST_OF_ONE;
 
 /// Pages of all shared memory together.
@@ -19,7 +19,7 @@ pub(super) fn check(description: &Description, index: usize, to: &mut Checker<'_
     let before: u64 = description.shared[..index].iter().map(|shared| u64::from(shared.pages)).sum();
     let why = "root keeps 7 MiB of shared memory in all, and what comes before has had the rest";
     to.most(&["size"], size, SHARED_MAX_PAGES.saturating_sub(before).max(1), why);
-    for member in shared.between {
+    for member in shared.between.iter().map(ComponentId::index) {
         if member >= description.components.len() {
             to.problem(&["between"], Problem::NoSuchComponent { index: member });
         }
@@ -29,8 +29,8 @@ pub(super) fn check(description: &Description, index: usize, to: &mut Checker<'_
         to.problem(&["between"], Problem::Needs { what });
     }
     let takes_part =
-        |component: usize| description.shared[..index].iter().filter(move |s| s.between.contains(component));
-    if (0..MAX_COMPONENTS).any(|i| shared.between.contains(i) && takes_part(i).count() == MOST_OF_ONE) {
+        |component| description.shared[..index].iter().filter(move |s| s.between.contains(component));
+    if shared.between.iter().any(|component| takes_part(component).count() == MOST_OF_ONE) {
         let why = "the boot info page of a component has room for 8 pieces of shared memory";
         to.problem(&["between"], Problem::Impossible { why });
     }

@@ -6,8 +6,8 @@ use super::place::Map;
 use super::section::{Origin, Section, did_you_mean, nearest};
 use super::value::{any_text, choice, flag, micros, name, number, pages, text};
 use crate::{
-    Capabilities, Component, ComponentSet, Description, Device, Limits, MAX_COMPONENTS, MAX_DEVICES, Name,
-    Policy, Rung,
+    Capabilities, Component, ComponentId, ComponentSet, Description, Device, Granularity, Limits,
+    MAX_COMPONENTS, MAX_DEVICES, Name, Rung,
 };
 use core::ops::Range;
 use toml::de::DeTable;
@@ -79,12 +79,12 @@ fn read_settings(section: &mut Section<'_, '_>, component: &mut Component) {
     section.set("repair-deadline", &mut component.repair_deadline_us, micros);
     // These have to fit the deadlines, so where they are not given they follow them.
     let silences = [component.heartbeat_deadline_us, component.boot_deadline_us];
-    let starved = Component::DEFAULT_STARVED_US.max(silences[0]).max(silences[1]);
+    let starved = component.starved_deadline_us.max(silences[0]).max(silences[1]);
     component.starved_deadline_us = section.read("starved-deadline", micros).unwrap_or(starved);
-    let enough = Component::DEFAULT_ENOUGH_CPU_US.min(silences[0] / 2).min(silences[1] / 2);
+    let enough = component.enough_cpu_us.min(silences[0] / 2).min(silences[1] / 2);
     component.enough_cpu_us = section.read("enough-cpu", micros).unwrap_or(enough);
     section.set("work-is-beat", &mut component.work_is_beat, flag);
-    section.set("policy", &mut component.policy, choice(&Policy::NAMES));
+    section.set("policy", &mut component.policy, choice(&Granularity::NAMES));
     section.set("autostart", &mut component.autostart, flag);
     let capabilities = section.list("capabilities", choice(&Capabilities::NAMES));
     component.capabilities = capabilities.into_iter().map(|(capability, _)| capability).collect();
@@ -93,7 +93,7 @@ fn read_settings(section: &mut Section<'_, '_>, component: &mut Component) {
 }
 
 fn read_limits(section: &mut Section<'_, '_>) -> Limits {
-    const KEYS: [(&str, Rung); crate::RUNGS] = [
+    const KEYS: [(&str, Rung); Rung::COUNT] = [
         ("limits.part-restart", Rung::PartRestart),
         ("limits.micro-reboot", Rung::MicroReboot),
         ("limits.rebuild", Rung::Rebuild),
@@ -157,8 +157,8 @@ pub(super) fn resolve(
         let written = names.0.iter().find(|(written, _)| written == name);
         match (written.map(|(_, place)| place.clone()), description.find(name)) {
             // The place is empty where the component could not be made: that is reported already.
-            (Some(place), _) => place.for_each(|index| set.insert(index)),
-            (None, Some(index)) => set.insert(index),
+            (Some(place), _) => set.extend(place.filter_map(ComponentId::new)),
+            (None, Some(index)) => set.extend(ComponentId::new(index)),
             (None, None) => {
                 let known = names.0.iter().map(|(written, _)| written.as_str());
                 let help = nearest(name, known.clone()).map_or_else(

@@ -91,13 +91,13 @@ fn largest() -> Description {
         *time = u64::MAX;
     }
     component.weight = u16::MAX;
-    component.depends_on = (0..MAX_COMPONENTS).collect();
+    component.depends_on = ComponentSet::first(MAX_COMPONENTS);
     component.devices = std::iter::repeat_n(device, MAX_DEVICES).collect();
     component.limits = Limits { attempts: [u8::MAX; 5], window_us: u64::MAX, hold: u8::MAX };
     component.capabilities = Capabilities::from_bits_retain(u32::MAX);
     component.args = "x".repeat(MAX_ARGS).as_str().try_into().unwrap();
     let path = Path::try_from("x".repeat(64).as_str()).unwrap();
-    let shared = Shared { name: name.clone(), between: (0..MAX_COMPONENTS).collect(), pages: u32::MAX };
+    let shared = Shared { name: name.clone(), between: ComponentSet::first(MAX_COMPONENTS), pages: u32::MAX };
     let guest = Guest {
         name,
         source: Source::Kernel {
@@ -170,14 +170,17 @@ fn guests_are_for_four_components_at_most_and_their_memory_for_no_other() {
 #[test]
 fn rules_hold_for_what_no_text_can_say() {
     let mut description = sound();
-    description.components[1].depends_on = ComponentSet::from_iter([7]);
+    description.components[1].depends_on = ComponentSet::from_bits(1 << 7);
     let (place, problem) = breaches(&description).remove(0);
     assert_eq!((place.item, place.key()), (Item::Component(1), "depends-on"));
     assert_eq!(problem, Problem::NoSuchComponent { index: 7 });
 
     let mut description = sound();
-    let shared =
-        Shared { name: Name::new("pool").unwrap(), between: ComponentSet::from_iter([0, 9]), pages: 1 };
+    let shared = Shared {
+        name: Name::new("pool").unwrap(),
+        between: ComponentSet::from_bits(1 << 0 | 1 << 9),
+        pages: 1,
+    };
     description.shared.push(shared).unwrap();
     let (place, problem) = breaches(&description).remove(0);
     assert_eq!((place.item, place.key()), (Item::Shared(0), "between"));
@@ -200,7 +203,7 @@ fn rules_hold_for_what_no_text_can_say() {
 fn a_refusal_says_what_and_where_without_the_description() {
     let mut description = sound();
     description.components[1].heartbeat_deadline_us = 7_500;
-    description.components[1].depends_on = ComponentSet::from_iter([1]);
+    description.components[1].depends_on = ComponentSet::from_bits(1 << 1);
     let error = Description::decode(&encode(&description)).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -220,8 +223,11 @@ fn what_root_keeps_is_counted_once_for_the_host_and_for_each_who_uses_it() {
     let mut description = sound();
     description.components[0].capabilities = Capabilities::XENSTORE;
     description.components[1].capabilities = Capabilities::GUESTS;
-    let shared =
-        Shared { name: Name::new("pool").unwrap(), between: ComponentSet::from_iter([0, 1]), pages: 16 };
+    let shared = Shared {
+        name: Name::new("pool").unwrap(),
+        between: ComponentSet::from_bits(1 << 0 | 1 << 1),
+        pages: 16,
+    };
     description.shared.push(shared).unwrap();
     assert_eq!(breaches(&description), []);
     assert_eq!([0, 1, 2].map(|index| description.kept_pages_of(index)), [4 + 16 + 1, 4 + 16 + 136 + 1, 0]);

@@ -1,9 +1,9 @@
 //! Descriptions to test with: any that the types can hold, and any that keep the rules.
 
 use description::{
-    Capabilities, Component, ComponentSet, Console, Description, Device, DeviceClass, DeviceSelector, Driver,
-    Guest, Host, Interrupt, Limits, MAX_COMPONENTS, MAX_DEVICES, MAX_GUESTS, MAX_SHARED, Name, PciAddress,
-    Policy, Shared, Source,
+    Capabilities, Component, ComponentId, ComponentSet, Console, Description, Device, DeviceClass,
+    DeviceSelector, Driver, Granularity, Guest, Host, Interrupt, Limits, MAX_COMPONENTS, MAX_DEVICES,
+    MAX_GUESTS, MAX_SHARED, Name, PciAddress, Shared, Source,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -48,8 +48,8 @@ fn device() -> impl Strategy<Value = Device> {
         .prop_map(|(select, optional, (_, interrupt))| Device { select, optional, interrupt })
 }
 
-fn policy() -> impl Strategy<Value = Policy> {
-    select(&Policy::NAMES).prop_map(|(_, policy)| policy)
+fn policy() -> impl Strategy<Value = Granularity> {
+    select(&Granularity::NAMES).prop_map(|(_, policy)| policy)
 }
 
 fn console() -> impl Strategy<Value = Console> {
@@ -88,7 +88,7 @@ prop_compose! {
     ) -> Component {
         Component {
             name, image, memory_pages, stack_pages, weight,
-            depends_on: (0..MAX_COMPONENTS).filter(|i| on >> i & 1 == 1).collect(),
+            depends_on: ComponentSet::from_bits(on),
             devices: devices.into_iter().collect(),
             heartbeat_period_us: period,
             heartbeat_deadline_us: deadline,
@@ -107,10 +107,9 @@ prop_compose! {
 }
 
 fn any_shared() -> impl Strategy<Value = Shared> {
-    let set = |bits: u32| (0..MAX_COMPONENTS).filter(|i| bits >> i & 1 == 1).collect();
-    (name(), any::<u32>(), any::<u32>()).prop_map(move |(name, bits, pages)| Shared {
+    (name(), any::<u32>(), any::<u32>()).prop_map(|(name, bits, pages)| Shared {
         name,
-        between: set(bits),
+        between: ComponentSet::from_bits(bits),
         pages,
     })
 }
@@ -232,10 +231,10 @@ prop_compose! {
         for (i, (mut component, on, devices, dma_pages)) in components.into_iter().enumerate() {
             component.name = Name::new(&format!("c{i}")).expect("a name");
             // On earlier ones alone, so there is no cycle; and on none that does not start.
-            component.depends_on = (0..i)
-                .filter(|&earlier| on >> earlier & 1 == 1)
-                .filter(|&earlier| !component.autostart || description.components[earlier].autostart)
-                .collect::<ComponentSet>();
+            component.depends_on = ComponentId::first(i)
+                .filter(|&earlier| ComponentSet::from_bits(on).contains(earlier))
+                .filter(|earlier| !component.autostart || description.components[earlier.index()].autostart)
+                .collect();
             for device in devices {
                 if !claimed.contains(&device.select) {
                     claimed.push(device.select);
@@ -252,7 +251,8 @@ prop_compose! {
             description.components.push(component).expect("as many as there may be");
         }
         for (i, (pages, members)) in shared.into_iter().enumerate() {
-            let between: ComponentSet = members.iter().map(|at| at.index(description.components.len())).collect();
+            let members = members.iter().map(|at| at.index(description.components.len()));
+            let between: ComponentSet = members.filter_map(ComponentId::new).collect();
             if between.len() >= 2 {
                 let name = Name::new(&format!("s{i}")).expect("a name");
                 description.shared.push(Shared { name, between, pages }).expect("as many as there may be");

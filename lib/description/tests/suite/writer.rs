@@ -1,8 +1,8 @@
 //! The text of a description, with every key written out.
 
 use description::{
-    Capabilities, Component, Console, Description, Device, DeviceClass, DeviceSelector, Driver, Interrupt,
-    Policy, Rung, Source,
+    Capabilities, Component, Console, Description, Device, DeviceClass, DeviceSelector, Driver, Granularity,
+    Interrupt, Rung, Source,
 };
 use std::fmt::Write;
 
@@ -28,7 +28,7 @@ pub(crate) fn write(description: &Description) -> String {
         text += "[[shared]]\n";
         line(&mut text, "name", quoted(&shared.name));
         line(&mut text, "size", pages(shared.pages));
-        let names = shared.between.iter().map(|i| quoted(&description.components[i].name));
+        let names = shared.between.iter().map(|i| quoted(&description.components[i.index()].name));
         line(&mut text, "between", list(names));
     }
     for guest in &description.guests {
@@ -71,9 +71,9 @@ fn write_component(text: &mut String, component: &Component, description: &Descr
     line(text, "repair-deadline", micros(component.repair_deadline_us));
     line(text, "enough-cpu", micros(component.enough_cpu_us));
     line(text, "work-is-beat", component.work_is_beat);
-    line(text, "policy", quoted(named(&Policy::NAMES, component.policy)));
+    line(text, "policy", quoted(named(&Granularity::NAMES, component.policy)));
     line(text, "autostart", component.autostart);
-    let names = component.depends_on.iter().map(|i| quoted(&description.components[i].name));
+    let names = component.depends_on.iter().map(|i| quoted(&description.components[i.index()].name));
     line(text, "depends-on", list(names));
     let granted = Capabilities::NAMES.iter().filter(|(_, one)| component.capabilities.contains(*one));
     line(text, "capabilities", list(granted.map(|(name, _)| quoted(name))));
