@@ -15,6 +15,9 @@
 
 extern crate alloc;
 
+#[cfg(feature = "testing")]
+pub mod testing;
+
 use alloc::vec::Vec;
 use core::fmt;
 use ring::byte::Broken;

@@ -4,49 +4,11 @@ use ring::Page;
 use ring::xenstore::Interface;
 use std::sync::atomic::AtomicU32;
 use xen_abi::Domid;
-use xenstore::wire::{self, Decoded, Kind};
-use xenstore::{Config, ConnectionId, Effects, Engine};
+use xenstore::wire::Kind;
+use xenstore_ring::testing::Server;
 use xenstore_ring::{Client, ConnectionLost};
 
 const DOMAIN: Domid = Domid(1);
-
-/// The other end: takes and gives what the ring holds, in as many pieces as it takes.
-struct Server<'a> {
-    interface: Interface<'a>,
-    engine: Engine,
-    received: Vec<u8>,
-    unsent: Vec<u8>,
-}
-
-impl<'a> Server<'a> {
-    fn new(interface: Interface<'a>) -> Self {
-        let mut engine = Engine::new(Config { privileged: vec![DOMAIN], ..Config::default() });
-        engine.introduce(DOMAIN, 1, 1, &mut Effects::new()).expect("nothing is damaged");
-        Self { interface, engine, received: Vec::new(), unsent: Vec::new() }
-    }
-
-    fn turn(&mut self) {
-        let requests = self.interface.requests().reader();
-        let mut bytes = vec![0; requests.available().unwrap() as usize];
-        requests.peek(requests.position(), &mut bytes);
-        requests.consume_to(requests.position().wrapping_add(bytes.len() as u32));
-        self.received.extend(bytes);
-        while let Decoded::Message(message) = wire::decode(&self.received) {
-            let mut effects = Effects::new();
-            self.engine
-                .handle(ConnectionId::of_domain(DOMAIN), &message, &mut effects)
-                .expect("nothing is damaged");
-            effects.outputs.iter().for_each(|(_, bytes)| self.unsent.extend(bytes));
-            let size = message.size();
-            self.received.drain(..size);
-        }
-        let responses = self.interface.responses().writer();
-        let count = self.unsent.len().min(responses.free().unwrap() as usize);
-        responses.write(responses.position(), &self.unsent[..count]);
-        responses.publish(responses.position().wrapping_add(count as u32));
-        self.unsent.drain(..count);
-    }
-}
 
 fn page() -> Page {
     [const { AtomicU32::new(0) }; 1024]
@@ -70,7 +32,7 @@ fn receive(client: &mut Client<'_>, server: &mut Server<'_>, wanted: usize) -> V
 fn what_is_larger_than_the_ring_goes_through_in_parts() {
     let page = page();
     let interface = Interface::new(&page);
-    let (mut client, mut server) = (Client::new(interface), Server::new(interface));
+    let (mut client, mut server) = (Client::new(interface), Server::new(interface, DOMAIN));
     let value: Vec<u8> = (0..3000_u32).map(|byte| byte as u8).collect();
     client.request(Kind::Write, 0, &[b"/large\0", &value]);
     client.request(Kind::Read, 0, &[b"/large\0"]);
@@ -83,7 +45,7 @@ fn what_is_larger_than_the_ring_goes_through_in_parts() {
 fn events_come_besides_replies_and_replies_have_the_numbers_of_their_requests() {
     let page = page();
     let interface = Interface::new(&page);
-    let (mut client, mut server) = (Client::new(interface), Server::new(interface));
+    let (mut client, mut server) = (Client::new(interface), Server::new(interface, DOMAIN));
     let numbers = [
         client.request(Kind::Watch, 0, &[b"/seen\0", b"token\0"]),
         client.request(Kind::Write, 0, &[b"/seen\0", b"1"]),
@@ -99,7 +61,7 @@ fn events_come_besides_replies_and_replies_have_the_numbers_of_their_requests() 
 fn a_reset_forgets_what_was_under_way() {
     let page = page();
     let interface = Interface::new(&page);
-    let (mut client, mut server) = (Client::new(interface), Server::new(interface));
+    let (mut client, mut server) = (Client::new(interface), Server::new(interface, DOMAIN));
     client.request(Kind::Read, 0, &[b"/\0"]);
     client.step().unwrap();
     client.reset();

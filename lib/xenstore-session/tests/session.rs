@@ -8,9 +8,6 @@ use ring::Page;
 use ring::xenstore::Interface;
 use std::sync::atomic::AtomicU32;
 use xen_abi::Domid;
-use xen_abi::xs_wire::Connection;
-use xenstore::wire::{self, Decoded};
-use xenstore::{Config, ConnectionId, Effects, Engine};
 use xenstore_session::{
     ConnectionLost, Doorbell, Errno, Error, Event, Kind, Outcome, Permission, Session, Transaction,
 };
@@ -20,54 +17,21 @@ const NONE: Transaction = Transaction::NONE;
 
 /// The other end, which takes a turn whenever it is told to look.
 struct Server<'a> {
-    interface: Interface<'a>,
-    engine: Engine,
-    received: Vec<u8>,
-    unsent: Vec<u8>,
-    /// It has moved something since the client looked last.
-    has_news: bool,
+    store: xenstore_ring::testing::Server<'a>,
     /// It does not look.
     sleeps: bool,
 }
 
 impl<'a> Server<'a> {
     fn new(page: &'a Page) -> RefCell<Self> {
-        let engine = Engine::new(Config { privileged: vec![DOMAIN], ..Config::default() });
-        let interface = Interface::new(page);
-        let (received, unsent) = (Vec::new(), Vec::new());
-        RefCell::new(Self { interface, engine, received, unsent, has_news: false, sleeps: false })
+        let store = xenstore_ring::testing::Server::new(Interface::new(page), DOMAIN);
+        RefCell::new(Self { store, sleeps: false })
     }
 
     fn turn(&mut self) {
-        if self.sleeps {
-            return;
+        if !self.sleeps {
+            self.store.turn();
         }
-        if self.interface.connection() == Some(Connection::Reconnect) {
-            self.engine.introduce(DOMAIN, 1, 1, &mut Effects::new()).expect("nothing is damaged");
-            (self.received, self.unsent) = (Vec::new(), Vec::new());
-            self.interface.reset();
-            self.has_news = true;
-        }
-        let requests = self.interface.requests().reader();
-        let mut bytes = vec![0; requests.available().unwrap() as usize];
-        requests.peek(requests.position(), &mut bytes);
-        requests.consume_to(requests.position().wrapping_add(bytes.len() as u32));
-        self.received.extend(&bytes);
-        while let Decoded::Message(message) = wire::decode(&self.received) {
-            let mut effects = Effects::new();
-            self.engine
-                .handle(ConnectionId::of_domain(DOMAIN), &message, &mut effects)
-                .expect("nothing is damaged");
-            effects.outputs.iter().for_each(|(_, bytes)| self.unsent.extend(bytes));
-            let size = message.size();
-            self.received.drain(..size);
-        }
-        let responses = self.interface.responses().writer();
-        let count = self.unsent.len().min(responses.free().unwrap() as usize);
-        responses.write(responses.position(), &self.unsent[..count]);
-        responses.publish(responses.position().wrapping_add(count as u32));
-        self.unsent.drain(..count);
-        self.has_news |= !bytes.is_empty() || count > 0;
     }
 }
 
@@ -80,7 +44,7 @@ impl Doorbell for Bell<'_, '_> {
     }
 
     async fn wait(&self) {
-        poll_fn(|_| match core::mem::take(&mut self.0.borrow_mut().has_news) {
+        poll_fn(|_| match self.0.borrow_mut().store.take_news() {
             true => Poll::Ready(()),
             false => Poll::Pending,
         })
@@ -105,7 +69,7 @@ fn done<F: Future>(future: F) -> F::Output {
 }
 
 fn connect<'a, 's>(server: &'s RefCell<Server<'a>>) -> Session<'a, Bell<'s, 'a>> {
-    let interface = server.borrow().interface;
+    let interface = server.borrow().store.interface();
     done(Session::connect(interface, Bell(server), core::future::pending))
 }
 
@@ -240,7 +204,7 @@ fn a_new_life_begins_anew() {
     // It ends with a part of a request in the ring.
     server.borrow_mut().sleeps = true;
     assert_eq!(poll(session.write(NONE, "/a", &[1; 2000])), None);
-    let interface = server.borrow().interface;
+    let interface = server.borrow().store.interface();
     let pauses = Cell::new(0);
     let connecting = Session::connect(interface, Bell(&server), async || {
         pauses.set(pauses.get() + 1);
@@ -268,7 +232,7 @@ fn a_connection_that_is_lost_can_be_begun_anew() {
     let page = page();
     let server = Server::new(&page);
     let mut session = connect(&server);
-    let responses = server.borrow().interface.responses().writer();
+    let responses = server.borrow().store.interface().responses().writer();
     responses.write(responses.position(), &[0xff; 16]);
     responses.publish(responses.position().wrapping_add(16));
     let lost = done(session.read(NONE, "/a")).unwrap_err();
