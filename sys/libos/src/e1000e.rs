@@ -5,6 +5,7 @@
 
 use crate::dma::{DmaBuffer, DmaPlace, Span};
 use crate::nic::{CardError, Checked, MAX_PIECES, Nic, Offloads, Received, Unread, Work};
+use crate::registers::Registers;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -42,8 +43,7 @@ mod register {
     pub const RECEIVE: usize = 0x2800;
     pub const TRANSMIT: usize = 0x3800;
     /// From the first register of a ring: its address, length, head and tail.
-    pub const ADDRESS_LOW: usize = 0x00;
-    pub const ADDRESS_HIGH: usize = 0x04;
+    pub const ADDRESS: usize = 0x00;
     pub const LENGTH: usize = 0x08;
     pub const HEAD: usize = 0x10;
     pub const TAIL: usize = 0x18;
@@ -105,29 +105,6 @@ impl fmt::Display for SetUpError {
 
 impl core::error::Error for SetUpError {}
 
-/// The registers of a card.
-#[derive(Clone, Copy)]
-struct Registers(u64);
-
-impl Registers {
-    fn of(device: &DeviceInfo) -> Option<Self> {
-        let bar = &device.bars[0];
-        (bar.va != 0 && bar.size >= register::END as u64).then_some(Self(bar.va))
-    }
-
-    fn read(self, at: usize) -> u32 {
-        debug_assert!(at < register::END);
-        // SAFETY: the registers are mapped there, as many as were asked for, and stay so for this life.
-        unsafe { ((self.0 + at as u64) as *const u32).read_volatile() }
-    }
-
-    fn write(self, at: usize, value: u32) {
-        debug_assert!(at < register::END);
-        // SAFETY: as above. What the card is told of memory is of this unikernel's DMA memory alone.
-        unsafe { ((self.0 + at as u64) as *mut u32).write_volatile(value) };
-    }
-}
-
 /// The descriptors of a ring.
 struct Descriptors {
     words: &'static [AtomicU64],
@@ -178,8 +155,7 @@ impl Ring {
     fn new(registers: Registers, base: usize, descriptors: Descriptors) -> Self {
         descriptors.words.iter().for_each(|word| word.store(0, Relaxed));
         let address = descriptors.address;
-        registers.write(base + register::ADDRESS_LOW, address as u32);
-        registers.write(base + register::ADDRESS_HIGH, (address >> 32) as u32);
+        registers.write_wide(base + register::ADDRESS, address);
         registers.write(base + register::LENGTH, (RING * 16) as u32);
         registers.write(base + register::HEAD, 0);
         registers.write(base + register::TAIL, 0);
@@ -261,7 +237,7 @@ impl E1000e {
     }
 
     fn set_up(device: &'static DeviceInfo, pool: DmaPlace, ring: DmaPlace) -> Result<Self, SetUpError> {
-        let registers = Registers::of(device).ok_or(SetUpError::NoRegisters)?;
+        let registers = Registers::of(&device.bars[0], register::END).ok_or(SetUpError::NoRegisters)?;
         reset(registers)?;
         let mac = address(registers);
         registers.write(register::CTRL, registers.read(register::CTRL) | CTRL_SLU);

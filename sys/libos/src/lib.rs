@@ -39,6 +39,7 @@ pub mod kept;
 pub mod log_ring;
 pub mod nic;
 mod nvme;
+mod registers;
 mod start;
 pub mod store;
 mod time_driver;

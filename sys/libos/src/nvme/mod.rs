@@ -1,17 +1,17 @@
 //! NVMe disks: a driver for the first namespace of a controller, with one pair of queues.
 
+mod controller;
 mod identify;
 mod queue;
-mod registers;
 
 use crate::block::{Busy, Command as Wanted, DmaPage, Driver, Facts, Outcome, SECTOR, Span};
 use crate::clock;
 use crate::virtio::{DeviceError, told};
 use alloc::vec::Vec;
+use controller::Controller;
 use core::sync::atomic::Ordering::Relaxed;
 use identify::Identity;
 use queue::{Command, Completion, Queue};
-use registers::Registers;
 use uk_abi::device_info::{DeviceInfo, IrqKind};
 use uk_abi::layout::PAGE_SIZE;
 
@@ -53,7 +53,7 @@ const PATIENCE_US: u64 = 500_000;
 
 /// An NVMe disk.
 pub struct Nvme {
-    registers: Registers,
+    controller: Controller,
     queue: Queue,
     lists: Vec<DmaPage>,
     /// The names of what the controller has, by the numbers of commands.
@@ -77,21 +77,21 @@ impl Nvme {
     }
 
     fn set_up(device: &'static DeviceInfo) -> Result<Self, DeviceError> {
-        let mut registers = Registers::of(device)?;
-        registers.stop()?;
-        let mut admin = Queue::new(0, &registers)?;
+        let mut controller = Controller::of(device)?;
+        controller.stop()?;
+        let mut admin = Queue::new(0, &controller)?;
         let (submissions, completions) = admin.places();
-        registers.start(admin.entries().into(), submissions, completions)?;
+        controller.start(admin.entries().into(), submissions, completions)?;
         let page = DmaPage::new().ok_or(DeviceError::Memory)?;
         let mut identify = |namespace, structure| {
             let data = [page.machine_address().0, 0];
             let command = Command { opcode: admin::IDENTIFY, namespace, data, arguments: [structure, 0] };
-            administer(&mut admin, &mut registers, &command)?;
+            administer(&mut admin, &mut controller, &command)?;
             Ok::<_, DeviceError>(page.iter().map(|word| word.load(Relaxed)).collect::<Vec<_>>())
         };
         let identity = Identity::new(&identify(0, 1)?, &identify(NAMESPACE, 0)?)?;
         let facts = identity.facts(MAX_SPANS);
-        let queue = Queue::new(DATA, &registers)?;
+        let queue = Queue::new(DATA, &controller)?;
         let size = u64::from(queue.entries() - 1) << 16 | u64::from(DATA);
         let (submissions, completions) = queue.places();
         // Physically contiguous, and completions interrupt, by the first vector.
@@ -102,12 +102,12 @@ impl Nvme {
         ] {
             let arguments = [size | flags << 32, 0];
             let command = Command { opcode, data: [place, 0], arguments, ..Command::default() };
-            administer(&mut admin, &mut registers, &command)?;
+            administer(&mut admin, &mut controller, &command)?;
         }
         let count = queue.entries() - 1;
         let lists = (0..usize::from(count).div_ceil(LISTS)).map(|_| DmaPage::new()).collect::<Option<_>>();
         Ok(Self {
-            registers,
+            controller,
             queue,
             lists: lists.ok_or(DeviceError::Memory)?,
             names: (0..count).map(|_| None).collect(),
@@ -121,9 +121,9 @@ impl Nvme {
 }
 
 /// Carries out a command for administration, and waits until it is done.
-fn administer(queue: &mut Queue, registers: &mut Registers, command: &Command) -> Result<(), DeviceError> {
+fn administer(queue: &mut Queue, controller: &mut Controller, command: &Command) -> Result<(), DeviceError> {
     queue.submit(0, command);
-    queue.kick(registers);
+    queue.kick(controller);
     let end_us = clock::now_us() + PATIENCE_US;
     loop {
         match queue.take() {
@@ -221,7 +221,7 @@ impl Driver for Nvme {
     }
 
     fn kick(&mut self) {
-        self.queue.kick(&mut self.registers);
+        self.queue.kick(&mut self.controller);
     }
 
     fn completion(&mut self) -> Option<(u64, Outcome)> {
@@ -252,7 +252,7 @@ impl Driver for Nvme {
     }
 
     fn is_stopped(&self) -> bool {
-        self.broken || self.registers.is_stopped()
+        self.broken || self.controller.is_stopped()
     }
 }
 
@@ -272,7 +272,7 @@ impl Drop for Nvme {
     /// # Panics
     /// If the controller does not stop: nobody may have its memory then, before root has stopped it.
     fn drop(&mut self) {
-        if let Err(error) = self.registers.stop() {
+        if let Err(error) = self.controller.stop() {
             panic!("{error}");
         }
     }

@@ -1,6 +1,6 @@
 //! A pair of queues (3.3): commands to the controller, and their completions back.
 
-use super::registers::Registers;
+use super::controller::Controller;
 use crate::block::DmaPage;
 use crate::virtio::DeviceError;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -51,8 +51,8 @@ pub(super) struct Queue {
 
 impl Queue {
     /// A pair with as many entries as both sides can.
-    pub(super) fn new(number: u16, registers: &Registers) -> Result<Self, DeviceError> {
-        let entries = registers.most_entries().min(MOST) as u16;
+    pub(super) fn new(number: u16, controller: &Controller) -> Result<Self, DeviceError> {
+        let entries = controller.most_entries().min(MOST) as u16;
         if entries < 2 {
             return Err(DeviceError::Queue { size: entries });
         }
@@ -93,13 +93,13 @@ impl Queue {
     }
 
     /// Tells the controller of what it has not been told of.
-    pub(super) fn kick(&mut self, registers: &mut Registers) {
+    pub(super) fn kick(&mut self, controller: &mut Controller) {
         if core::mem::replace(&mut self.told, self.tail) != self.tail {
             fence(Release);
-            registers.ring(self.number, false, self.tail);
+            controller.ring(self.number, false, self.tail);
         }
         if core::mem::take(&mut self.untold) > 0 {
-            registers.ring(self.number, true, self.head);
+            controller.ring(self.number, true, self.head);
         }
     }
 
