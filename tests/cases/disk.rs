@@ -13,7 +13,7 @@ use emulator::device::DiskModel;
 use emulator::fault::Fault;
 use guest_io::blocks::{BLOCK, difference};
 use rvmm_tests::disk::{GUESTS, guest_that, guest_with};
-use rvmm_tests::part::harm_and_wait;
+use rvmm_tests::part::{DEATHS, harm_and_wait};
 use rvmm_tests::setup::disk_path;
 use rvmm_tests::system;
 use rvmm_tests::toolstack::TOOLSTACK;
@@ -42,21 +42,16 @@ fn boot(test: &str, setup: Setup) -> Host {
     host
 }
 
-/// Harms the disk's unikernel in one way after the other, and waits until that is repaired. The ways are those of the three levels:
-/// driver, backend, all of it.
+/// How the disk's unikernel, or a part of it, is harmed in this round: each time in another way; none if the unikernel is built anew.
+fn way(round: usize) -> Option<Fault> {
+    DEATHS.into_iter().chain([Fault::WildData]).nth(round % (DEATHS.len() + 2))
+}
+
+/// Harms the disk's unikernel in the [`way`] of this round, and waits until that is repaired.
 fn harm(host: &mut Host, round: usize) {
-    const FAULTS: [Fault; 7] = [
-        Fault::DriverCrash,
-        Fault::BackendCrash,
-        Fault::Ud2,
-        Fault::DriverHang,
-        Fault::BackendHang,
-        Fault::TightLoop,
-        Fault::WildData,
-    ];
-    let way = round % (FAULTS.len() + 1);
-    harm_and_wait(host, DISK, FAULTS.get(way).copied());
-    if way == 0 || way == 1 {
+    let way = way(round);
+    harm_and_wait(host, DISK, way);
+    if matches!(way, Some(Fault::DriverCrash | Fault::BackendCrash)) {
         // A part that was repaired alone has not cost the others anything.
         host.has_not_seen(component(DISK).fails());
     }

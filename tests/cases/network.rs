@@ -15,14 +15,14 @@ use emulator::condition::{component, everything_is_up};
 use emulator::fault::Fault;
 use emulator::lan::{OUR_ADDRESS, Passed};
 use rvmm_tests::network::{GUESTS, MOST_GUESTS, NET, Network};
-use rvmm_tests::part::{harm_and_wait, part_is_repaired};
+use rvmm_tests::part::{DEATHS, harm_and_wait, part_is_repaired};
 use rvmm_tests::{Host, Setup, setting};
 
 /// The address of the first guest.
 const FIRST_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 3, 6);
 
 /// Kills in a test unless told otherwise: each way to die comes once.
-const KILLS: usize = 7;
+const KILLS: usize = DEATHS.len() + 1;
 
 /// What a guest says while it boots. Eight of them on one processor take half a minute, and on a busy machine minutes.
 const BOOT: [&str; 6] = [
@@ -65,15 +65,7 @@ pub(crate) fn kills() -> usize {
 
 /// How the network's unikernel, or a part of it, is killed in this round: each time in another way; none if the unikernel is built anew.
 fn way(round: usize) -> Option<Fault> {
-    const FAULTS: [Fault; KILLS - 1] = [
-        Fault::DriverCrash,
-        Fault::BackendCrash,
-        Fault::Ud2,
-        Fault::DriverHang,
-        Fault::BackendHang,
-        Fault::TightLoop,
-    ];
-    FAULTS.get(round % KILLS).copied()
+    DEATHS.get(round % KILLS).copied()
 }
 
 /// The guest's interface is as it was when it came up.

@@ -56,6 +56,16 @@ pub fn part_is_repaired(name: &str, fault: Fault) -> Option<Condition> {
     Some(component(name).logs(&format!("repaired part={part} kind={kind}")))
 }
 
+/// How a unikernel with a driver and a backend dies: each of its levels crashes, driver, backend and all of it, and each hangs.
+pub const DEATHS: [Fault; 6] = [
+    Fault::DriverCrash,
+    Fault::BackendCrash,
+    Fault::Ud2,
+    Fault::DriverHang,
+    Fault::BackendHang,
+    Fault::TightLoop,
+];
+
 /// Begins a chapter in which `name` has this fault, or is built anew if there is none, and waits until it or its part is repaired.
 #[track_caller]
 pub fn harm_and_wait(host: &mut Host, name: &str, fault: Option<Fault>) {
