@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use anyhow::{Context, Result, anyhow};
-use description::{ArchiveWriter, Capabilities, Description, Name};
+use description::{ArchiveWriter, Description, Name};
 use emulator::artifacts::Artifacts;
 use guest_files::{Folders, GuestFiles};
 use xlcfg::Config;
@@ -199,11 +199,7 @@ impl System {
             writer.image(name, read(&artifacts.image(name.as_str()))?);
             writer.symbols(name, read(&artifacts.symbols(name.as_str()))?);
         }
-        let readers =
-            description.components.iter().filter(|one| one.capabilities.contains(Capabilities::GUESTS));
-        for reader in readers {
-            writer.secret(&reader.name, SECRET);
-        }
+        writer.secret(&description, SECRET);
         let files = artifacts.target().join("guests");
         let configs = path.parent().unwrap_or(path);
         let folders = Folders { configs, files: &files };

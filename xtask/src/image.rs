@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use description::{ArchiveWriter, Capabilities, Description, Name, encode_symbols};
+use description::{ArchiveWriter, Description, Name, encode_symbols};
 use guest_files::{Folders, GuestFileError};
 
 use crate::cargo::{self, ROOT};
@@ -149,10 +149,7 @@ fn archive(
             writer.symbols(&program.name, program.symbols.clone());
         }
     }
-    let readers = description.components.iter().filter(|one| one.capabilities.contains(Capabilities::GUESTS));
-    for reader in readers {
-        writer.secret(&reader.name, secret);
-    }
+    writer.secret(description, secret);
     guest_files::add(description, folders, &mut writer)?;
     Ok(writer.finish())
 }

@@ -105,4 +105,9 @@ impl Component {
             autostart: Policy::DEFAULT.autostart,
         }
     }
+
+    /// Whether it may have guests: it asks root's broker, and reads the boot archive with the guests' files and its own secret.
+    pub fn may_have_guests(&self) -> bool {
+        self.capabilities.contains(Capabilities::GUESTS)
+    }
 }

@@ -40,7 +40,7 @@ impl Description {
 
     /// Pages in which a component asks root's broker for something.
     pub fn broker_pages_of(&self, index: usize) -> u32 {
-        let asks = self.capabilities_of(index).contains(Capabilities::GUESTS);
+        let asks = self.components.get(index).is_some_and(|component| component.may_have_guests());
         if asks { uk_abi::layout::BROKER_PAGES as u32 } else { 0 }
     }
 

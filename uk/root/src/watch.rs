@@ -2,7 +2,6 @@
 
 use crate::host::Host;
 use core::fmt::Write;
-use description::Capabilities;
 use heapless::Vec;
 use kernel::{console, now_us};
 use monitor::{ComponentId, CpuSample, Event, MAX_COMPONENTS, MAX_PARTS, Observation, Phase, Progress};
@@ -164,7 +163,7 @@ impl Host {
         for component in components {
             let Some(mut log) = component.log() else { continue };
             let (mut printed, mut unprinted) = (component.log_printed, component.log_unprinted);
-            let has_guests = component.description.capabilities.contains(Capabilities::GUESTS);
+            let has_guests = component.description.may_have_guests();
             let drained = log.drain(if has_guests { GUESTS_BUDGET } else { LOG_BUDGET }, |record| {
                 if has_guests && record.text.starts_with(b"(d") {
                     let mut line = heapless::String::<TEXT_MAX>::new();

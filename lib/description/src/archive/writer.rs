@@ -50,10 +50,10 @@ impl ArchiveWriter {
         self
     }
 
-    /// Adds the secret of the component of this name: 32 bytes that nobody can guess. Components with the capability `guests`
-    /// can read it, and nobody else.
-    pub fn secret(&mut self, component: &Name, secret: [u8; 32]) -> &mut Self {
-        self.blobs.push((Kind::Secret, component.padded(), secret.to_vec()));
+    /// Adds a secret, 32 bytes that nobody can guess, for the components that may have guests: they can read it, and nobody else.
+    pub fn secret(&mut self, description: &Description, secret: [u8; 32]) -> &mut Self {
+        let readers = description.components.iter().filter(|component| component.may_have_guests());
+        self.blobs.extend(readers.map(|reader| (Kind::Secret, reader.name.padded(), secret.to_vec())));
         self
     }
 

@@ -37,7 +37,7 @@ pub(super) fn check(component: &Component, kept_pages: u64, host: &Host, to: &mu
     if !unknown.is_empty() {
         to.problem(&["capabilities"], Problem::UnknownCapabilities { bits: unknown.bits() });
     }
-    if component.guest_memory_pages.is_some() && !component.capabilities.contains(Capabilities::GUESTS) {
+    if component.guest_memory_pages.is_some() && !component.may_have_guests() {
         let what = "the capability \"guests\": without it a component has none";
         to.problem(&["guest-memory"], Problem::Needs { what });
     }

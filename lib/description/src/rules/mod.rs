@@ -9,8 +9,7 @@ mod shared;
 
 use crate::order::order;
 use crate::{
-    Amount, Capabilities, Component, ComponentId, ComponentSet, Description, DeviceSelector, Item, Place,
-    Problem,
+    Amount, Component, ComponentId, ComponentSet, Description, DeviceSelector, Item, Place, Problem,
 };
 
 /// Whom breaches are told to.
@@ -71,8 +70,9 @@ impl Description {
                 "root keeps 24 MiB of recovery boxes in all, and the components before have had the rest";
             to.most(&["box"], Amount::pages(component.box_pages), left.max(1), why);
             component::check(component, self.kept_pages_of(i), &self.host, to);
-            let asks = |component: &&Component| component.capabilities.contains(Capabilities::GUESTS);
-            if asks(&component) && self.components[..i].iter().filter(asks).count() == MAX_ASKERS {
+            let askers_before =
+                self.components[..i].iter().filter(|earlier| earlier.may_have_guests()).count();
+            if component.may_have_guests() && askers_before == MAX_ASKERS {
                 let why = "four components before have the capability \"guests\", and root has no room for more that ask";
                 to.problem(&["capabilities"], Problem::Impossible { why });
             }
@@ -89,7 +89,7 @@ impl Description {
             if taken || self.find(&guest.name).is_some() {
                 to.problem(&["name"], Problem::NameTaken);
             }
-            if !self.components.iter().any(|c| c.autostart && c.capabilities.contains(Capabilities::GUESTS)) {
+            if !self.components.iter().any(|c| c.autostart && c.may_have_guests()) {
                 let what = "a component with autostart and the capability \"guests\": nothing else can start a guest";
                 to.problem(&["name"], Problem::Needs { what });
             }

@@ -242,12 +242,11 @@ prop_compose! {
                 }
             }
             component.dma_pages = if component.devices.is_empty() { 0 } else { dma_pages };
-            let asks = |component: &Component| component.capabilities.contains(Capabilities::GUESTS);
             // The first may have to start guests.
-            if description.components.iter().skip(1).filter(|earlier| asks(earlier)).count() >= 3 {
+            if description.components.iter().skip(1).filter(|earlier| earlier.may_have_guests()).count() >= 3 {
                 component.capabilities -= Capabilities::GUESTS;
             }
-            component.guest_memory_pages = asks(&component).then_some(dma_pages * 256);
+            component.guest_memory_pages = component.may_have_guests().then_some(dma_pages * 256);
             description.components.push(component).expect("as many as there may be");
         }
         for (i, (pages, members)) in shared.into_iter().enumerate() {
