@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use broker::{Answer, EventLine, Refusal, Request, VcpuInfo};
 use core::fmt::Display;
 use core::str::FromStr;
+use description::Rung;
 use libos::clock;
 use libos::time::{Duration, Instant, Timer};
 use libos::uk_abi::fault::Fault;
@@ -33,12 +34,6 @@ const PATIENCE_S: u64 = 60;
 
 /// From one look for news to the next.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// The names of the ladder's rungs, from the cheapest.
-const RUNGS: [&str; 5] = ["part-restart", "micro-reboot", "rebuild", "cascade", "control-plane"];
-
-/// The first rung that concerns others besides.
-const CASCADE: u8 = 3;
 
 /// The host, as one connection sees it.
 pub struct Host<'a> {
@@ -303,14 +298,14 @@ impl Host<'_> {
     }
 
     async fn restart(&self, found: &Found) -> Result<Vec<u8>, Problem> {
-        let word = found.word("rung").unwrap_or_else(|| RUNGS[1].into());
-        let rung = RUNGS.iter().position(|rung| *rung == word);
-        let none =
-            || Problem::new(Status::BadRequest, format!("{word} is no rung: there are {}", RUNGS.join(", ")));
-        let rung = rung.ok_or_else(none)? as u8;
+        let word = found.word("rung").unwrap_or_else(|| Rung::MicroReboot.name().into());
+        let rung: Rung =
+            word.parse().map_err(|error| Problem::new(Status::BadRequest, format!("{word}: {error}")))?;
         let (index, is_own) = self.component(&found.name).await?;
-        let takes_others = rung >= CASCADE;
-        self.on_component(Request::Restart { index, rung }, is_own || takes_others, "it is restarted").await
+        // From there on a repair concerns others besides.
+        let may_end = is_own || rung >= Rung::Cascade;
+        let restart = Request::Restart { index, rung: rung as u8 };
+        self.on_component(restart, may_end, "it is restarted").await
     }
 
     async fn inject(&self, found: &Found) -> Result<Vec<u8>, Problem> {
