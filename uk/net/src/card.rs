@@ -177,7 +177,8 @@ impl Driver {
         self.doom = Some(doom);
     }
 
-    /// Resets the card and makes a new driver.
+    /// Resets the card and makes a new driver. What an old one has left is found only if there was one until now: its frames' pages may have
+    /// others in them by the time that a card which was without comes back.
     ///
     /// # Errors
     /// [`RestartError`]: then there is none.
@@ -185,8 +186,11 @@ impl Driver {
         let old = self.nic.take();
         let Self { device, memory, .. } = *self;
         let made = contain(|| {
-            drop(old);
-            (nic::unread(device, memory.ring, memory.pool), open(device, memory))
+            let unread = old.map(|old| {
+                drop(old);
+                nic::unread(device, memory.ring, memory.pool)
+            });
+            (unread.unwrap_or_default(), open(device, memory))
         });
         let (unread, nic) = made.map_err(RestartError::Crashed)?;
         let nic = nic.transpose().map_err(RestartError::Device)?;
