@@ -109,7 +109,7 @@ impl Disk {
                     if !RAW_PREFIXES.contains(&prefix) {
                         self.named("format", prefix)?;
                     }
-                    self.target = Some(target.to_owned());
+                    self.target = Some(target.trim_start().to_owned());
                     *next = Position::Vdev;
                 } else {
                     self.target = Some(option.to_owned());

@@ -100,7 +100,7 @@ fn mac(text: &str) -> Option<[u8; 6]> {
 
 /// Bytes a second. What an interval stands behind (`@50ms`) would shape bursts, which nobody does.
 fn rate(text: &str) -> Option<u64> {
-    const UNITS: [(&str, u64, u64); 6] = [
+    const UNITS: [(&str, u128, u128); 6] = [
         ("GB/s", 1_000_000_000, 1),
         ("MB/s", 1_000_000, 1),
         ("KB/s", 1_000, 1),
@@ -110,6 +110,7 @@ fn rate(text: &str) -> Option<u64> {
     ];
     UNITS.iter().find_map(|(unit, times, divided)| {
         let number = text.strip_suffix(unit)?.parse::<u64>().ok()?;
-        Some(number.checked_mul(*times)? / divided)
+        // Bits may be more than a number holds where the bytes are not.
+        u64::try_from(u128::from(number) * times / divided).ok()
     })
 }

@@ -1,7 +1,7 @@
 //! Whatever the text: a configuration or a mistake in it, at a place that there is.
 
 use proptest::{collection::vec, prelude::*, sample::select};
-use xlcfg::Config;
+use xlcfg::{Config, Disk, Vif};
 
 /// Pieces that configurations are made of.
 fn pieces() -> impl Strategy<Value = String> {
@@ -76,5 +76,19 @@ proptest! {
         quoted = quoted.replace('\t', "\\t");
         let config = Config::read(&format!("name='n';kernel='k';memory=1;extra=\"{quoted}\"")).unwrap();
         prop_assert_eq!(config.cmdline, text);
+    }
+
+    /// What is written of an interface or a disk says the same as what was read.
+    #[test]
+    fn rates_and_targets_come_back(
+        number in prop_oneof![any::<u64>(), 0..u64::MAX / 1_000_000_000],
+        unit in select(vec!["GB", "MB", "KB", "Gb", "Mb", "Kb"]),
+        target in "(raw:|phy:)? {0,2}/[a-z:= ]{0,9}",
+    ) {
+        if let Ok(vif) = format!("rate={number}{unit}/s").parse::<Vif>() {
+            prop_assert_eq!(vif.to_string().parse(), Ok(vif));
+        }
+        let disk: Disk = format!("vdev=xvda,{target}").parse().unwrap();
+        prop_assert_eq!(disk.to_string().parse(), Ok(disk));
     }
 }
