@@ -51,6 +51,16 @@ pub fn seed_checksum(pool: &Pool, pages: &mut impl Pages, id: FrameId, transport
     pool.write(id, pages, transport.field, &seed.to_be_bytes());
 }
 
+/// The bytes of the longest piece that a frame is to be cut into, here or by a card; its own if it is not to be cut.
+pub fn longest_piece(pool: &Pool, pages: &impl Pages, id: FrameId) -> usize {
+    let length = pool.length(id);
+    let Some(Segments { size, .. }) = pool.offload(id).segments else {
+        return length;
+    };
+    let transport = Transport::locate(pool.head(id, pages));
+    transport.map_or(length, |transport| length.min(transport.payload + usize::from(size.get())))
+}
+
 /// Cuts a frame into new ones, each with one reference and with a checksum left blank. The frame itself lives on until
 /// its pieces are gone.
 ///

@@ -55,7 +55,7 @@ pub use arrivals::{Arrivals, Found, Source};
 pub use chain::MAX_PIECES;
 pub use control::Control;
 pub use copy::{Batch, Copier, MAX_COPIES};
-pub use cut::{CutError, MAX_SEGMENTS, Pieces, cut, fill_checksum, seed_checksum};
+pub use cut::{CutError, MAX_SEGMENTS, Pieces, cut, fill_checksum, longest_piece, seed_checksum};
 pub use device::{Device, Notify, QueueRings, Saved};
 pub use hash::{FlowHash, Hashing, MAX_KEY, MAX_MAPPING, toeplitz};
 pub use keep::{Keep, RingName};

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use netback::{
     Abilities, Arrivals, Batch, Burst, Checksum, CutError, Device, FrameId, Keep, Lie, Machine, Notify,
     Offload, Owner, PAGE, Pages, Pool, RESERVE, Rate, Room, Source, Stopped, Transport, cut, fill_checksum,
+    longest_piece,
 };
 use switch::{Arrival, EthernetAddress, PortConfig, PortId, PortSet, Switch, Verdict};
 
@@ -456,10 +457,13 @@ impl<'a> Plane<'a> {
                 }
                 let (abilities, longest) = (device.abilities(), device.max_length());
                 let offload = self.pool.offload(frame);
-                if abilities.must_cut(&offload) {
-                    self.cut_for(now_us, port, frame, offload, pages);
-                } else if self.pool.length(frame) > longest {
+                let must_cut = abilities.must_cut(&offload);
+                let length =
+                    if must_cut { longest_piece(&self.pool, pages, frame) } else { self.pool.length(frame) };
+                if length > longest {
                     self.counters.impossible += 1;
+                } else if must_cut {
+                    self.cut_for(now_us, port, frame, offload, pages);
                 } else {
                     self.pool.retain(frame);
                     self.give(now_us, port, frame, pages);

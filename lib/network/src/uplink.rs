@@ -10,6 +10,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use netback::{
     Abilities, CutError, FrameId, Offload, Pages, Pool, RESERVE, Source, Transport, cut, fill_checksum,
+    longest_piece,
 };
 use shadow::{Group, Limits, Next, Order, Outcome, Shadow, Token, Verdict};
 
@@ -288,7 +289,12 @@ impl Uplink {
         let mut cuts = 0;
         while let Some(&frame) = self.backlog.front() {
             let offload = pool.offload(frame);
-            let is_sent_whole = if self.abilities.must_cut(&offload) {
+            // What a guest wants its frame cut into may be longer than what goes on the wire.
+            let fits = longest_piece(pool, pages, frame) <= self.max_length();
+            let is_sent_whole = if !fits {
+                self.counters.impossible += 1;
+                false
+            } else if self.abilities.must_cut(&offload) {
                 if cuts == CUTS {
                     return;
                 }
@@ -306,9 +312,7 @@ impl Uplink {
                 }
                 false
             } else {
-                let fits = offload.segments.is_some() || pool.length(frame) <= self.max_length();
-                self.counters.impossible += u64::from(!fits);
-                fits
+                true
             };
             self.backlog.pop_front();
             if is_sent_whole {

@@ -104,14 +104,27 @@ fn a_guest_without_scatter_gather_gets_pages() {
     assert_eq!(got.len(), 30_000_usize.div_ceil(1400));
     let (host, got) = to_guest(&otherwise, &tcp(false, &payload, false), Special::default());
     assert!(got.is_empty() && host.plane.counters().impossible == 1, "it has no page for that");
+    let (host, got) = to_guest(&otherwise, &tcp(false, &payload, true), segments(false, 8961));
+    assert!(got.is_empty() && host.plane.counters().impossible == 1, "nor for what that is cut into");
+}
+
+#[test]
+fn a_card_never_gets_what_is_longer_than_the_wire_takes() {
+    for abilities in [Abilities::ALL, Abilities::default()] {
+        let mut host = Host::new(3, 1, abilities, &[]);
+        host.guests[0].send(&tcp(false, &payload(20_000), true), &[4096], segments(false, 8961));
+        host.settle();
+        host.check_nothing_leaks();
+        assert!(host.card.wire.is_empty());
+    }
 }
 
 #[test]
 fn a_card_that_can_is_told_what_to_do() {
     for (is_v6, family) in [(false, Family::TcpV4), (true, Family::TcpV6)] {
-        let sent = to_card(Abilities::ALL, &tcp(is_v6, &payload(20_000), true), segments(is_v6, 1448));
+        let sent = to_card(Abilities::ALL, &tcp(is_v6, &payload(20_000), true), segments(is_v6, 1428));
         let [(bytes, offload)] = &sent[..] else { panic!("one frame") };
-        let size = 1448.try_into().expect("not 0");
+        let size = 1428.try_into().expect("not 0");
         let expected = Offload { checksum: Checksum::Blank, segments: Some(Segments { family, size }) };
         assert_eq!(*offload, expected);
         let start = if is_v6 { HEADERS_V6 } else { HEADERS_V4 } - 20;
