@@ -1,13 +1,14 @@
 //! Frontends that lie: each harms only itself, and it is said what it did.
 
+use crate::world::Random;
 use crate::world::disk::Disk;
 use crate::world::frontend::{Guest, SECTORS};
 use crate::world::machine::{BAD_GRANT, Shared};
 use crate::world::uk::{Uk, length};
-use crate::world::{Fuse, Random};
 use blkback::{Limits, Reason};
 use ring::request::Overrun;
 use std::sync::atomic::Ordering::Relaxed;
+use uk_abi::testing::Fuse;
 use xen_abi::GrantRef;
 use xen_abi::blkif::{self, IndirectRequest, Segment};
 use zerocopy::IntoBytes;

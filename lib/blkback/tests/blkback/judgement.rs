@@ -1,13 +1,14 @@
 //! Who is to blame: the medium, the driver, a request that kills drivers, or a journal that was damaged.
 
+use crate::world::Random;
 use crate::world::disk::Disk;
 use crate::world::frontend::{Guest, SECTORS};
 use crate::world::machine::{Hands, Shared, WINDOW};
 use crate::world::uk::Uk;
-use crate::world::{Fuse, Random};
 use blkback::geometry::Geometry;
 use blkback::pages::{MapError, Pages};
 use blkback::{Limits, Persistent, Reason};
+use uk_abi::testing::Fuse;
 use xen_abi::blkif::ResponseStatus;
 use xen_abi::{Domid, GrantRef};
 
@@ -231,10 +232,10 @@ fn a_damaged_journal_is_healed_or_refused() {
         let (count, both) = (1 + world.random.below(20), world.random.chance(50));
         for _ in 0..count {
             let (word, mask) = (world.random.next() as usize, 1 << world.random.below(64));
-            world.uk.kept.damage(word, mask);
+            world.uk.kept.flip(word, mask);
             if both {
                 // A slot's two copies, of a payload of 128 bytes and three words before it, lie one behind the other.
-                world.uk.kept.damage(word + 19, mask);
+                world.uk.kept.flip(word + 19, mask);
             }
         }
         world.uk.revive(&mut world.disk, &[&world.guest]);

@@ -2,12 +2,13 @@
 //!
 //! `BLKBACK_SEED` plays one world again; `BLKBACK_WORLDS` sets how many are played.
 
+use crate::world::Random;
 use crate::world::disk::Disk;
 use crate::world::frontend::{Guest, SECTORS};
 use crate::world::machine::Shared;
 use crate::world::uk::{Uk, length};
-use crate::world::{Fuse, Random};
 use blkback::Limits;
+use uk_abi::testing::Fuse;
 use xen_abi::blkif::ResponseStatus;
 
 /// Nothing is given up in these worlds: what a guest is told to have failed has failed in the device.

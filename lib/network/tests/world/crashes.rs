@@ -127,11 +127,11 @@ fn run(seed: u64, steps: usize, mishaps: Mishaps) -> Happened {
             host.netback_restarts();
         }
         if numbers.once_in(mishaps.unikernel) {
-            host.fuse.set(Some(numbers.below(200) as u32));
+            host.fuse.light(numbers.below(200) as u64);
         }
         driver_is_dead &= !host.plane.uplink(port(CARD)).expect("it is there").is_up();
     }
-    host.fuse.set(None);
+    host.fuse.put_out();
     if driver_is_dead {
         host.driver_starts();
     }

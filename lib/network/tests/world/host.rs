@@ -3,18 +3,15 @@
 use crate::card::SimCard;
 use crate::frames::mac;
 use crate::guest::{Guest, RingPages};
-use crate::machine::{Death, Fuse, Grants, SimMachine};
+use crate::machine::{Grants, SimMachine};
 use crate::numbers::Numbers;
 use netback::{Abilities, Answers, Arrivals, Device, Keep, Lie, RingKind, RingName, Saved, Stopped};
 use network::netback;
 use network::switch::{Identity, PortConfig, PortId, Role};
 use network::{CardConfig, DriverFault, Gone, Plane};
 use recovery_box::RecoveryBox;
-use std::panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind, set_hook, take_hook};
-use std::rc::Rc;
-use std::sync::Once;
 use std::sync::atomic::{AtomicU64, Ordering};
-use uk_abi::Words;
+use uk_abi::testing::{Fuse, Memory};
 use xen_abi::ring::Header;
 
 /// The port of the card; guest `n` is at port `n`.
@@ -32,29 +29,7 @@ pub fn port(number: usize) -> PortId {
     PortId::new(number).expect("a small number")
 }
 
-/// The pages of the recovery box. Each store may be the last.
-#[derive(Clone)]
-struct Kept {
-    words: Rc<Vec<AtomicU64>>,
-    fuse: Fuse,
-}
-
-impl Words for Kept {
-    fn count(&self) -> usize {
-        self.words.len()
-    }
-
-    fn load(&self, index: usize, order: Ordering) -> u64 {
-        self.words[index].load(order)
-    }
-
-    fn store(&self, index: usize, value: u64, order: Ordering) {
-        self.fuse.burn();
-        self.words[index].store(value, order);
-    }
-}
-
-type Records = RecoveryBox<Kept, SLOTS, PAYLOAD>;
+type Records = RecoveryBox<Memory, SLOTS, PAYLOAD>;
 
 /// Keeps records in the recovery box, and can die while the noted responses are written.
 struct Keeper {
@@ -69,7 +44,7 @@ impl Keep for Keeper {
         self.records.put(ring.key(), answers).expect("there is room");
         if self.fuse.burns_out() {
             self.tear(ring, answers);
-            panic_any(Death);
+            self.fuse.die();
         }
     }
 
@@ -107,7 +82,7 @@ pub struct Host {
     pub guests: Vec<Guest>,
     pub plane: Plane<'static>,
     keeper: Keeper,
-    kept: Kept,
+    kept: Memory,
     /// Where frames that came in are noted, by page: in memory that a micro-reboot keeps, as frames are.
     arrivals: &'static [AtomicU64],
     pub numbers: Numbers,
@@ -122,29 +97,15 @@ pub struct Host {
 /// Pages for frames.
 const PAGES: usize = 1200;
 
-fn silence_deaths() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        let usual = take_hook();
-        set_hook(Box::new(move |info| {
-            if !info.payload().is::<Death>() {
-                usual(info);
-            }
-        }));
-    });
-}
-
 impl Host {
     /// A host with a card and so many guests, whose keys are Linux's but for some.
     pub fn new(seed: u64, guests: usize, abilities: Abilities, otherwise: &[(&str, &str)]) -> Self {
-        silence_deaths();
         let mut numbers = Numbers::new(seed);
         let (grants, fuse) = (Grants::default(), Fuse::default());
         let start = numbers.next() as u32;
         let guests: Vec<Guest> =
             (1..=guests).map(|number| Guest::new(number as u16, grants.clone(), start)).collect();
-        let words = Rc::new((0..Records::WORDS).map(|_| AtomicU64::new(0)).collect());
-        let kept = Kept { words, fuse: fuse.clone() };
+        let kept = Memory::zeroed(Records::WORDS, &fuse);
         let (records, _) = Records::open(kept.clone()).expect("as large as it has to be");
         let pages = guests.iter().map(|guest| guest.pages).collect();
         let mut host = Self {
@@ -196,20 +157,18 @@ impl Host {
 
     /// Does something with the unikernel, which may die of it; then it is born again.
     fn live<R>(&mut self, what: impl FnOnce(&mut Self) -> R) -> Option<R> {
-        match catch_unwind(AssertUnwindSafe(|| what(self))) {
-            Ok(result) => Some(result),
-            Err(cause) if cause.is::<Death>() => {
-                self.rebirth();
-                None
-            }
-            Err(cause) => resume_unwind(cause),
+        let fuse = self.fuse.clone();
+        let result = fuse.guard(|| what(self));
+        if result.is_none() {
+            self.rebirth();
         }
+        result
     }
 
     /// The unikernel is dead. Root resets the card, and starts it anew with nothing but its recovery box.
     pub fn rebirth(&mut self) {
         self.deaths += 1;
-        self.fuse.set(None);
+        self.fuse.put_out();
         self.card.reset();
         let (records, report) = Records::open(self.kept.clone()).expect("as large as it has to be");
         assert_eq!(report.lost, 0, "the box lost nothing");

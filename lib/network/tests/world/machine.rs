@@ -1,49 +1,13 @@
-//! Memory: the guests' pages with their grants, and the unikernel's own; and a fuse that ends its life.
+//! Memory: the guests' pages with their grants, and the unikernel's own.
 
 use netback::{Copier, PAGE, PageId, Pages};
 use network::netback;
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::panic::panic_any;
 use std::rc::Rc;
+use uk_abi::testing::Fuse;
 use xen_abi::grant_table::{CopyFlags, GrantCopy, GrantStatus};
 use xen_abi::{Domid, GrantRef, Mfn};
-
-/// How the unikernel dies: nobody's message, so that it cannot be taken for a failed test.
-pub struct Death;
-
-/// Counts what the unikernel does that others can see, and ends its life at a chosen moment.
-#[derive(Clone, Default)]
-pub struct Fuse(Rc<RefCell<Option<u32>>>);
-
-impl Fuse {
-    pub fn set(&self, left: Option<u32>) {
-        *self.0.borrow_mut() = left;
-    }
-
-    /// One more thing was done; whether it is the last one.
-    pub fn burns_out(&self) -> bool {
-        let mut left = self.0.borrow_mut();
-        match &mut *left {
-            Some(0) => {
-                *left = None;
-                true
-            }
-            Some(left) => {
-                *left -= 1;
-                false
-            }
-            None => false,
-        }
-    }
-
-    /// One more thing was done.
-    pub fn burn(&self) {
-        if self.burns_out() {
-            panic_any(Death);
-        }
-    }
-}
 
 /// What a guest permits with one of its pages.
 pub struct Granted {

@@ -1,8 +1,9 @@
 //! A channel whose ends die at every store, and whose every bit is flipped.
 
-use crate::world::{Fuse, Memory, Random};
+use crate::world::{Memory, Random};
 use replica::channel::{Next, Reader, Refused, WORDS_MIN, Writer};
 use replica::frame::{Frame, Kind, Stamp};
+use uk_abi::testing::Fuse;
 
 fn stamp(sequence: u64) -> Stamp {
     Stamp { term: 3, sequence }

@@ -1,10 +1,11 @@
 //! A master alone: what it refuses, what it reports, and what it makes of a domain that begins anew.
 
 use crate::ring::Pipe;
-use crate::world::{Fuse, Memory};
+use crate::world::Memory;
 use replica::master::{Config, ConnectError, Connected, Master, XenStoreFraming};
 use replica::report::Report;
 use replica::session::Sessions;
+use uk_abi::testing::Fuse;
 use xen_abi::Domid;
 use xenstore::wire::{self, Decoded, Header, Kind};
 use xenstore::{ConnectionId, DomainAction, Peer};

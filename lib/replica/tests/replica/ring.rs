@@ -1,10 +1,10 @@
 //! A client's ring: two rings of bytes with counters, in memory that the server does not own.
 
-use crate::world::Fuse;
 use replica::session::Stream;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use uk_abi::testing::Fuse;
 
 /// Bytes of each ring, as in Xen's xs_wire.h.
 pub(crate) const RING: usize = 1024;
@@ -70,18 +70,18 @@ impl Stream for Pipe {
     }
 
     fn peek(&mut self, skip: usize, wanted: usize) -> Result<&[u8], Broken> {
-        self.fuse.moment();
+        self.fuse.burn();
         self.seen.clear();
         self.seen.extend(self.shared.requests.borrow().iter().skip(skip).take(wanted));
         Ok(&self.seen)
     }
 
     fn consume_to(&mut self, position: u32) -> Result<(), Broken> {
-        self.fuse.moment();
+        self.fuse.burn();
         let count = position.wrapping_sub(self.shared.consumed.get()) as usize;
         self.shared.requests.borrow_mut().drain(..count);
         self.shared.consumed.set(position);
-        self.fuse.moment();
+        self.fuse.burn();
         Ok(())
     }
 
@@ -90,13 +90,13 @@ impl Stream for Pipe {
     }
 
     fn produce(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
-        self.fuse.moment();
+        self.fuse.burn();
         let mut replies = self.shared.replies.borrow_mut();
         let taken = bytes.len().min(self.window - replies.len());
         replies.extend(&bytes[..taken]);
         self.shared.produced.set(self.shared.produced.get().wrapping_add(taken as u32));
         drop(replies);
-        self.fuse.moment();
+        self.fuse.burn();
         Ok(taken)
     }
 }

@@ -1,9 +1,10 @@
 //! Every message is answered exactly once, by a server that dies at every moment and whose memory is damaged.
 
 use crate::ring::{Broken, Pipe, RING};
-use crate::world::{Fuse, Memory, Random};
+use crate::world::{Memory, Random};
 use replica::frame::Stamp;
 use replica::session::{Framing, Next, OUT_BYTES, Recovered, SessionError, Sessions, Stream};
+use uk_abi::testing::Fuse;
 
 /// Messages: two bytes with the length, and so many more.
 struct Prefixed;

@@ -1,10 +1,11 @@
 //! A vault that is cut off at every store, and damaged in every bit.
 
-use crate::world::{Fuse, Memory, Random};
+use crate::world::{Memory, Random};
 use replica::frame::{Frame, Kind, Stamp};
 use replica::vault::{Base, Entry, Flaw, Origin, Vault, WORDS_MIN};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
+use uk_abi::testing::Fuse;
 
 /// The state that is kept in the vault: numbers under keys, each with a tail of words to make it longer.
 type State = BTreeMap<u64, Vec<u64>>;

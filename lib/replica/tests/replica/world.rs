@@ -3,49 +3,9 @@
 use core::sync::atomic::Ordering;
 use std::cell::Cell;
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 use uk_abi::Words;
-
-/// What unwinds out of a program that dies.
-struct Death;
-
-/// Counts the moments at which a program can die, and kills it at one of them.
-#[derive(Clone, Default)]
-pub(crate) struct Fuse {
-    /// Moments left; `None`: it lives for ever.
-    left: Rc<Cell<Option<u64>>>,
-    passed: Rc<Cell<u64>>,
-}
-
-impl Fuse {
-    /// A moment at which the program can die.
-    pub(crate) fn moment(&self) {
-        self.passed.set(self.passed.get() + 1);
-        match self.left.get() {
-            Some(0) => resume_unwind(Box::new(Death)),
-            Some(left) => self.left.set(Some(left - 1)),
-            None => {}
-        }
-    }
-
-    /// Moments that have passed.
-    pub(crate) fn passed(&self) -> u64 {
-        self.passed.get()
-    }
-
-    /// Lets `program` run, and die after `moments` if there are so many. Returns `None` if it died.
-    pub(crate) fn run<T>(&self, moments: u64, program: impl FnOnce() -> T) -> Option<T> {
-        self.left.set(Some(moments));
-        let result = catch_unwind(AssertUnwindSafe(program));
-        self.left.set(None);
-        match result {
-            Ok(value) => Some(value),
-            Err(death) if death.is::<Death>() => None,
-            Err(panic) => resume_unwind(panic),
-        }
-    }
-}
+use uk_abi::testing::Fuse;
 
 /// Memory that outlives programs. A store is two moments: just before it and just after it.
 #[derive(Clone)]
@@ -91,9 +51,9 @@ impl Words for Memory {
     }
 
     fn store(&self, index: usize, value: u64, _: Ordering) {
-        self.fuse.moment();
+        self.fuse.burn();
         self.words[index].set(value);
-        self.fuse.moment();
+        self.fuse.burn();
     }
 
     /// What nobody needs is gone at once.

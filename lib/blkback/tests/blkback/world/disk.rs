@@ -1,9 +1,10 @@
 //! A disk with a cache that is lost with the power, bad sectors, and no order among what it does at a time.
 
+use super::Random;
 use super::machine::Shared;
-use super::{Fuse, Random};
 use blkback::device::{Busy, Command, CommandId, Completion, Device, Outcome, Piece, Volume};
 use std::collections::{BTreeMap, BTreeSet};
+use uk_abi::testing::Fuse;
 
 pub(crate) type Sector = [u8; 512];
 

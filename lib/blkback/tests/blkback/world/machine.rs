@@ -1,12 +1,10 @@
-//! Memory: the guests' pages, the uk's own, what is mapped, and the recovery box.
+//! Memory: the guests' pages, the uk's own, and what is mapped.
 
-use super::Fuse;
 use blkback::pages::{Copy, Direction, MapError, Page, Pages};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use uk_abi::Words;
+use uk_abi::testing::Fuse;
 use xen_abi::grant_table::{GrantError, GrantStatus};
 use xen_abi::{Domid, GrantRef};
 
@@ -135,38 +133,5 @@ impl Pages for Hands {
         for page in pages {
             self.machine.borrow_mut().mapped.remove(&page.0).expect("it was mapped");
         }
-    }
-}
-
-/// The recovery box's memory, which outlives the uk.
-#[derive(Clone, Debug)]
-pub(crate) struct Kept {
-    words: Rc<Vec<AtomicU64>>,
-    fuse: Fuse,
-}
-
-impl Kept {
-    pub(crate) fn new(count: usize, fuse: &Fuse) -> Self {
-        Self { words: Rc::new((0..count).map(|_| AtomicU64::new(0)).collect()), fuse: fuse.clone() }
-    }
-
-    /// Damages a word, as nothing in the program would.
-    pub(crate) fn damage(&self, index: usize, mask: u64) {
-        self.words[index % self.words.len()].fetch_xor(mask, Ordering::Relaxed);
-    }
-}
-
-impl Words for Kept {
-    fn count(&self) -> usize {
-        self.words.len()
-    }
-
-    fn load(&self, index: usize, order: Ordering) -> u64 {
-        self.words[index].load(order)
-    }
-
-    fn store(&self, index: usize, value: u64, order: Ordering) {
-        self.fuse.burn();
-        self.words[index].store(value, order);
     }
 }

@@ -1,20 +1,22 @@
 //! The disk uk: the backend with what it needs, and its lives.
 
+use super::Random;
 use super::disk::Disk;
 use super::frontend::Guest;
-use super::machine::{Hands, Kept, Shared};
-use super::{Fuse, Random};
+use super::machine::{Hands, Shared};
 use blkback::{Blkback, Limits, Reason, Report, VbdId};
+use uk_abi::testing::{Fuse, Memory};
 
 pub(crate) const SLOTS: usize = 48;
 const QUEUES: usize = 12;
 
-type Backend = Blkback<'static, Kept, SLOTS>;
+type Backend = Blkback<'static, Memory, SLOTS>;
 
 /// The uk, dead or alive.
 pub(crate) struct Uk {
     backend: Option<Backend>,
-    pub(crate) kept: Kept,
+    /// The recovery box.
+    pub(crate) kept: Memory,
     pub(crate) hands: Hands,
     pub(crate) fuse: Fuse,
     limits: Limits,
@@ -36,7 +38,7 @@ impl Uk {
     pub(crate) fn new(machine: &Shared, fuse: &Fuse, limits: Limits) -> Self {
         Self {
             backend: None,
-            kept: Kept::new(Backend::WORDS, fuse),
+            kept: Memory::zeroed(Backend::WORDS, fuse),
             hands: Hands { machine: machine.clone(), fuse: fuse.clone() },
             fuse: fuse.clone(),
             limits,
@@ -154,7 +156,7 @@ impl Uk {
 }
 
 /// A length for a fuse: often short, sometimes long.
-pub(crate) fn length(random: &mut Random) -> u32 {
+pub(crate) fn length(random: &mut Random) -> u64 {
     let most = [20, 100, 1000][random.below(3) as usize];
-    random.below(most) as u32
+    random.below(most)
 }

@@ -5,8 +5,9 @@
 //! in another order, shows in an answer.
 
 use crate::ring::Pipe;
-use crate::world::{Fuse, Random};
+use crate::world::Random;
 use std::collections::{BTreeMap, VecDeque};
+use uk_abi::testing::Fuse;
 use xenstore::wire::{self, Decoded, Header, Kind};
 use xenstore::{Config, ConnectionId, Effects, Engine, Peer};
 

@@ -1,12 +1,13 @@
 //! Who gives the members their memory, starts them, and knows when they are dead.
 
 use super::client::Client;
-use crate::world::{Fuse, Memory, Random};
+use crate::world::{Memory, Random};
 use replica::channel::WORDS_MIN;
 use replica::master::{Channels, Config, Master, XenStoreFraming};
 use replica::replica::Replica;
 use replica::report::Report;
 use replica::session::Sessions;
+use uk_abi::testing::Fuse;
 use xenstore::{ConnectionId, Engine, Peer, Spot};
 
 /// Words of a vault: small, so that passes are frequent.
