@@ -130,11 +130,6 @@ impl MachineConfig {
         through.into_iter().flatten().chain([qemu::PROGRAM]).collect()
     }
 
-    /// How many processors the machine has.
-    pub fn processor_count(&self) -> u32 {
-        self.processors
-    }
-
     /// What Xen is told. (`sync_console` would add a countdown of 3 s.) Root uses two vCPUs: itself and the watcher that wakes
     /// it from a loop with events masked.
     fn xen_options(&self) -> String {

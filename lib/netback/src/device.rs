@@ -211,12 +211,6 @@ impl<'a> Device<'a> {
         }
     }
 
-    /// Changes whether it hears all groups or only those it names (`request-multicast-control`).
-    pub fn set_multicast_control(&mut self, filters: bool) {
-        self.saved.multicast.set_filter(filters);
-        self.is_changed = true;
-    }
-
     /// Whether it wants frames for this address.
     pub fn accepts(&self, to: EthernetAddress) -> bool {
         self.saved.multicast.accepts(to)

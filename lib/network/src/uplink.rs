@@ -91,14 +91,6 @@ impl Uplink {
         &self.config
     }
 
-    /// Changes what the driver is told; a driver that is there is told at once.
-    pub fn set_config(&mut self, config: CardConfig, card: &mut impl Card) {
-        self.config = config;
-        if self.shadow.driver_is_up() {
-            self.configure(card);
-        }
-    }
-
     /// What passed.
     pub const fn counters(&self) -> UplinkCounters {
         self.counters

@@ -249,11 +249,6 @@ impl Engine {
         sums.iter().fold(self.store.digest(), |sum, part| sum.wrapping_add(*part))
     }
 
-    /// The digest of a node with everything below it, as it is kept: to find where two stores differ.
-    pub fn subtree_digest(&self, path: &[u8]) -> Option<u64> {
-        self.store.get_path(path).ok()?.map(|(_, node)| node.tree)
-    }
-
     /// The paths of a node's children, in their order.
     pub fn children(&self, path: &[u8]) -> Vec<Vec<u8>> {
         let Ok(Some((_, node))) = self.store.get_path(path) else { return Vec::new() };

@@ -33,11 +33,6 @@ impl EventChannels {
         Ok(Self { device: options.open("/dev/xen/evtchn")? })
     }
 
-    /// Takes over the device from a process that had it: its bound ports go with the open file.
-    pub fn from_open(device: File) -> Self {
-        Self { device }
-    }
-
     /// Binds a virtual interrupt (`VIRQ_*`) to a new port.
     ///
     /// # Errors

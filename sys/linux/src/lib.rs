@@ -1,7 +1,7 @@
 //! What the native programs need of Linux that takes `unsafe`, so that they themselves can forbid it.
 //!
-//! - [`shared`]: memory that several processes map, seen as atomic words only, and system calls that read into it and
-//!   write out of it without a copy.
+//! - [`shared`]: memory that several processes map, seen as atomic words only, and a system call that reads into it
+//!   without a copy.
 //! - [`evtchn`], [`gntdev`]: the kernel's doors to Xen's event channels and grants. Their `ioctl` structures are those of
 //!   Linux's `include/uapi/xen/evtchn.h` and `gntdev.h`.
 //! - [`inherited`]: descriptors that come through an `execve`.

@@ -130,21 +130,6 @@ impl SharedMemory {
         usize::try_from(read).map_err(|_| io::Error::last_os_error())
     }
 
-    /// One `writev(2)` to `fd` of the byte ranges of the memory, in order.
-    ///
-    /// # Errors
-    /// What `writev` says. Nothing has been written then.
-    ///
-    /// # Panics
-    /// A range that does not lie in the memory: the caller's own arithmetic is wrong.
-    pub fn write_to(&self, fd: BorrowedFd<'_>, ranges: [Range<usize>; 2]) -> io::Result<usize> {
-        let parts = ranges.map(|range| self.part(range));
-        // SAFETY: both parts lie in the mapping (`part` checks), which is readable and outlives the call; the kernel
-        // copies whatever is there.
-        let written = unsafe { libc::writev(fd.as_raw_fd(), parts.as_ptr(), 2) };
-        usize::try_from(written).map_err(|_| io::Error::last_os_error())
-    }
-
     fn part(&self, range: Range<usize>) -> libc::iovec {
         assert!(range.start <= range.end && range.end <= self.len(), "{range:?} of {} bytes", self.len());
         // SAFETY: `range.start` is at most the mapping's length (asserted), so the sum stays inside or one past it.

@@ -18,7 +18,5 @@ pub(crate) use text::{Decimal, number, one_string, signed_number, string_count, 
 pub const PAYLOAD_MAX: usize = 4096;
 /// The most bytes a whole message may have: a header and the largest payload.
 pub const MESSAGE_MAX: usize = Header::SIZE + PAYLOAD_MAX;
-/// The longest absolute path that clients may expect to work, in bytes (`XENSTORE_ABS_PATH_MAX`).
-pub const ABSOLUTE_PATH_MAX: usize = 3072;
 /// The longest path below a domain's home, and the default limit for every other path (`XENSTORE_REL_PATH_MAX`).
 pub const RELATIVE_PATH_MAX: usize = 2048;
