@@ -9,6 +9,7 @@
 //! - [`elf_image`] is a checked view of an ELF file: every offset it hands out lies inside the file.
 //! - [`areas`] divides the pages of a domain.
 //! - [`page_table`] counts and fills the page tables for given spans of virtual addresses.
+//! - `p2m` fills the list of a domain's machine frames.
 //! - [`params`] says what a unikernel is to have.
 //! - [`uk`] puts these together into [`UkPlan`], the plan of a unikernel.
 //! - [`guest`] does the same for other people's kernels, which say themselves how they want to be laid out.

@@ -7,7 +7,8 @@
 //!   kept, channel --  memory and events shared with other unikernels
 //!   boot_archive  --  the files of guests that start with the host
 //!   store         --  a session with XenStore over such memory
-//!   virtio        --  network cards (nic) and disks (block), on dma memory and interrupt
+//!   nic, block    --  what a network card and a disk are asked; virtio, e1000e and nvme drive them,
+//!                     on dma memory, registers and interrupt
 //!   contain       --  parts whose crash is not the program's
 //!   start, trap   --  from root's boot info to main; from a fault to a crash report
 //! ```

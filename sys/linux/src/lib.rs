@@ -4,6 +4,7 @@
 //!   without a copy.
 //! - [`evtchn`], [`gntdev`]: the kernel's doors to Xen's event channels and grants. Their `ioctl` structures are those of
 //!   Linux's `include/uapi/xen/evtchn.h` and `gntdev.h`.
+//! - [`privcmd`]: what Xen knows about domains, asked through the kernel.
 //! - [`inherited`]: descriptors that come through an `execve`.
 //! - [`peek_offset`]: one socket option that no safe crate knows.
 
