@@ -40,6 +40,8 @@ pub struct Setup {
     pub iommu: bool,
     /// How many processors it has.
     pub processors: u32,
+    /// How long a domain runs before another may take the processor away, in microseconds; as long as Xen thinks best if nothing is said.
+    pub slice_us: Option<u32>,
     /// Whether it has a network card and a disk.
     pub devices: bool,
     /// What its network card is, if it has one.
@@ -77,6 +79,7 @@ impl Default for Setup {
             xen: XenVersion::V4_17,
             iommu: true,
             processors: 1,
+            slice_us: None,
             devices: false,
             nic: NicModel::Virtio,
             second_nic: None,
@@ -139,6 +142,7 @@ impl Setup {
             .root_memory_mib(root_memory_mib)
             .iommu(self.iommu)
             .processors(self.processors)
+            .slice_us(self.slice_us)
             .accelerator(self.accelerator);
         let (mut lan, mut second_lan) = (None, None);
         if self.devices {

@@ -51,6 +51,7 @@ pub struct MachineConfig {
     pub(crate) boot: BootFiles,
     accelerator: Accelerator,
     processors: u32,
+    slice_us: Option<u32>,
     memory_mib: u32,
     root_memory_mib: u32,
     linux: bool,
@@ -67,6 +68,7 @@ impl MachineConfig {
             boot,
             accelerator: Accelerator::default(),
             processors: 1,
+            slice_us: None,
             memory_mib: DEFAULT_MEMORY_MIB,
             root_memory_mib: DEFAULT_ROOT_MEMORY_MIB,
             linux: false,
@@ -90,6 +92,12 @@ impl MachineConfig {
     /// With this many processors.
     pub fn processors(self, processors: u32) -> Self {
         MachineConfig { processors, ..self }
+    }
+
+    /// With a domain running for so many microseconds, if it has work, before Xen lets another take the processor away; for as long as
+    /// Xen thinks best if nothing is said.
+    pub fn slice_us(self, slice_us: Option<u32>) -> Self {
+        MachineConfig { slice_us, ..self }
     }
 
     /// With this much memory, in MiB.
@@ -139,7 +147,8 @@ impl MachineConfig {
         } else {
             format!("loglvl=all guest_loglvl=all dom0_mem={memory}M dom0_max_vcpus=2")
         };
-        format!("console=com1 com1=115200,8n1 {dom0}")
+        let slice = self.slice_us.map(|slice_us| format!(" sched_ratelimit_us={slice_us}"));
+        format!("console=com1 com1=115200,8n1 {dom0}{}", slice.unwrap_or_default())
     }
 
     /// What Xen boots as domain 0, with its module.
@@ -226,6 +235,13 @@ mod tests {
         assert!(line.contains("-accel tcg -cpu qemu64 -smp 1 -m 512"), "{line}");
         assert!(line.contains("dom0_mem=16M"), "{line}");
         assert!(line.ends_with("-initrd root,archive -device intel-iommu,intremap=on"), "{line}");
+    }
+
+    #[test]
+    fn xen_decides_how_long_a_domain_runs_unless_it_is_told() {
+        let config = MachineConfig::new(files());
+        assert!(!line(&config).contains("sched_ratelimit_us"));
+        assert!(line(&config.slice_us(Some(5000))).contains("dom0_max_vcpus=2 sched_ratelimit_us=5000 "));
     }
 
     #[test]

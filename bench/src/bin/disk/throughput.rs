@@ -138,6 +138,7 @@ impl Site {
             .memory_mib(MACHINE_MIB)
             .root_memory_mib(DOM0_MIB)
             .processors(setup.processors)
+            .slice_us(setup.slice_us)
             .accelerator(setup.accelerator)
             .iommu(setup.iommu)
             .disk(disk.persistent());
