@@ -49,7 +49,9 @@ impl Vif {
                 "ip" if !text.is_empty() => vif.ip = Some(text.to_owned()),
                 "bridge" | "ip" => return Err(wrong("a name or an address")),
                 "rate" => {
-                    vif.rate = Some(rate(text).ok_or_else(|| wrong("a rate such as 10MB/s or 80Mb/s"))?)
+                    vif.rate = Some(
+                        rate(text).ok_or_else(|| wrong("a rate up to 80GB/s, such as 10MB/s or 80Mb/s,"))?,
+                    )
                 }
                 "type" if text == "vif" => {}
                 "type" => return Err(wrong("vif, because no device is emulated for a PV guest,")),
@@ -98,7 +100,11 @@ fn mac(text: &str) -> Option<[u8; 6]> {
     (parts.next().is_none() && bytes[0] & 1 == 0).then_some(bytes)
 }
 
-/// Bytes a second. What an interval stands behind (`@50ms`) would shape bursts, which nobody does.
+/// The greatest rate, in bytes a second: more is no limit, and XenStore's form of it (bytes in so many microseconds) is read as 32 bits.
+const MOST_RATE: u64 = 80_000_000_000;
+
+/// Bytes a second, from one of the smallest unit to [`MOST_RATE`]: an interface that may send nothing would wait for ever. What an interval
+/// stands behind (`@50ms`) would shape bursts, which nobody does.
 fn rate(text: &str) -> Option<u64> {
     const UNITS: [(&str, u128, u128); 6] = [
         ("GB/s", 1_000_000_000, 1),
@@ -111,6 +117,7 @@ fn rate(text: &str) -> Option<u64> {
     UNITS.iter().find_map(|(unit, times, divided)| {
         let number = text.strip_suffix(unit)?.parse::<u64>().ok()?;
         // Bits may be more than a number holds where the bytes are not.
-        u64::try_from(u128::from(number) * times / divided).ok()
+        let bytes = u64::try_from(u128::from(number) * times / divided).ok()?;
+        (1..=MOST_RATE).contains(&bytes).then_some(bytes)
     })
 }
