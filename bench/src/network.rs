@@ -120,6 +120,7 @@ impl Site {
             .root_memory_mib(DOM0_MIB)
             .iommu(setup.iommu)
             .processors(setup.processors)
+            .slice_us(setup.slice_us)
             .accelerator(setup.accelerator)
             .nic(ground.nic.clone());
         let mut host = Vanilla::boot(machine, &log_directory("bench-net-vanilla"), LIFETIME)?;

@@ -24,6 +24,10 @@ pub struct HostOptions {
     /// Use KVM where it can run Xen, which is tried
     #[arg(long)]
     pub kvm: bool,
+    /// How long a domain runs before another may take the processor away, in microseconds, rather than as long as Xen thinks best; on the
+    /// peer's host too
+    #[arg(long)]
+    pub slice_us: Option<u32>,
 }
 
 impl HostOptions {
@@ -32,11 +36,14 @@ impl HostOptions {
     /// # Errors
     /// When the trial of KVM cannot be prepared.
     pub fn prepare(&self, bench: &'static str, setup: Setup) -> Result<(Setup, Report)> {
-        let setup = Setup { xen: self.xen, processors: self.processors, ..setup };
+        let setup = Setup { xen: self.xen, processors: self.processors, slice_us: self.slice_us, ..setup };
         let setup = if self.kvm { setup.on_fastest_accelerator()? } else { setup };
         let mut report = Report::new(bench);
         report.version("xen", setup.xen);
         report.version("accelerator", setup.accelerator);
+        if let Some(slice_us) = setup.slice_us {
+            report.version("sched_ratelimit_us", slice_us);
+        }
         Ok((setup, report))
     }
 }

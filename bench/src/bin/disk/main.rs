@@ -35,19 +35,11 @@ struct Options {
     /// How often each pattern is measured, a second each
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// How long a domain runs on any of the hosts before another may take the processor away, in microseconds, rather than as long as Xen
-    /// thinks best
-    #[arg(long)]
-    slice_us: Option<u32>,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let setup = Setup { devices: true, slice_us: options.slice_us, ..Setup::default() };
-    let (setup, mut report) = options.host.prepare("disk", setup)?;
-    if let Some(slice_us) = options.slice_us {
-        report.version("sched_ratelimit_us", slice_us);
-    }
+    let (setup, mut report) = options.host.prepare("disk", Setup { devices: true, ..Setup::default() })?;
     if options.count > 0 {
         faults::measure(
             Setup { system: guest_that("task=verify depth=1"), ..setup },
