@@ -126,6 +126,16 @@ impl Book {
         self.alive_us
     }
 
+    /// For how long it has been silent, as far as it was watched.
+    pub(crate) fn silent_us(&self) -> u64 {
+        self.silent_us
+    }
+
+    /// For how long the part that is stuck the longest has left work undone.
+    pub(crate) fn stuck_us(&self) -> u64 {
+        self.parts.iter().filter_map(|part| part.stuck_us).max().unwrap_or(0)
+    }
+
     /// Takes an observation down and judges it.
     pub(crate) fn observe(&mut self, now_us: u64, seen: &Observation<'_>, rules: Rules<'_>) -> Verdict {
         let gap_us = now_us.saturating_sub(self.seen_us);
@@ -222,8 +232,7 @@ struct Work {
 
 /// What counts of the time between two looks.
 fn charge(gap_us: u64, deadline_us: u64, policy: &Policy) -> u64 {
-    // Never nothing: watched time must pass.
-    gap_us.min(deadline_us.div_ceil(policy.looks.max(1).into()))
+    gap_us.min(policy.most_charge_us(deadline_us))
 }
 
 /// Half of a deadline, rounded up.

@@ -18,6 +18,7 @@
 //! | `policy` | what the system description says of each |
 //! | `graph` | what needs what |
 //! | `heartbeat` | who lives, starves, hangs or stalls |
+//! | `pace` | how often to look |
 //! | `window`, `ladder` | which rung of repair is next |
 //! | `phase` | where a component stands, and what follows |
 //! | `decision` | what events lead to |
@@ -33,6 +34,7 @@ mod event;
 mod graph;
 mod heartbeat;
 mod ladder;
+mod pace;
 mod phase;
 mod policy;
 mod report;

@@ -120,6 +120,12 @@ impl Policy {
         autostart: true,
     };
 
+    /// The most that counts, against a deadline, of the time between two looks.
+    pub(crate) fn most_charge_us(&self, deadline_us: u64) -> u64 {
+        // Never nothing: watched time must pass.
+        deadline_us.div_ceil(self.looks.max(1).into())
+    }
+
     /// Finds what cannot work in the policy of `component`.
     pub(crate) fn check(&self, component: ComponentId) -> Result<(), PolicyError> {
         let durations = [

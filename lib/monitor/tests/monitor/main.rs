@@ -2,6 +2,7 @@
 //! state of small worlds.
 
 mod model;
+mod pace;
 mod properties;
 mod scripts;
 mod world;
