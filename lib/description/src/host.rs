@@ -11,6 +11,8 @@ pub struct Host {
     pub weight: u16,
     /// How often root looks at heartbeats and progress, in microseconds.
     pub check_period_us: u64,
+    /// For how long Xen leaves a domain the processor, in microseconds, while all components are well. None if Xen knows best.
+    pub slice_us: Option<u32>,
     /// What root does with Xen's console.
     pub console: Console,
     /// Rebuilds of the whole control plane within `plane_window_us`, whichever component was the culprit; instead of
@@ -56,6 +58,8 @@ impl Host {
         weight: 8192,
         // The finest poll that Xen's timer makes worth asking for; half of a heartbeat's deadline would do.
         check_period_us: 2_000,
+        // A switch between domains takes microseconds on a machine; it is worth more than that to be quick.
+        slice_us: None,
         console: Console::Events,
         // What two fresh starts of everything within ten minutes did not cure, a third will not.
         plane_rebuilds: 2,

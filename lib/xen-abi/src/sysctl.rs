@@ -2,7 +2,7 @@
 //!
 //! As a [`crate::domctl::Domctl`], a [`Sysctl`] carries a command, its structure and the interface's version.
 
-use crate::domctl::Bitmap;
+use crate::domctl::{Bitmap, SchedulerId};
 use crate::payload::Payload;
 use crate::{AbiVersion, Domid, GuestHandle};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
@@ -352,6 +352,19 @@ structs! {
         pub pad: u32,
         /// A [`CreditSchedule`] or [`Credit2Schedule`].
         pub u: Payload<2>,
+    }
+}
+
+impl SchedulerOp {
+    /// Sets the parameters of Credit2 in the pool that every CPU is in at first.
+    pub fn put_credit2(schedule: Credit2Schedule) -> Self {
+        Self {
+            cpupool_id: 0,
+            sched_id: SchedulerId::Credit2.raw(),
+            cmd: SchedulerCommand::PutInfo.raw(),
+            pad: 0,
+            u: Payload::new(&schedule),
+        }
     }
 }
 

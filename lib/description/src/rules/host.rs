@@ -17,6 +17,12 @@ pub(super) fn check(host: &Host, kept_pages: u64, to: &mut Checker<'_>) {
     to.least(&["check-period"], check, MS, why);
     to.most(&["check-period"], check, 1_000 * MS, "faults would go unseen for longer than that");
 
+    if let Some(slice_us) = host.slice_us {
+        let slice = Amount::Micros(slice_us.into());
+        to.least(&["slice"], slice, 100, "Xen takes no less");
+        to.most(&["slice"], slice, 20 * MS, "no hang would be noticed in time");
+    }
+
     let plane_window = Amount::Micros(host.plane_window_us);
     to.least(&["plane-window"], plane_window, 1_000 * MS, "bringing everything up takes about a second");
     let why = "rebuilds more than a day apart have nothing in common";

@@ -36,6 +36,11 @@ pub(super) fn micros(value: &DeValue<'_>) -> Read<u64> {
     quantity(value, "a time", "5 ms", &TIMES)
 }
 
+/// A time that is microseconds rather than hours.
+pub(super) fn short(value: &DeValue<'_>) -> Read<u32> {
+    u32::try_from(micros(value)?).map_err(|_| too_large(value, "an hour"))
+}
+
 /// A time in whole seconds.
 pub(super) fn seconds(value: &DeValue<'_>) -> Read<u32> {
     let micros = micros(value)?;

@@ -114,6 +114,7 @@ fn largest() -> Description {
             memory_pages: u32::MAX,
             weight: u16::MAX,
             check_period_us: u64::MAX,
+            slice_us: Some(u32::MAX),
             plane_rebuilds: u8::MAX,
             plane_window_us: u64::MAX,
             watchdog_us: u64::MAX,

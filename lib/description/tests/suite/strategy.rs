@@ -61,10 +61,10 @@ prop_compose! {
     fn any_host()(
         (memory_pages, weight, check_period_us, plane_rebuilds) in any::<(u32, u16, u64, u8)>(),
         (plane_window_us, watchdog_us, host_watchdog_s, restarts, restart_window_us) in any::<(u64, u64, u32, u8, u64)>(),
-        console in console(),
+        (console, slice_us) in (console(), any::<Option<u32>>()),
     ) -> Host {
         Host {
-            memory_pages, weight, check_period_us, console, plane_rebuilds, plane_window_us, watchdog_us, host_watchdog_s,
+            memory_pages, weight, check_period_us, slice_us, console, plane_rebuilds, plane_window_us, watchdog_us, host_watchdog_s,
             restarts, restart_window_us,
         }
     }
@@ -150,7 +150,7 @@ prop_compose! {
     fn valid_host()(
         memory_pages in 8 * 256..=1024 * 256u32,
         weight in 1..=u16::MAX,
-        console in console(),
+        (console, slice_us) in (console(), option::of(100..=20_000u32)),
         check_period_us in 1_000..=5_000u64,
         (plane_rebuilds, plane_window_us) in (any::<u8>(), 1_000_000..=600_000_000u64),
         watchdog_us in 50_000..=500_000u64,
@@ -158,7 +158,7 @@ prop_compose! {
         restart_window_us in 255 * 500_000..=3_600_000_000u64,
     ) -> Host {
         Host {
-            memory_pages, weight, check_period_us, console, plane_rebuilds, plane_window_us, watchdog_us, host_watchdog_s,
+            memory_pages, weight, check_period_us, slice_us, console, plane_rebuilds, plane_window_us, watchdog_us, host_watchdog_s,
             restarts, restart_window_us,
         }
     }

@@ -14,6 +14,9 @@ pub(crate) fn write(description: &Description) -> String {
     line(&mut text, "memory", pages(host.memory_pages));
     line(&mut text, "weight", host.weight);
     line(&mut text, "check-period", micros(host.check_period_us));
+    if let Some(slice_us) = host.slice_us {
+        line(&mut text, "slice", micros(slice_us.into()));
+    }
     line(&mut text, "console", quoted(named(&Console::NAMES, host.console)));
     line(&mut text, "plane-rebuilds", host.plane_rebuilds);
     line(&mut text, "plane-window", micros(host.plane_window_us));
