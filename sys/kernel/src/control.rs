@@ -14,7 +14,7 @@ use xen_abi::domctl::{
 use xen_abi::errno::Errno;
 use xen_abi::memory::{MemoryOp, MemoryReservation};
 use xen_abi::mmu::{Foreign, MmuUpdate, MmuextOp};
-use xen_abi::sysctl::{GetDomainInfoList, Physinfo, SchedId, Sysctl, SysctlCommand};
+use xen_abi::sysctl::{self, Credit2Schedule, GetDomainInfoList, Physinfo, SchedId, Sysctl, SysctlCommand};
 use xen_abi::{AbiVersion, Domid, GuestHandle, Hypercall, Mfn};
 use zerocopy::{Immutable, IntoBytes};
 
@@ -53,10 +53,13 @@ impl Control {
     }
 
     fn sysctl<T: zerocopy::FromBytes>(&self, command: SysctlCommand) -> Result<T> {
-        let mut sysctl = Sysctl::bare(command, self.version);
-        // SAFETY: Xen reads and writes the structure; the commands of this file only ask.
+        self.order(Sysctl::bare(command, self.version)).map(|sysctl| sysctl.payload())
+    }
+
+    fn order(&self, mut sysctl: Sysctl) -> Result<Sysctl> {
+        // SAFETY: Xen reads and writes the structure; the commands of this file ask, or say how Xen shares the processor out.
         unsafe { hypercall(Hypercall::Sysctl, [arg(&mut sysctl)]) }?;
-        Ok(sysctl.payload())
+        Ok(sysctl)
     }
 
     fn bare(&self, command: DomctlCommand, domain: Domid) -> Result<Domctl> {
@@ -209,6 +212,15 @@ impl Control {
     pub fn set_weight(&self, domain: Domid, weight: u16) -> Result {
         let op = SchedulerOp::put_credit(self.scheduler, Credit { weight, cap: 0 });
         self.with(DomctlCommand::SchedulerOp, domain, &op).map(|_| ())
+    }
+
+    /// For how long every domain has the processor, in microseconds, before another may take it away: the rate limit of Credit2.
+    ///
+    /// # Errors
+    /// Xen's: another scheduler, a time out of range.
+    pub fn set_slice(&self, slice_us: u32) -> Result {
+        let op = sysctl::SchedulerOp::put_credit2(Credit2Schedule { ratelimit_us: slice_us });
+        self.order(Sysctl::new(SysctlCommand::SchedulerOp, self.version, &op)).map(|_| ())
     }
 
     /// Sets a vCPU of `domain`, which must not run, to `context`.

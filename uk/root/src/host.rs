@@ -11,6 +11,7 @@ use crate::devices::{self, Found, Shares};
 use crate::events::EventLog;
 use crate::life::RepairError;
 use crate::loans::{Kept, Lent};
+use crate::pace::Pace;
 use crate::reports::Reports;
 use crate::{micro_reboot, policy, rebuild};
 use builder::UkPlan;
@@ -68,6 +69,7 @@ pub struct Host {
     ports: [Port; 2],
     /// When to look at the components next.
     next_check_us: u64,
+    pace: Pace,
 }
 
 impl Host {
@@ -115,11 +117,13 @@ impl Host {
         // The books have room for this one record.
         let _ = books.put(0, &PreparedRecord);
         let Some(slot) = Slot::take(SLOTS - 1) else { panic!("there is no slot in the window for guests") };
+        let monitor = monitor(description, devices.incomplete);
         let mut host = Self {
             control,
             archive,
             description,
-            monitor: monitor(description, devices.incomplete),
+            pace: Pace::new(&description.host, monitor.calm_period_us()),
+            monitor,
             components: components(&archive, description, lent, devices),
             actions: Actions::default(),
             reports: Reports::default(),
@@ -219,21 +223,33 @@ impl Host {
         let now = now_us();
         let is_time = now >= self.next_check_us;
         if is_time {
-            // At multiples of the period, as unikernels beat: who has the processor is interrupted once for all.
-            let period_us = self.description.host.check_period_us;
-            self.next_check_us = (now / period_us + 1) * period_us;
             self.observe_all(now);
             self.tell(Event::Tick);
             self.do_actions();
         }
+        let mut is_pressed = false;
         // Who has just been started goes before all paperwork, but not for longer than from one look to the next.
         if !self.is_reviving() || (is_time && was_reviving) {
             self.serve();
             if is_time {
-                self.drain_logs(now);
+                is_pressed = self.drain_logs(now);
             }
             self.note_reports();
             self.events.print_one();
+        }
+        if is_time {
+            self.set_pace(now, is_pressed);
+        }
+    }
+
+    /// Says when the components are looked at next, and for how long Xen leaves a domain the processor until then.
+    fn set_pace(&mut self, now: u64, is_pressed: bool) {
+        let is_uneasy = self.monitor.is_uneasy();
+        self.next_check_us = self.pace.next_look_us(now, is_uneasy || is_pressed);
+        if let Some(slice_us) = self.pace.new_slice_us(is_uneasy)
+            && let Err(error) = self.control.set_slice(slice_us)
+        {
+            self.note("root", format_args!("slice refused us={slice_us} msg={error}"));
         }
     }
 

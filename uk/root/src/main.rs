@@ -28,6 +28,7 @@ mod host;
 mod life;
 mod loans;
 mod micro_reboot;
+mod pace;
 mod policy;
 mod rebuild;
 mod reports;

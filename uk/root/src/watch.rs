@@ -157,9 +157,10 @@ impl Host {
         }
     }
 
-    /// Reads what the components have logged.
-    pub fn drain_logs(&mut self, now: u64) {
+    /// Reads what the components have logged. Returns whether there is more.
+    pub fn drain_logs(&mut self, now: u64) -> bool {
         let Self { components, events, .. } = self;
+        let mut more = false;
         for component in components {
             let Some(mut log) = component.log() else { continue };
             let (mut printed, mut unprinted) = (component.log_printed, component.log_unprinted);
@@ -182,6 +183,8 @@ impl Host {
             });
             component.log_printed = printed;
             component.log_unprinted = unprinted + drained.dropped + drained.skipped / 64;
+            more |= drained.more;
         }
+        more
     }
 }
