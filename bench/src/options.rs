@@ -24,8 +24,8 @@ pub struct HostOptions {
     /// Use KVM where it can run Xen, which is tried
     #[arg(long)]
     pub kvm: bool,
-    /// How long a domain runs before another may take the processor away, in microseconds, rather than as long as Xen thinks best; on the
-    /// peer's host too
+    /// How long a domain runs before another may take the processor away, in microseconds, rather than as our description and the peer's Xen
+    /// have it
     #[arg(long)]
     pub slice_us: Option<u32>,
 }
@@ -42,7 +42,7 @@ impl HostOptions {
         report.version("xen", setup.xen);
         report.version("accelerator", setup.accelerator);
         if let Some(slice_us) = setup.slice_us {
-            report.version("sched_ratelimit_us", slice_us);
+            report.version("slice_us", slice_us);
         }
         Ok((setup, report))
     }

@@ -40,7 +40,7 @@ pub struct Setup {
     pub iommu: bool,
     /// How many processors it has.
     pub processors: u32,
-    /// How long a domain runs before another may take the processor away, in microseconds; as long as Xen thinks best if nothing is said.
+    /// How long a domain runs before another may take the processor away, in microseconds; as the system's description has it if nothing is said.
     pub slice_us: Option<u32>,
     /// Whether it has a network card and a disk.
     pub devices: bool,
@@ -133,8 +133,9 @@ impl Setup {
         fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let archive = directory.join("rvmm.archive");
         let artifacts = artifacts();
-        let root_memory_mib = self.system.write_archive(&artifacts, &archive, self.patience())?;
-        let needed = || Ok::<_, anyhow::Error>(self.system.memory_mib()? + XEN_MIB);
+        let system = self.slice_us.map_or(self.system, |slice_us| self.system.with_slice(slice_us));
+        let root_memory_mib = system.write_archive(&artifacts, &archive, self.patience())?;
+        let needed = || Ok::<_, anyhow::Error>(system.memory_mib()? + XEN_MIB);
         let memory_mib = self.memory_mib.map_or_else(needed, Ok)?;
         let boot = BootFiles { archive, ..artifacts.boot_files(self.xen) };
         let mut machine = MachineConfig::new(boot)
@@ -142,7 +143,6 @@ impl Setup {
             .root_memory_mib(root_memory_mib)
             .iommu(self.iommu)
             .processors(self.processors)
-            .slice_us(self.slice_us)
             .accelerator(self.accelerator);
         let (mut lan, mut second_lan) = (None, None);
         if self.devices {

@@ -133,6 +133,17 @@ impl System {
         System { text: format!("{}{lines}", self.text).leak(), ..self }
     }
 
+    /// The same where Xen leaves a domain the processor for so long, in microseconds.
+    ///
+    /// # Panics
+    /// If its text has no table `[host]`.
+    pub fn with_slice(self, slice_us: u32) -> System {
+        let others = self.text.lines().filter(|line| !line.starts_with("slice = "));
+        let text = others.map(|line| format!("{line}\n")).collect::<String>();
+        let table = format!("[host]\nslice = \"{slice_us} us\"\n");
+        System { text: text.leak(), ..self }.replacing("[host]\n", &table)
+    }
+
     /// The same with these guests besides, which start with the host in this order.
     pub fn starting(self, guests: &[Guest]) -> System {
         let (mut text, mut all) = (self.text.to_owned(), self.guests.to_vec());

@@ -17,10 +17,9 @@ use libos::futures::yield_now;
 use libos::interrupt::Interrupt;
 use libos::sync::blocking_mutex::raw::CriticalSectionRawMutex;
 use libos::sync::signal::Signal;
-use libos::time::Timer;
 use libos::uk_abi::fault::Fault;
 use libos::xen_abi::MachineAddr;
-use libos::{Uk, fault, store, virtio};
+use libos::{Uk, clock, fault, store, virtio};
 
 type Bell = Signal<CriticalSectionRawMutex, ()>;
 
@@ -85,8 +84,8 @@ async fn work(service: &RefCell<Service>, interrupts: &[Interrupt]) -> Infallibl
 /// Looks from outside whether the work is done.
 async fn probe(service: &RefCell<Service>) -> Infallible {
     loop {
-        // Counted from the last look: one that comes late, because nobody had the processor, is not made up for.
-        Timer::after(PROBE_PERIOD).await;
+        // One that comes late, because nobody had the processor, is not made up for.
+        clock::at_next(PROBE_PERIOD).await;
         if service.borrow_mut().probe() {
             wake();
         }
