@@ -45,8 +45,6 @@ pub struct Host {
     pub control: Control,
     /// The boot archive, as Xen loaded it beside root.
     pub archive: Archive<'static>,
-    /// What the host is to be.
-    pub description: &'static Description,
     /// The components, in the order of the description.
     pub components: Vec<Component, MAX_COMPONENTS>,
     /// The decision maker.
@@ -121,7 +119,6 @@ impl Host {
         let mut host = Self {
             control,
             archive,
-            description,
             pace: Pace::new(&description.host, monitor.calm_period_us()),
             monitor,
             components: components(&archive, description, lent, devices),
