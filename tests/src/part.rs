@@ -16,8 +16,10 @@ pub struct PartRepair {
     pub injected_us: Option<u64>,
     /// When it was noticed.
     pub detected_us: u64,
-    /// When there was a new part, or when it did something for the first time, where that is said.
+    /// When there was a new part.
     pub repaired_us: u64,
+    /// When that did something for the first time, if that is said.
+    pub first_us: Option<u64>,
 }
 
 impl PartRepair {
@@ -29,7 +31,8 @@ impl PartRepair {
             part: fields.get("part")?.to_owned(),
             injected_us: fields.get_as("injected_us"),
             detected_us: fields.get_as("detected_us")?,
-            repaired_us: fields.get_as("first_us").or_else(|| fields.get_as("repaired_us"))?,
+            repaired_us: fields.get_as("repaired_us")?,
+            first_us: fields.get_as("first_us"),
         })
     }
 
@@ -41,6 +44,11 @@ impl PartRepair {
     /// From then until the repair was done, in microseconds.
     pub fn recover_us(&self) -> u64 {
         self.repaired_us.saturating_sub(self.detected_us)
+    }
+
+    /// From then until the new part did something for the first time, in microseconds.
+    pub fn first_us(&self) -> Option<u64> {
+        Some(self.first_us?.saturating_sub(self.detected_us))
     }
 }
 
@@ -88,7 +96,7 @@ mod tests {
         let repair = PartRepair::of(&line.parse().unwrap()).unwrap();
         assert_eq!((repair.part.as_str(), repair.detect_us(), repair.recover_us()), ("driver", 5, 2));
         let repair = PartRepair::of(&format!("{line} first_us=20").parse().unwrap()).unwrap();
-        assert_eq!(repair.recover_us(), 5);
+        assert_eq!((repair.recover_us(), repair.first_us()), (2, Some(5)));
         assert_eq!(PartRepair::of(&"[SD] 7 99 net log level=warn msg=repaired".parse().unwrap()), None);
     }
 }

@@ -2,7 +2,7 @@
 //! here, the second in `network`.
 
 use crate::card::{Doom, Failure};
-use crate::service::{FIRST_GUEST, Service, part, port};
+use crate::service::{FIRST_GUEST, Guest, Service, part, port};
 use alloc::vec::Vec;
 use core::fmt;
 use libos::clock;
@@ -94,6 +94,7 @@ impl Service {
         }
         // So that there is work, and somebody sees that it is not done.
         self.hurry();
+        self.guests.iter_mut().flatten().for_each(Guest::rouse);
     }
 
     /// Looks whether all parts do their work, and repairs those that do not.

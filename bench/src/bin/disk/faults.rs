@@ -1,7 +1,8 @@
 //! How long a guest's disk is away when its driver, its backend or its unikernel fails.
 //!
 //! Of each fault: from the injection to the detection (`detect`), from there until the part works again (`repair`), and the longest
-//! time that a guest waited for an answer meanwhile (`longest-io`), which that guest has measured.
+//! time that a guest waited for an answer meanwhile (`longest-io`), which that guest has measured. It waits long at times without any fault,
+//! too: `no-fault` says how long.
 
 use anyhow::{Context, Result, bail};
 use emulator::command::Command;
@@ -63,6 +64,8 @@ pub fn measure(setup: Setup, count: usize, report: &mut Report) -> Result<()> {
     host.wait_for(&everything_is_up())?;
     wait_for_guest(&host, "guest: up ")?;
     wait_for_guest(&host, "guest: verified ")?;
+    let undisturbed = (0..count).map(|_| longest_io_us(&mut host)).collect::<Result<Vec<_>>>()?;
+    report.add("no-fault/longest-io", &undisturbed, None);
     for Way { name, how, aim } in &WAYS {
         let mut outcomes = Vec::new();
         for _ in 0..count {
@@ -104,12 +107,14 @@ fn fail(host: &mut Host, how: &How) -> Result<Outcome> {
             times(&host.events(), &repaired)?
         }
     };
+    Ok(Outcome { detect_us, repair_us, longest_io_us: longest_io_us(host)? })
+}
+
+/// The longest time that the guest has waited in the half second until now, and the one that follows.
+fn longest_io_us(host: &mut Host) -> Result<u64> {
     // The report that comes next may be of the time before; the one after it is of the time until now, at least.
-    let mut longest_io_us = 0;
-    for line in [next_report(host)?, next_report(host)?] {
-        longest_io_us = longest_io_us.max(figure(&line, "longest_us")?);
-    }
-    Ok(Outcome { detect_us, repair_us, longest_io_us })
+    let [before, after] = [next_report(host)?, next_report(host)?];
+    Ok(figure(&before, "longest_us")?.max(figure(&after, "longest_us")?))
 }
 
 /// From the injection to the detection, and from there to the first heartbeat; of a repair that was asked for, the latter alone.
