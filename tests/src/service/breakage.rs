@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::part::PartRepair;
+use crate::part::{PartRepair, part_is_repaired};
 use crate::trial::{FOREIGN_ADDRESS, LONG_ENOUGH};
 use anyhow::Result;
 use emulator::command::Command;
@@ -91,7 +91,11 @@ impl Breaker {
     pub fn break_one(&mut self, host: &mut Host, component: &'static str, fault: Fault) -> Result<Breakage> {
         self.broken.insert(component, Instant::now());
         host.begin_chapter();
-        let argument = if fault == Fault::RogueDma { Some(FOREIGN_ADDRESS) } else { Some(1) };
+        let argument = match fault {
+            Fault::RogueDma => Some(FOREIGN_ADDRESS),
+            flip if Fault::FLIPS.contains(&flip) => Some(1),
+            _ => None,
+        };
         host.command(&Command::Inject { component: component.into(), fault, argument })?;
         let what = format!("{component} notices {fault}");
         let noticed = host.wait_line_within(LONG_ENOUGH, what, |line| match line {
@@ -108,7 +112,8 @@ impl Breaker {
                 let since = |time: u64| Some(time.saturating_sub(injected_us));
                 (since(detected_us), rung.to_string(), since(beat_us))
             }
-            Err(error) if error.is_timeout() => {
+            // A part that fails is always missed: there is work for it.
+            Err(error) if error.is_timeout() && part_is_repaired(component, fault).is_none() => {
                 end(host, component)?;
                 (None, "nobody: endured".into(), None)
             }
