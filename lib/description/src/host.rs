@@ -9,7 +9,7 @@ pub struct Host {
     pub memory_pages: u32,
     /// Root's weight in Xen's credit2 scheduler (Xen's default is 256).
     pub weight: u16,
-    /// How often root looks at heartbeats and progress, in microseconds.
+    /// How often root looks at heartbeats and progress while somebody is silent, in microseconds.
     pub check_period_us: u64,
     /// For how long Xen leaves a domain the processor, in microseconds, while all components are well. None if Xen knows best.
     pub slice_us: Option<u32>,

@@ -246,6 +246,7 @@ impl Host {
         if let Some(slice_us) = self.pace.new_slice_us(is_uneasy)
             && let Err(error) = self.control.set_slice(slice_us)
         {
+            self.pace.leave_slice();
             self.note("root", format_args!("slice refused us={slice_us} msg={error}"));
         }
     }

@@ -38,6 +38,11 @@ impl Pace {
         (now_us / period_us + 1) * period_us
     }
 
+    /// Says nothing of slices from now on: Xen does not listen.
+    pub const fn leave_slice(&mut self) {
+        self.calm_slice_us = None;
+    }
+
     /// What Xen is to be told of its slice now, in microseconds, if that is anything new.
     pub fn new_slice_us(&mut self, is_uneasy: bool) -> Option<u32> {
         let calm_us = self.calm_slice_us?;

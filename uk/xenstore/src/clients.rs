@@ -8,7 +8,7 @@ use core::pin::pin;
 use core::task::{Context, Poll};
 use libos::Uk;
 use libos::channel::Channel;
-use libos::event::{self, Event, PortState, TooManyPorts};
+use libos::event::{self, Event, TooManyPorts};
 use libos::grant::{self, Access, MapError, MappedPage};
 use libos::kept::SharedMemory;
 use libos::uk_abi::register;
@@ -141,7 +141,7 @@ impl Rings {
             Some(index) => self.mapped.swap_remove(index),
             None => MappedPage::map(domid, reference, Access::ReadWrite).map_err(RingError::Map)?,
         };
-        let port = match bound_to(domid, Port(ring.port)) {
+        let port = match event::bound_to(domid, Port(ring.port)) {
             Some(port) => port,
             None => event::bind_interdomain(domid, Port(ring.port)).map_err(RingError::Bind)?,
         };
@@ -163,12 +163,4 @@ impl Rings {
             Err(error) => log::warn!("ports of domains that are gone: {error}"),
         }
     }
-}
-
-/// The port of this domain that an earlier life has bound to `there` of `domid`.
-fn bound_to(domid: Domid, there: Port) -> Option<Port> {
-    let ports = (1..event::MAX_PORTS as u32).map(Port);
-    let states = ports.map_while(|port| Some((port, event::status(Domid::SELF, port).ok()?.state())));
-    let bound = Some(PortState::Interdomain(domid, there));
-    states.into_iter().find(|(_, state)| *state == bound).map(|(port, _)| port)
 }
